@@ -1,0 +1,3 @@
+# event: sd-event threads; may use util
+noinst_LIBRARIES += libevent.a
+libevent_a_SOURCES = src/event/event.c src/event/event.h

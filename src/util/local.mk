@@ -1,0 +1,11 @@
+# util: knows nothing of virtual machines
+noinst_LIBRARIES += libutil.a
+libutil_a_SOURCES = \
+	src/util/deadline.h \
+	src/util/err.c src/util/err.h \
+	src/util/fd.c src/util/fd.h \
+	src/util/file.c src/util/file.h \
+	src/util/lock.c src/util/lock.h \
+	src/util/log.c src/util/log.h \
+	src/util/pool.c src/util/pool.h \
+	src/util/uuid.c src/util/uuid.h

@@ -1,0 +1,101 @@
+/* util/lock.c - mutexes with a rank, condition variables with a deadline
+ *
+ * Owns:    the per-thread list of held ranks (fault builds only)
+ * Errors:  a broken lock order or an unlocked access is a bug and aborts
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "util/lock.h"
+
+#ifdef ENABLE_FAULTS
+static __thread unsigned held_count[LOCK_LEAF + 1];
+
+static void rank_enter(const Mutex *m)
+{
+    for (int r = (int)m->rank; r <= LOCK_LEAF; r++) {
+        if (held_count[r])
+            g_error("lock order: taking %s (rank %d) while holding rank %d", m->name, (int)m->rank, r);
+    }
+    held_count[m->rank]++;
+}
+
+static void rank_leave(const Mutex *m)
+{
+    held_count[m->rank]--;
+}
+#else
+static inline void rank_enter(const Mutex *m)
+{
+}
+
+static inline void rank_leave(const Mutex *m)
+{
+}
+#endif
+
+void mutex_init(Mutex *m, LockRank rank, const char *name)
+{
+    pthread_mutex_init(&m->m, NULL);
+    m->rank = rank;
+    m->name = name;
+    m->held = false;
+}
+
+void mutex_done(Mutex *m)
+{
+    pthread_mutex_destroy(&m->m);
+}
+
+void mutex_lock(Mutex *m)
+{
+    rank_enter(m);
+    int r = pthread_mutex_lock(&m->m);
+    if (r)
+        g_error("locking %s: %s", m->name, g_strerror(r));
+    m->owner = pthread_self();
+    m->held = true;
+}
+
+void mutex_unlock(Mutex *m)
+{
+    m->held = false;
+    pthread_mutex_unlock(&m->m);
+    rank_leave(m);
+}
+
+void mutex_assert_held(const Mutex *m)
+{
+    if (!m->held || !pthread_equal(m->owner, pthread_self()))
+        g_error("%s is not held by this thread", m->name);
+}
+
+void cond_init(Cond *c)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->c, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+void cond_done(Cond *c)
+{
+    pthread_cond_destroy(&c->c);
+}
+
+void cond_broadcast(Cond *c)
+{
+    pthread_cond_broadcast(&c->c);
+}
+
+bool cond_wait_until(Cond *c, Mutex *m, Deadline d)
+{
+    struct timespec ts = {.tv_sec = (time_t)(d.at_us / 1000000), .tv_nsec = (long)(d.at_us % 1000000) * 1000};
+    m->held = false;
+    int r = pthread_cond_timedwait(&c->c, &m->m, &ts);
+    m->owner = pthread_self();
+    m->held = true;
+    return r != ETIMEDOUT;
+}

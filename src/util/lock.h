@@ -1,0 +1,57 @@
+/* util/lock.h - mutexes with a rank, condition variables with a deadline
+ *
+ * Lock order is registry < domain < bus < leaves.  In fault builds a thread that takes a lock of a rank not above the highest it
+ * holds aborts with both names.  Two locks of one rank are never held together.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include "util/deadline.h"
+
+typedef enum {
+    LOCK_REGISTRY = 1,
+    LOCK_DOMAIN = 2,
+    LOCK_BUS = 3,
+    LOCK_LEAF = 4,
+} LockRank;
+
+typedef struct Mutex {
+    pthread_mutex_t m;
+    LockRank rank;
+    const char *name;
+    pthread_t owner; /* meaningful while held */
+    bool held;
+} Mutex;
+
+typedef struct Cond {
+    pthread_cond_t c; /* CLOCK_MONOTONIC */
+} Cond;
+
+void mutex_init(Mutex *m, LockRank rank, const char *name);
+void mutex_done(Mutex *m);
+void mutex_lock(Mutex *m);
+void mutex_unlock(Mutex *m);
+/* Aborts unless the calling thread holds it. */
+void mutex_assert_held(const Mutex *m);
+void cond_init(Cond *c);
+void cond_done(Cond *c);
+void cond_broadcast(Cond *c);
+/* Sleeps until signalled or the deadline; returns false when the deadline passed.  Wakes may be spurious. */
+bool cond_wait_until(Cond *c, Mutex *m, Deadline d);
+
+static inline void lock_scope_end(Mutex **m)
+{
+    if (*m)
+        mutex_unlock(*m);
+}
+
+static inline Mutex *lock_scope_begin(Mutex *m)
+{
+    mutex_lock(m);
+    return m;
+}
+
+/* Holds `m` to the end of the enclosing block. */
+#define LOCK_SCOPE(m) \
+    __attribute__((cleanup(lock_scope_end), unused)) Mutex *G_PASTE(lock_scope_, __LINE__) = lock_scope_begin(m)

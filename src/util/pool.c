@@ -1,0 +1,200 @@
+/* util/pool.c - worker threads in lanes
+ *
+ * Owns:    the threads, one queue a lane, the counts
+ * Threads: any may submit; workers are detached from their caller's stack and signals
+ * Locks:   pool.lock (leaf, never held while a task runs)
+ *
+ * Theory of operation.  A task may start when its lane runs fewer unblocked tasks than its cap.  A thread that becomes free, or whose
+ * task blocks, looks for the next task that may start, highest lane first (FAST before NORMAL before LONG).  If a task may start and
+ * nobody is idle, a thread is made, up to max_threads.  pool_blocking_end() does not wait for a place: the lane may exceed its cap
+ * for as long as the woken tasks need to finish, which is better than a woken task holding its object's job while it queues.
+ */
+#include "config.h"
+
+#include <signal.h>
+
+#include "util/lock.h"
+#include "util/pool.h"
+
+typedef struct Task {
+    struct Task *next;
+    void (*fn)(void *arg);
+    void *arg;
+} Task;
+
+struct Pool {
+    Mutex lock; /* leaf */
+    Cond work;  /* a task may start, or the pool closes */
+    Cond idle_change;
+    PoolLimits limits;
+    Task *head[LANE_MAX], **tail[LANE_MAX];
+    PoolStats st;
+    bool closing;
+};
+
+const char *const lane_names[LANE_MAX] = {"inline", "fast", "normal", "long"};
+
+static __thread Pool *worker_pool;
+static __thread Lane worker_lane;
+
+static Lane next_lane(const Pool *p)
+{
+    for (Lane l = LANE_FAST; l < LANE_MAX; l++) {
+        if (p->head[l] && p->st.running[l] < p->limits.cap[l])
+            return l;
+    }
+    return LANE_MAX;
+}
+
+static void *worker_main(void *arg);
+
+static bool thread_make(Pool *p)
+{
+    pthread_attr_t attr;
+    pthread_t t;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, 512 * 1024);
+    int r = pthread_create(&t, &attr, worker_main, p);
+    pthread_attr_destroy(&attr);
+    return r == 0;
+}
+
+/* Sees to it that somebody takes the next startable task.  Lock held. */
+static void kick(Pool *p)
+{
+    if (next_lane(p) == LANE_MAX)
+        return;
+    if (p->st.idle > 0) {
+        pthread_cond_signal(&p->work.c);
+    } else if (p->st.threads < p->limits.max_threads) {
+        p->st.threads++;
+        if (!thread_make(p))
+            p->st.threads--; /* the next free thread takes it */
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    Pool *p = arg;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    worker_pool = p;
+
+    mutex_lock(&p->lock);
+    for (;;) {
+        Lane l = next_lane(p);
+        if (l == LANE_MAX) {
+            if (p->closing)
+                break;
+            p->st.idle++;
+            bool in_time = cond_wait_until(&p->work, &p->lock, deadline_in_ms(p->limits.idle_ms));
+            p->st.idle--;
+            if (!in_time && next_lane(p) == LANE_MAX)
+                break;
+            continue;
+        }
+        Task *t = p->head[l];
+        p->head[l] = t->next;
+        if (!p->head[l])
+            p->tail[l] = &p->head[l];
+        p->st.queued[l]--;
+        p->st.running[l]++;
+        worker_lane = l;
+        kick(p);
+        mutex_unlock(&p->lock);
+
+        t->fn(t->arg);
+        g_free(t);
+
+        mutex_lock(&p->lock);
+        p->st.running[l]--;
+    }
+    p->st.threads--;
+    cond_broadcast(&p->idle_change);
+    mutex_unlock(&p->lock);
+    return NULL;
+}
+
+Pool *pool_new(const PoolLimits *limits)
+{
+    Pool *p = g_new0(Pool, 1);
+    mutex_init(&p->lock, LOCK_LEAF, "pool");
+    cond_init(&p->work);
+    cond_init(&p->idle_change);
+    p->limits = *limits;
+    for (int l = 0; l < LANE_MAX; l++)
+        p->tail[l] = &p->head[l];
+    return p;
+}
+
+void pool_free(Pool *p)
+{
+    if (!p)
+        return;
+    mutex_lock(&p->lock);
+    p->closing = true;
+    cond_broadcast(&p->work);
+    while (p->st.threads > 0) {
+        cond_wait_until(&p->idle_change, &p->lock, deadline_in_ms(1000));
+        cond_broadcast(&p->work);
+    }
+    mutex_unlock(&p->lock);
+    cond_done(&p->work);
+    cond_done(&p->idle_change);
+    mutex_done(&p->lock);
+    g_free(p);
+}
+
+void pool_submit(Pool *p, Lane lane, void (*fn)(void *arg), void *arg)
+{
+    g_assert(lane > LANE_INLINE && lane < LANE_MAX);
+    Task *t = g_new0(Task, 1);
+    t->fn = fn;
+    t->arg = arg;
+    LOCK_SCOPE(&p->lock);
+    *p->tail[lane] = t;
+    p->tail[lane] = &t->next;
+    p->st.queued[lane]++;
+    kick(p);
+}
+
+void pool_blocking_begin(void)
+{
+    Pool *p = worker_pool;
+    if (!p)
+        return;
+    LOCK_SCOPE(&p->lock);
+    p->st.running[worker_lane]--;
+    p->st.blocked++;
+    kick(p);
+}
+
+void pool_blocking_end(void)
+{
+    Pool *p = worker_pool;
+    if (!p)
+        return;
+    LOCK_SCOPE(&p->lock);
+    p->st.running[worker_lane]++;
+    p->st.blocked--;
+}
+
+void pool_stats(Pool *p, PoolStats *ret)
+{
+    LOCK_SCOPE(&p->lock);
+    *ret = p->st;
+}
+
+void pool_set_limits(Pool *p, const PoolLimits *limits)
+{
+    LOCK_SCOPE(&p->lock);
+    p->limits = *limits;
+    kick(p);
+}
+
+bool pool_on_worker(void)
+{
+    return worker_pool != NULL;
+}

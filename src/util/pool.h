@@ -1,0 +1,46 @@
+/* util/pool.h - worker threads in lanes
+ *
+ * Each lane has a cap on tasks that run at once, so long work never takes the threads of short work.  A task that sleeps (on QEMU,
+ * on a child) says so with pool_blocking_begin/end and does not count against its lane's cap meanwhile: a hundred sick guests hold a
+ * hundred sleeping threads and no lane.  Threads are made on demand and end after some idle seconds.
+ */
+#pragma once
+
+#include "base.h"
+
+typedef enum {
+    LANE_INLINE, /* on the event thread itself; never submitted */
+    LANE_FAST,   /* never waits for QEMU */
+    LANE_NORMAL,
+    LANE_LONG,   /* save, migrate, dump */
+    LANE_MAX,
+} Lane;
+
+typedef struct Pool Pool;
+
+typedef struct PoolLimits {
+    unsigned cap[LANE_MAX];   /* tasks running and not blocked, per lane */
+    unsigned max_threads;     /* of all kinds, blocked ones too */
+    unsigned idle_ms;         /* an idle thread ends after this */
+} PoolLimits;
+
+extern const char *const lane_names[LANE_MAX];
+
+Pool *pool_new(const PoolLimits *limits);
+/* Waits for queued and running tasks, then frees.  No task may submit while this runs. */
+void pool_free(Pool *p);
+/* Runs fn(arg) on a worker, first in first out within the lane.  Any thread. */
+void pool_submit(Pool *p, Lane lane, void (*fn)(void *arg), void *arg);
+/* Around a sleep of the calling task.  No effect outside a worker, so code that sleeps may be called from anywhere. */
+void pool_blocking_begin(void);
+void pool_blocking_end(void);
+
+typedef struct PoolStats {
+    unsigned threads, idle, blocked;
+    unsigned running[LANE_MAX], queued[LANE_MAX];
+} PoolStats;
+
+void pool_stats(Pool *p, PoolStats *ret);
+/* Applies new caps; running tasks are not disturbed. */
+void pool_set_limits(Pool *p, const PoolLimits *limits);
+bool pool_on_worker(void);

@@ -1,0 +1,53 @@
+/* util/spawn.h - children: argument vectors, exact descriptors, killable by pidfd
+ */
+#pragma once
+
+#include "util/deadline.h"
+
+#ifndef ERR_FROM
+#define ERR_FROM VIR_FROM_QEMU
+#endif
+#include "util/err.h"
+
+typedef struct SpawnFd {
+    int fd;     /* ours; stays open here */
+    int target; /* number in the child; -1: the same number as fd */
+} SpawnFd;
+
+typedef struct SpawnOpts {
+    const char *const *argv;  /* NULL-ended; argv[0] is an absolute path, never looked up in PATH */
+    const char *const *env;   /* NULL-ended "K=V"; NULL: an environment of PATH and LC_ALL=C only */
+    const char *cwd;          /* NULL: / */
+    int fd_in, fd_out, fd_err; /* -1: /dev/null */
+    const SpawnFd *fds;       /* further descriptors; all others are closed in the child */
+    unsigned n_fds;
+    bool change_ids;          /* drop to uid/gid/groups below, with no capability left */
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups;
+    unsigned n_groups;
+    bool new_session;         /* setsid: survives the daemon's terminal and is no member of its group */
+    bool die_with_parent;     /* PR_SET_PDEATHSIG KILL: helpers, never QEMU */
+    bool no_new_privs;
+    uint64_t rlimit_core, rlimit_nofile, rlimit_nproc; /* 0: unchanged */
+    mode_t umask;             /* 0: 0077 */
+    int cgroup_fd;            /* open cgroup v2 directory the child is moved to before exec; <= 0: none */
+} SpawnOpts;
+
+typedef struct Child {
+    pid_t pid;
+    int pidfd; /* owned */
+} Child;
+
+/* Starts the child.  Only async-signal-safe calls run between clone and exec.  An exec failure is reported here with its errno and
+ * the step that failed.  Takes a moment (fork): worker threads only. */
+int spawn(const SpawnOpts *opts, Child *ret, Err *err);
+/* SIGKILL by pidfd and reap; harmless on a child already gone. */
+void child_kill(Child *c);
+/* Waits for the end until the deadline: 1 ended (*status as from waitid: exit code, or 128 + signal), 0 still running, -errno. */
+int child_wait(Child *c, Deadline d, int *ret_status);
+
+/* Runs a helper to its end with its output caught: stdout up to max_out bytes (NUL-terminated, caller frees), stderr's last 2 KiB
+ * go into the error.  Non-zero exit, a signal, too much output or a passed deadline is an error that names the program; the child is
+ * killed.  Sleeps (pool_blocking). */
+int spawn_run(const SpawnOpts *opts, Deadline d, size_t max_out, char **ret_out, Err *err);
