@@ -8,4 +8,5 @@ libutil_a_SOURCES = \
 	src/util/lock.c src/util/lock.h \
 	src/util/log.c src/util/log.h \
 	src/util/pool.c src/util/pool.h \
-	src/util/uuid.c src/util/uuid.h
+	src/util/uuid.c src/util/uuid.h \
+	src/util/xml.c src/util/xml.h
