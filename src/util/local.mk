@@ -1,6 +1,7 @@
 # util: knows nothing of virtual machines
 noinst_LIBRARIES += libutil.a
 libutil_a_SOURCES = \
+	src/util/arena.c src/util/arena.h \
 	src/util/deadline.h \
 	src/util/err.c src/util/err.h \
 	src/util/fd.c src/util/fd.h \
