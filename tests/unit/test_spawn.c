@@ -49,10 +49,10 @@ static void test_exact_fds(void **state)
     close(b[1]);
     SpawnFd fds[] = {{a[0], b[0]}, {b[0], a[0]}, {a[0], 40}};
     SpawnOpts o = {.fds = fds, .n_fds = 3};
-    g_autofree char *script = g_strdup_printf("cat <&%d; cat <&%d; cd /proc/self/fd; echo /proc/$$/fd/*", b[0], a[0]);
+    g_autofree char *script = g_strdup_printf("cat <&%d; cat <&%d; "
+                                               "for f in /proc/$$/fd/*; do [ -e $f ] && echo $f; done", b[0], a[0]);
     g_autofree char *out = run_sh(script, &o);
-    g_autofree char *want_head = g_strdup("AB");
-    assert_int_equal(strncmp(out, want_head, 2), 0);
+    assert_int_equal(strncmp(out, "AB", 2), 0);
     assert_null(strstr(out, "/fd/41"));
     assert_non_null(strstr(out, "/fd/40"));
     unsigned n = 0;
