@@ -10,3 +10,6 @@
 
 /* May this connection see the object in lists and events (aclfilter of the procedure)? */
 bool access_domain_visible(const RpcConn *conn, const DomainView *v);
+struct DomainEvent;
+/* The same for events of a machine, which may be gone by now. */
+bool access_event_visible(const RpcConn *conn, const struct DomainEvent *e);
