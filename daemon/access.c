@@ -10,3 +10,13 @@ bool access_domain_visible(const RpcConn *conn, const DomainView *v)
 {
     return true;
 }
+
+bool access_event_visible(const RpcConn *conn, const struct DomainEvent *e)
+{
+    return true;
+}
+
+int access_check(Call *call, Err *err)
+{
+    return 0;
+}
