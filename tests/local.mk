@@ -1,1 +1,2 @@
 include tests/unit/launch.mk
+include tests/unit/dom.mk
