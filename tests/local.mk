@@ -1,0 +1,2 @@
+include tests/unit/launch.mk
+include tests/unit/dom.mk
