@@ -1,0 +1,3 @@
+include tests/unit/qmp.mk
+include tests/unit/launch.mk
+include tests/unit/dom.mk

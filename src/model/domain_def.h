@@ -59,7 +59,6 @@ typedef struct DeviceInfo {
     DeviceAddress addr;
     OptU64 boot_order;     /* <boot order=> of the device */
     char *load_parm;
-    OptU64 rom_bar_unused; /* reserved so that the head has one layout */
     TriState rom_bar, rom_enabled;
     char *rom_file;
     OptU64 acpi_index;
@@ -73,7 +72,6 @@ typedef struct StorageSource {
     char *path;            /* file= or dev=; NULL: empty drive */
     StorageFormat format;  /* 0: not given */
     OptU64 index;          /* live only: index= */
-    char *startup_policy_unused;
     TriState relabel;      /* <seclabel relabel=> given on the source */
     struct StorageSource *backing; /* <backingStore>; NULL: not given or end */
     bool backing_ends;     /* an empty <backingStore/> ends the chain */
@@ -218,7 +216,7 @@ typedef struct GraphicsDef {
     int port;          /* 0: none given; -1: automatic and not running */
     bool autoport, port_reserved;
     int websocket;     /* 0: none; -1 auto */
-    char *keymap, *password, *password_valid_to, *power_control_unused;
+    char *keymap, *password, *password_valid_to;
     GraphicsConnected connected;
     VncSharePolicy share_policy;
     TriState power_control;
@@ -266,6 +264,13 @@ typedef struct SoundDef {
     DeviceInfo info;
     SoundModel model;
 } SoundDef;
+
+/* The host side of sound; type none is what a definition with vnc gets. */
+typedef struct AudioDef {
+    DeviceInfo info;
+    OptU64 id;
+    AudioType type;
+} AudioDef;
 
 /* ---- machine --------------------------------------------------------------------------------------------------------------- */
 
@@ -357,7 +362,7 @@ typedef struct DomainDef {
     TriState pm_s3, pm_s4;
     char *emulator;
     GPtrArray *disks, *controllers, *nets, *serials, *parallels, *consoles, *channels, *inputs, *graphics, *videos, *sounds,
-        *rngs, *panics, *watchdogs; /* of the struct above; never NULL after domain_def_new */
+        *audios, *rngs, *panics, *watchdogs; /* of the struct above; never NULL after domain_def_new */
     MemballoonDef *memballoon;
     GPtrArray *qemu_args; /* char*, <qemu:commandline> */
     GPtrArray *qemu_env;  /* char* "NAME=value" */

@@ -1,6 +1,7 @@
 # util: knows nothing of virtual machines
 noinst_LIBRARIES += libutil.a
 libutil_a_SOURCES = \
+	src/util/arena.c src/util/arena.h \
 	src/util/deadline.h \
 	src/util/err.c src/util/err.h \
 	src/util/fd.c src/util/fd.h \
@@ -8,4 +9,5 @@ libutil_a_SOURCES = \
 	src/util/lock.c src/util/lock.h \
 	src/util/log.c src/util/log.h \
 	src/util/pool.c src/util/pool.h \
+	src/util/spawn.c src/util/spawn.h \
 	src/util/uuid.c src/util/uuid.h
