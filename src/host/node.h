@@ -29,6 +29,8 @@ typedef struct NodeInfo {
 } NodeInfo;
 
 int node_info(NodeInfo *ret, Err *err);
+/* Highest cpu id that is present + 1 (what cpu maps are measured by); at least 1. */
+unsigned node_max_cpus(void);
 /* libvirt's name of this machine's architecture; constant. */
 const char *node_arch(void);
 /* The host's name, at most 255 bytes, UTF-8; never asks DNS.  A short name is completed only by what /etc/hosts says.  Caller frees. */
@@ -45,6 +47,8 @@ typedef enum NodeKvm {
     NODE_KVM_PRESENT,
 } NodeKvm;
 NodeKvm node_kvm(void);
+/* What the kernel's KVM allows (KVM_CAP_MAX_VCPUS), 0 when node_kvm() is not NODE_KVM_PRESENT. */
+unsigned node_kvm_max_vcpus(void);
 /* True if the kernel runs IOMMU groups (device assignment is possible). */
 bool node_iommu(void);
 
@@ -60,7 +64,6 @@ unsigned node_suspend_targets(void);
 
 typedef struct NodeCpu {
     unsigned id;
-    bool online;         /* the ids below are only known of an online cpu */
     int socket_id;       /* physical_package_id; 0 when unknown */
     int die_id;
     int core_id;
@@ -83,16 +86,36 @@ typedef struct NodeCell {
         unsigned value;         /* 10: itself */
     } *distances;
     unsigned n_cpus;
-    NodeCpu *cpus;              /* ascending; present ones */
+    NodeCpu *cpus;              /* ascending; those online, no others have a place in the topology */
 } NodeCell;
+
+typedef enum NodeCacheType {
+    NODE_CACHE_BOTH,
+    NODE_CACHE_CODE,
+    NODE_CACHE_DATA,
+    NODE_CACHE_TYPE_MAX,
+} NodeCacheType;
+extern const char *const node_cache_types[NODE_CACHE_TYPE_MAX]; /* "both", "code", "data" */
+
+typedef struct NodeCacheBank {  /* one element <bank> of capabilities */
+    unsigned id, level;
+    NodeCacheType type;
+    unsigned long long size_kib;
+    char *cpus;                 /* "0-1" */
+} NodeCacheBank;
 
 /* Immutable, shared by reference. */
 typedef struct NodeTopology {
     gint refs;
     unsigned n_cells;           /* at least 1: a host without NUMA is one cell 0 */
     NodeCell *cells;            /* ascending by id */
-    unsigned n_cpus;            /* present */
-    bool numa;                  /* the kernel has NUMA: /sys/devices/system/node exists */
+    unsigned n_cpus;            /* online */
+    unsigned max_cpu;           /* highest present cpu id */
+    bool numa;                  /* the kernel has NUMA: /sys/devices/system/node exists; else the cell has neither pages nor distances */
+    unsigned n_page_sizes;      /* of the host, ascending KiB, the base page first */
+    unsigned page_sizes[NODE_MAX_PAGE_SIZES];
+    unsigned n_caches;          /* level 3 and above, in order of level, type and id */
+    NodeCacheBank *caches;
 } NodeTopology;
 
 /* The topology; read again at most every few seconds, so cpus and memory that come and go are seen.  NULL with err set.  One reference
@@ -121,14 +144,15 @@ typedef struct NodeMemoryStats { /* KiB */
 int node_memory_stats(int cell, NodeMemoryStats *ret, Err *err);
 /* Bytes. */
 int node_free_memory(unsigned long long *ret, Err *err);
-/* Free bytes of cells start .. start+max-1 as far as they exist; *ret_n of them.  A start beyond the last: VIR_ERR_INVALID_ARG. */
+/* Free bytes of cells start .. start+max-1 as far as they exist; *ret_n of them, 0 for an id between that is no cell.  A start beyond
+ * the last: VIR_ERR_INTERNAL_ERROR, as clients know it. */
 int node_cells_free_memory(int start, unsigned max, unsigned long long *ret, unsigned *ret_n, Err *err);
-/* Free pages of `size_kib` of one cell (NODE_ALL: of the machine).  Unknown size or cell: VIR_ERR_OPERATION_FAILED. */
+/* Free pages of `size_kib` of one cell (NODE_ALL: of the machine).  Unknown size or cell: VIR_ERR_OPERATION_FAILED,
+ * VIR_ERR_INTERNAL_ERROR. */
 int node_free_pages(unsigned size_kib, int cell, unsigned long long *ret, Err *err);
 
-/* Sets of cpus as bit maps of `n` = highest present id + 1 bits. */
 typedef struct NodeCpuMap {
-    unsigned n;            /* bits */
+    unsigned n;            /* bits: highest present id + 1 */
     unsigned online;       /* how many are set */
     uint8_t *bits;         /* (n + 7) / 8 bytes, little-endian bit order; cpus online */
 } NodeCpuMap;
@@ -146,5 +170,5 @@ typedef struct NodeKsmParam {
 #define NODE_KSM_PARAMS 8u
 /* Those the kernel has; *ret_n may be 0 (no KSM). */
 int node_ksm_get(NodeKsmParam ret[NODE_KSM_PARAMS], unsigned *ret_n, Err *err);
-/* Unknown field: VIR_ERR_INVALID_ARG; read-only or not in this kernel: VIR_ERR_OPERATION_INVALID. */
+/* Unknown, read-only or not in this kernel: VIR_ERR_ARGUMENT_UNSUPPORTED; refused by the kernel: VIR_ERR_SYSTEM_ERROR. */
 int node_ksm_set(const char *field, unsigned long long value, Err *err);
