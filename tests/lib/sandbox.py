@@ -5,11 +5,15 @@ are reachable from outside under `base`, so bindings in the test's own process c
 Everything that runs in the namespace is killed at the end, found by its network namespace (QEMU may get a mount namespace of its own).
 """
 
+import json
 import os
+import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
+import threading
 
 # directory of the test -> where clients and daemons look for it
 BOUND = {
@@ -21,7 +25,7 @@ BOUND = {
 }
 
 _SETUP = """set -e
-base=$1; uplink=$2
+base=$1; shift
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/libvirt /run/lock
@@ -38,8 +42,7 @@ if ! grep -q ^libvirt-qemu: /etc/passwd; then
 fi
 ip link set lo up
 ip link add name berth-br0 type bridge 2>/dev/null && ip link set berth-br0 up || :
-echo ready
-exec cat >/dev/null
+exec "$@"
 """
 
 
@@ -48,6 +51,44 @@ def _net_namespace(pid):
         return os.readlink("/proc/%s/ns/net" % pid)
     except OSError:
         return None
+
+
+class Daemon:
+    """What subprocess.Popen offers, for a child of the sandbox's holder."""
+
+    def __init__(self, pid, changed):
+        self.pid = pid
+        try:
+            self.pidfd = os.pidfd_open(pid)
+        except OSError:  # gone already: a descriptor that reads as ended
+            self.pidfd, other = os.pipe()
+            os.close(other)
+        self.changed = changed
+        self.returncode = None
+
+    def __del__(self):
+        os.close(self.pidfd)
+
+    def poll(self):
+        return self.returncode
+
+    def wait(self, timeout):
+        with self.changed:
+            if not self.changed.wait_for(lambda: self.returncode is not None, timeout):
+                raise subprocess.TimeoutExpired("daemon", timeout)
+        return self.returncode
+
+    def send_signal(self, number):
+        try:
+            signal.pidfd_send_signal(self.pidfd, number)
+        except OSError:
+            pass
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
 
 
 class Sandbox:
@@ -78,15 +119,42 @@ class Sandbox:
                 self.made.append(directory)
         os.mkdir(self.path("lib", "images"), 0o755)
         self.holder = subprocess.Popen(
-            ["unshare", "--mount", "--net", "sh", "-c", _SETUP, "sh", self.base, ""],
+            ["unshare", "--mount", "--net", "sh", "-c", _SETUP, "sh", self.base, sys.executable,
+             os.path.join(os.path.dirname(os.path.abspath(__file__)), "holder.py")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        line = self.holder.stdout.readline()
-        if line != "ready\n":
+        if not self.holder.stdout.readline().startswith('{"ready"'):
             raise RuntimeError("the namespace could not be made (needs root and CAP_SYS_ADMIN)")
         self.net = _net_namespace(self.holder.pid)
         if self.net == _net_namespace("self"):
             raise RuntimeError("no network namespace of our own")
         return self
+
+    def daemon(self, argv, env, out):
+        """Starts a process whose orphans are reaped as init would; returns a Daemon."""
+        if not hasattr(self, "daemons"):
+            self.daemons = {}
+            self.started = []
+            self.changed = threading.Condition()
+            threading.Thread(target=self._listen, daemon=True).start()
+        with self.changed:
+            number = len(self.started)
+            self.holder.stdin.write(json.dumps({"argv": argv, "env": env, "out": out}) + "\n")
+            self.holder.stdin.flush()
+            while len(self.started) == number:
+                self.changed.wait()
+            return self.started[number]
+
+    def _listen(self):
+        for line in self.holder.stdout:
+            news = json.loads(line)
+            with self.changed:
+                if "status" in news:
+                    self.daemons.pop(news["pid"]).returncode = os.waitstatus_to_exitcode(news["status"])
+                else:
+                    daemon = Daemon(news["pid"], self.changed)
+                    self.daemons[news["pid"]] = daemon
+                    self.started.append(daemon)
+                self.changed.notify_all()
 
     def argv(self, argv):
         """The command line that runs `argv` inside."""
@@ -133,7 +201,6 @@ class Sandbox:
                     try:
                         if _net_namespace(pid) == self.net:
                             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                        import select
                         select.select([pidfd], [], [], 5)
                     except OSError:
                         pass

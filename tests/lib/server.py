@@ -8,7 +8,6 @@ import select
 import shutil
 import socket
 import subprocess
-import threading
 import time
 
 from . import sandbox
@@ -58,7 +57,6 @@ class Server:
         self.log_level = log_level or os.environ.get("BERTH_LOG_LEVEL", "3")
         self.qemu_conf = qemu_conf
         self.libvirtd_conf = libvirtd_conf
-        self.output = None
 
     # ---- life ------------------------------------------------------------------------------
 
@@ -105,30 +103,23 @@ class Server:
             notify.bind(path)
             env = self.environment()
             env["NOTIFY_SOCKET"] = path
-            self.output = open(self.box.path("output"), "ab")
-            self.process = self.box.popen(self.argv() + list(extra), env=env, stdin=subprocess.DEVNULL,
-                                          stdout=self.output, stderr=self.output)
-            pidfd = os.pidfd_open(self.process.pid)
-            try:
-                end = time.monotonic() + 60
-                while True:
-                    ready, _, _ = select.select([notify, pidfd], [], [], max(0, end - time.monotonic()))
-                    if notify in ready:
-                        if b"READY=1" in notify.recv(4096).split(b"\n"):
-                            return
-                    elif pidfd in ready:
-                        raise RuntimeError("%s ended at once:\n%s" % (self.kind, self.text()))
-                    else:
-                        raise RuntimeError("%s is not ready after 60 s:\n%s" % (self.kind, self.text()))
-            finally:
-                os.close(pidfd)
+            self.process = self.box.daemon(self.argv() + list(extra), env, self.box.path("output"))
+            pidfd = self.process.pidfd
+            end = time.monotonic() + 60
+            while True:
+                ready, _, _ = select.select([notify, pidfd], [], [], max(0, end - time.monotonic()))
+                if notify in ready:
+                    if b"READY=1" in notify.recv(4096).split(b"\n"):
+                        return
+                elif pidfd in ready:
+                    raise RuntimeError("%s ended at once:\n%s" % (self.kind, self.text()))
+                else:
+                    raise RuntimeError("%s is not ready after 60 s:\n%s" % (self.kind, self.text()))
 
     def stop(self, sig=15, timeout=30):
         """Ends the daemon (guests live on); returns its exit status."""
         self.process.send_signal(sig)
-        rc = self.process.wait(timeout)
-        self.output.close()
-        return rc
+        return self.process.wait(timeout)
 
     def restart(self, sig=15):
         self.stop(sig)
