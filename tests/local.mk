@@ -1,2 +1,3 @@
 include tests/unit/launch.mk
 include tests/unit/dom.mk
+include tests/unit/ops.mk
