@@ -13,3 +13,5 @@ bool access_domain_visible(const RpcConn *conn, const DomainView *v);
 struct DomainEvent;
 /* The same for events of a machine, which may be gone by now. */
 bool access_event_visible(const RpcConn *conn, const struct DomainEvent *e);
+/* Does the caller have every permission the procedure's row asks for, with these arguments? */
+int access_check(Call *call, Err *err);

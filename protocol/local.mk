@@ -5,7 +5,11 @@ xdr_headers = protocol/net_protocol.h protocol/remote_protocol.h protocol/qemu_p
 EXTRA_DIST += protocol/net_protocol.x protocol/remote_protocol.x protocol/qemu_protocol.x protocol/lxc_protocol.x \
 	protocol/keepalive_protocol.x protocol/admin_protocol.x protocol/README.md
 
-libprotocol_a_SOURCES = protocol/wire_xdr.c protocol/wire_xdr.h protocol/wire_generated.h
+libprotocol_a_SOURCES = \
+	protocol/wire_xdr.c protocol/wire_xdr.h protocol/wire_generated.h \
+	protocol/wire_types.c protocol/wire_types.h \
+	protocol/procs.c protocol/procs.h protocol/procs.def protocol/perms.def protocol/proc_columns.h protocol/flag_masks.h \
+	protocol/events.c protocol/events.h protocol/events.def
 nodist_libprotocol_a_SOURCES = $(xdr_headers) $(xdr_headers:.h=.c)
 
 # BUILT_SOURCES serves `make` and `make check`; the second line serves `make libprotocol.a` alone.

@@ -4,4 +4,5 @@ libqmp_a_SOURCES = \
 	src/qmp/client.c src/qmp/client.h src/qmp/client_private.h \
 	src/qmp/client_io.c \
 	src/qmp/codec.c src/qmp/codec.h \
-	src/qmp/command.c src/qmp/command.h src/qmp/commands.def
+	src/qmp/command.c src/qmp/command.h src/qmp/commands.def \
+	src/qmp/schema.c src/qmp/schema.h

@@ -5,6 +5,7 @@ libutil_a_SOURCES = \
 	src/util/conf.c src/util/conf_doc.c src/util/conf.h \
 	src/util/deadline.h \
 	src/util/err.c src/util/err.h \
+	src/util/err_text.c \
 	src/util/fd.c src/util/fd.h \
 	src/util/file.c src/util/file.h \
 	src/util/lock.c src/util/lock.h \

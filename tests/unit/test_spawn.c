@@ -159,7 +159,7 @@ static void test_signals_reset(void **state)
     sigaddset(&s, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &s, &old);
     SpawnOpts o = {0};
-    g_autofree char *out = run_sh("grep -E '^Sig(Blk|Ign)' /proc/$$/status", &o);
+    g_autofree char *out = run_sh("grep -E '^Sig(Blk|Ign)' /proc/self/status", &o);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     signal(SIGPIPE, SIG_DFL);
     assert_string_equal(out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
