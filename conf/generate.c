@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "qemu/config.h"
+#include "qemu/conf.h"
 
-#include "daemon/config.h"
+#include "daemon/conf.h"
 
 static const char libvirtd_intro[] =
     "libvirtd.conf - the daemon, as far as libvirt has keys for it\n"

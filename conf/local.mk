@@ -1,6 +1,6 @@
 # conf: sample files, generated from the rows of the configuration and committed
 EXTRA_PROGRAMS += conf/generate
-conf_generate_SOURCES = conf/generate.c daemon/config_libvirtd.c daemon/config_berthd.c src/qemu/config.c
+conf_generate_SOURCES = conf/generate.c daemon/conf_libvirtd.c daemon/conf_berthd.c src/qemu/conf.c
 conf_generate_CPPFLAGS = $(AM_CPPFLAGS) -DCONF_REFERENCE -USYSCONFDIR -DSYSCONFDIR='"/etc"' -ULOCALSTATEDIR -DLOCALSTATEDIR='"/var"' \
 	-URUNSTATEDIR -DRUNSTATEDIR='"/run"'
 conf_generate_LDADD = libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS)

@@ -103,7 +103,7 @@ static void test_values(void **state)
     assert_int_equal(s.mode, 0770);
     assert_int_equal(s.port, 99);
     assert_string_equal(s.limited[0], "green");
-    assert_string_equal(last_note, "f:13: idle has no effect: nothing to do");
+    assert_string_equal(last_note, "f:14: idle has no effect: nothing to do");
     conf_free(keys, &s);
 }
 

@@ -9,9 +9,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "qemu/config.h"
+#include "qemu/conf.h"
 
-#include "daemon/config.h"
+#include "daemon/conf.h"
 
 /* Every key libvirt 9.0 knows must have a row: a host that is switched over may use any of them. */
 static const char libvirtd_names[] =

@@ -1,4 +1,4 @@
-/* qemu/config.c - what qemu.conf says
+/* qemu/conf.c - what qemu.conf says
  *
  * Owns:    the rows of qemu.conf, loading and sharing of QemuConfig
  * Threads: any; an object is immutable once returned
@@ -14,7 +14,7 @@
 
 #define LOG_AREA "qemu.config"
 #define ERR_FROM VIR_FROM_CONF
-#include "qemu/config.h"
+#include "qemu/conf.h"
 #include "util/log.h"
 
 const char *const stdio_handler_names[] = {"logd", "file", NULL};

@@ -1,4 +1,4 @@
-/* daemon/config.c - what libvirtd.conf and berthd.conf say
+/* daemon/conf.c - what libvirtd.conf and berthd.conf say
  *
  * Owns:    loading, sharing and comparing DaemonConfig; the directories
  * Threads: any; an object is immutable once returned
@@ -14,7 +14,7 @@
 #include "util/log.h"
 #include "util/uuid.h"
 
-#include "daemon/config.h"
+#include "daemon/conf.h"
 
 static void note(const char *file, unsigned line, const char *text, void *arg)
 {

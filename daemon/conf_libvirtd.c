@@ -1,10 +1,10 @@
-/* daemon/config_libvirtd.c - the rows of libvirtd.conf
+/* daemon/conf_libvirtd.c - the rows of libvirtd.conf
  *
- * Owns:    names, defaults, bounds and text of its keys; loading is config.c
+ * Owns:    names, defaults, bounds and text of its keys; loading is conf.c
  */
 #include "config.h"
 
-#include "daemon/config.h"
+#include "daemon/conf.h"
 
 const char *const auth_scheme_names[] = {"none", NULL};
 const char *const host_uuid_source_names[] = {"smbios", "machine-id", NULL};

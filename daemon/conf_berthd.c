@@ -1,10 +1,10 @@
-/* daemon/config_berthd.c - the rows of berthd.conf: what libvirt has no key for
+/* daemon/conf_berthd.c - the rows of berthd.conf: what libvirt has no key for
  *
- * Owns:    names, defaults, bounds and text of its keys; loading is config.c
+ * Owns:    names, defaults, bounds and text of its keys; loading is conf.c
  */
 #include "config.h"
 
-#include "daemon/config.h"
+#include "daemon/conf.h"
 
 #define AT(member) offsetof(DaemonConfig, member)
 #define ROW(key, kind, value, flag, ...) \
