@@ -7,3 +7,5 @@ daemon_support_table_LDADD = $(berthd_LDADD)
 docs/support.md: daemon/support_table$(EXEEXT)
 	$(AM_V_GEN)ASAN_OPTIONS=detect_leaks=0 ./daemon/support_table$(EXEEXT) > support.md.new && \
 	mv support.md.new $(srcdir)/docs/support.md
+dist_man_MANS += docs/berthd.8 docs/berthd.conf.5
+EXTRA_DIST += docs/moving-from-libvirtd.md docs/differences.md
