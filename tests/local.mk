@@ -3,3 +3,4 @@ include tests/unit/launch.mk
 include tests/unit/dom.mk
 include tests/unit/ops.mk
 include tests/unit/wire.mk
+include tests/fuzz/local.mk
