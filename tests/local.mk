@@ -2,3 +2,4 @@ include tests/unit/qmp.mk
 include tests/unit/launch.mk
 include tests/unit/dom.mk
 include tests/unit/wire.mk
+include tests/unit/rpc.mk
