@@ -9,8 +9,8 @@
  * args and ret when the procedure has them.  qemu and lxc handlers are api_qemu_<name>, api_lxc_<name>.
  *
  * Returns 0, or -1 with err set.  Called as the row says: scope taken, state checked, permissions checked except for LATE objects,
- * flags within the mask.  args are the caller's and stay as they are.  ret arrives zeroed; everything put into it must come from
- * malloc (g_strdup, g_new: the same), it is freed by its XDR filter after it was encoded, or after a failure.
+ * flags within the mask.  args are the caller's and stay as they are.  ret arrives zeroed; what it points to is in
+ * the call's arena (call->arena) and goes with it.
  *
  * A handler that does not exist is not an error here: the symbol is weak where the table refers to it (proctable.c), and the call is
  * answered "not supported".

@@ -26,6 +26,7 @@
 #include "daemon/api.h"
 #include "daemon/events.h"
 #include "daemon/gate.h"
+#include "daemon/proctable.h"
 #include "api_enums.h"
 #include "domain/driver.h"
 #include "domain/lifecycle.h"

@@ -236,7 +236,7 @@ const char *proc_scope_name(ProcScope scope)
     return scope < SCOPE_MAX ? names[scope] : "?";
 }
 
-const char *proc_lane_name(ProcLane lane)
+const char *proc_lane_name(Lane lane)
 {
     static const char *const names[] = {"inline", "fast", "normal", "long"};
     static_assert(N_ELEMENTS(names) == LANE_MAX, "a lane has no name");

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base.h"
+#include "lane.h"
 #include "protocol/wire_xdr.h"
 
 /* A right on an object.  PERM_NONE ends a list, and stands for "none needed" in first place. */
@@ -62,7 +63,7 @@ typedef enum {
 } ProcScope;
 
 typedef enum { STATE_ANY, STATE_ACTIVE, STATE_INACTIVE } ProcState;
-typedef enum { LANE_INLINE, LANE_FAST, LANE_NORMAL, LANE_LONG, LANE_MAX } ProcLane;
+
 
 typedef enum {
     READONLY_ALLOWED,
@@ -97,7 +98,7 @@ typedef struct ProcInfo {
     size_t key_at;
     ProcScope scope;
     ProcState state;
-    ProcLane lane;
+    Lane lane;
     int flags_width; /* bytes of the flags field: 0 (there is none), 4, 8 */
     size_t flags_at;
     uint64_t flags_mask;
@@ -130,5 +131,5 @@ size_t proc_perms_needed(const ProcInfo *info, const void *args, Perm out[PROC_P
 bool proc_readonly_refused(const ProcInfo *info, const void *args);
 /* Names for support.md, logs, tests; never NULL. */
 const char *proc_scope_name(ProcScope scope);
-const char *proc_lane_name(ProcLane lane);
+const char *proc_lane_name(Lane lane);
 const char *proc_object_name(ProcObject object);

@@ -1,5 +1,6 @@
 include tests/unit/qmp.mk
 include tests/unit/launch.mk
 include tests/unit/dom.mk
+include tests/unit/ops.mk
 include tests/unit/wire.mk
 include tests/unit/rpc.mk
