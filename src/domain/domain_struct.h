@@ -10,5 +10,5 @@ struct Domain {
     int id, state, reason;
     uint64_t life; /* moves on at every start and every end */
     bool persistent, autostart, updated, removing;
-    void *priv; /* DomainPrivate: monitor, process, inbox, job queue, view (domain/private.h) */
+    struct DomainPrivate *priv; /* monitor, process, inbox, job queue, view (domain/private.h) */
 };
