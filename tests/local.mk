@@ -1,3 +1,4 @@
 include tests/unit/qmp.mk
 include tests/unit/launch.mk
 include tests/unit/dom.mk
+include tests/unit/wire.mk

@@ -15,7 +15,6 @@
 
 #define LOG_AREA "domain"
 #include "util/log.h"
-#include "domain/console.h"
 #include "domain/private.h"
 #include "domain/stats.h"
 #include "store/defs.h"
@@ -35,15 +34,12 @@ static void domain_free(Object *o)
     kill_switch_done(d);
     inbox_done(&p->inbox);
     domain_view_done(d);
-    domain_stats_unref(p->stats);
+    stats_slot_free(d->stats);
     domain_def_unref(d->config);
     domain_def_unref(d->live);
     domain_def_unref(p->last);
     launched_process_clear(&p->proc);
-    if (p->consoles)
-        g_hash_table_unref(p->consoles);
-    if (p->vcpu_tids)
-        g_array_unref(p->vcpu_tids);
+    g_free(p->vcpu_tids);
     g_free(d->name);
     g_free(p);
     object_done(o);
@@ -60,6 +56,7 @@ Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *
     d->id = -1;
     d->state = VIR_DOMAIN_SHUTOFF;
     d->reason = VIR_DOMAIN_SHUTOFF_UNKNOWN;
+    d->stats = stats_slot_new();
     DomainPrivate *p = d->priv = g_new0(DomainPrivate, 1);
     job_queue_init(&p->jobs, d, loop, domain_view_job);
     inbox_init(&p->inbox);
@@ -87,6 +84,11 @@ DomainDriver *domain_driver(Domain *d)
 JobQueue *domain_jobs(Domain *d)
 {
     return &d->priv->jobs;
+}
+
+struct StatsSlot *domain_stats_slot(Domain *d)
+{
+    return d->stats;
 }
 
 /* ---- lock ------------------------------------------------------------------------------------------------------------------ */
@@ -281,6 +283,28 @@ static QmpStatus qmp_end(Domain *d, uint64_t life, QmpStatus s, json_t **ret, Er
     return s;
 }
 
+QmpClient *domain_set_monitor(Domain *d, QmpClient *qmp)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    QmpClient *old = p->qmp, *old_ref;
+    p->qmp = qmp;
+    {
+        LOCK_SCOPE(&p->view_lock);
+        old_ref = p->monitor;
+        p->monitor = qmp ? qmp_client_ref(qmp) : NULL;
+    }
+    qmp_client_unref(old_ref);
+    return old;
+}
+
+struct QmpClient *domain_monitor_ref(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    LOCK_SCOPE(&p->view_lock);
+    return p->monitor ? qmp_client_ref(p->monitor) : NULL;
+}
+
 QmpStatus domain_qmp_fds(Domain *d, const QmpCommand *cmd, json_t *args, const int *fds, unsigned n_fds, Deadline deadline,
                          json_t **ret, Err *err)
 {
@@ -305,6 +329,30 @@ int domain_qmp(Domain *d, const char *command, json_t *args, json_t **ret, Err *
     if (!cmd)
         g_error("QMP command %s has no row in commands.def", command);
     return domain_qmp_status(d, cmd, args, ret, err) == QMP_OK ? 0 : -1;
+}
+
+int domain_qmp_fd(Domain *d, const char *command, json_t *args, int fd, json_t **ret, Err *err)
+{
+    const QmpCommand *cmd = qmp_command_find(command);
+    if (!cmd)
+        g_error("QMP command %s has no row in commands.def", command);
+    return domain_qmp_fds(d, cmd, args, &fd, 1, qmp_deadline(cmd), ret, err) == QMP_OK ? 0 : -1;
+}
+
+int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, Deadline deadline, json_t **ret_reply, Err *err)
+{
+    g_autoptr(QmpClient) client = qmp_begin(d, err);
+    if (!client) {
+        json_decref(command);
+        return -1;
+    }
+    if (!d->priv->tainted_monitor) {
+        d->priv->tainted_monitor = true;
+        domain_mark_changed(d);
+    }
+    uint64_t life = domain_leave(d);
+    QmpStatus s = qmp_call_raw(client, command, fds, n_fds, deadline, ret_reply, err);
+    return qmp_end(d, life, s, ret_reply, err) == QMP_OK ? 0 : -1;
 }
 
 /* ---- the stored definition ------------------------------------------------------------------------------------------------- */

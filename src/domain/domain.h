@@ -36,7 +36,8 @@ struct DomainView {
     uint64_t job_since_us;  /* monotonic; 0: no job */
     bool monitor_stuck;     /* a QMP deadline passed and no answer came since */
     char *dir;              /* the guest's private directory, NULL when off */
-    DomainStats *stats; /* last sample, own reference; NULL: none yet (domain/stats.h) */
+    pid_t *vcpu_tids;       /* thread ids of the vcpus by index, as QEMU told at start; NULL when off */
+    unsigned n_vcpu_tids;
 };
 
 /* A reference to the latest view; never waits.  Free with domain_view_unref. */
@@ -78,6 +79,19 @@ int domain_qmp(Domain *d, const char *command, json_t *args, json_t **ret, Err *
  * (VIR_ERR_OPERATION_INVALID, lock held all the same) when the machine's life moved on meanwhile. */
 uint64_t domain_leave(Domain *d);
 int domain_enter(Domain *d, uint64_t life, Err *err);
+
+/* The same with a descriptor that travels with the command (getfd, add-fd); it stays the caller's. */
+int domain_qmp_fd(Domain *d, const char *command, json_t *args, int fd, json_t **ret, Err *err);
+
+/* A whole command object (stolen) of a user's; *ret_reply is QEMU's whole answer, error answers too. */
+int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, Deadline deadline, json_t **ret_reply, Err *err);
+
+/* The machine's monitor, or NULL when off: a reference, any thread, no domain lock needed (leaf lock).  For queries that change nothing
+ * and may go beside a job (statistics); everything else goes through domain_qmp(). */
+struct QmpClient *domain_monitor_ref(Domain *d);
+
+/* Where the last statistics of a machine are kept: one slot, owned by stats.c. */
+struct StatsSlot *domain_stats_slot(Domain *d);
 
 /* Which definitions a call with AFFECT_LIVE/CONFIG/CURRENT means; VIR_ERR_OPERATION_INVALID when that one does not exist. */
 typedef struct DomainAffect {

@@ -6,4 +6,3 @@ typedef struct DomainDriver DomainDriver;
 typedef struct DomainView DomainView;
 typedef struct DomainEvent DomainEvent;
 typedef struct JobRequest JobRequest;
-typedef struct DomainStats DomainStats;

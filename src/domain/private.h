@@ -32,9 +32,10 @@ typedef struct DomainPrivate {
     Inbox inbox;
     KillSwitch kill;
 
-    Mutex view_lock; /* leaf: view, job */
+    Mutex view_lock; /* leaf: view, job, monitor */
     DomainView *view;
     JobInfo job;
+    QmpClient *monitor; /* the client again, for those without the domain lock */
 
     /* all below: domain lock */
     bool dirty;             /* the view is older than the object */
@@ -61,10 +62,8 @@ typedef struct DomainPrivate {
     uint64_t destroyed_life; /* the last life that ended by a destroy */
     uint64_t autodestroy;   /* connection id, 0: none */
     uint64_t balloon_kib;
-    DomainStats *stats;
-    uint64_t console_busy;  /* see console.c */
-    GHashTable *consoles;   /* alias -> owner, NULL until used */
-    GArray *vcpu_tids;      /* pid_t by vcpu index; NULL: not known */
+    pid_t *vcpu_tids;       /* by vcpu index; NULL: not known */
+    unsigned n_vcpu_tids;
 } DomainPrivate;
 
 static inline void domain_assert_locked(const Domain *d)
@@ -83,6 +82,9 @@ QmpStatus domain_qmp_status(Domain *d, const QmpCommand *cmd, json_t *args, json
 QmpStatus domain_qmp_fds(Domain *d, const QmpCommand *cmd, json_t *args, const int *fds, unsigned n_fds, Deadline deadline,
                          json_t **ret, Err *err);
 int domain_err_inactive(Err *err);
+
+/* Installs or (NULL) takes away the monitor; the reference moves.  Returns what was there.  Lock held. */
+QmpClient *domain_set_monitor(Domain *d, QmpClient *qmp);
 
 /* view.c */
 

@@ -28,6 +28,7 @@
 #include "util/log.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
+#include "domain/stats.h"
 #include "store/status.h"
 #include "api_enums.h"
 
@@ -234,9 +235,9 @@ static void make_off(Domain *d, const Verdict *v)
     p->stop_reason = p->stop_detail = p->pause_reason = p->run_reason = 0;
     p->autodestroy = 0;
     p->balloon_kib = 0;
-    if (p->consoles)
-        g_hash_table_remove_all(p->consoles);
-    g_clear_pointer(&p->vcpu_tids, g_array_unref);
+    g_clear_pointer(&p->vcpu_tids, g_free);
+    p->n_vcpu_tids = 0;
+    domain_stats_reset(d);
     launched_process_clear(&p->proc);
     domain_set_state(d, VIR_DOMAIN_SHUTOFF, v->reason);
     domain_mark_changed(d);
@@ -260,7 +261,7 @@ void domain_tear_down(Domain *d)
         return;
     while (p->flushing) /* nobody writes the status file after it is removed below: dying machines are not flushed anew */
         domain_wait(d, deadline_in_ms(1000));
-    QmpClient *qmp = g_steal_pointer(&p->qmp);
+    QmpClient *qmp = domain_set_monitor(d, NULL);
     MonitorLink *link = g_steal_pointer(&p->link);
     g_autoptr(DomainDef) def = domain_def_ref(d->live);
     LaunchedProcess proc = {0};

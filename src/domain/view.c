@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "domain/private.h"
-#include "domain/stats.h"
 
 DomainView *domain_view_ref(DomainView *v)
 {
@@ -29,7 +28,7 @@ void domain_view_unref(DomainView *v)
     g_free(v->dir);
     domain_def_unref(v->config);
     domain_def_unref(v->live);
-    domain_stats_unref(v->stats);
+    g_free(v->vcpu_tids);
     g_free(v);
 }
 
@@ -75,7 +74,8 @@ static DomainView *build(Domain *d)
     v->published_us = now_us();
     v->monitor_stuck = p->stuck;
     v->dir = d->live ? g_strdup(p->proc.private_dir) : NULL;
-    v->stats = domain_stats_ref(p->stats);
+    v->vcpu_tids = g_memdup2(p->vcpu_tids, p->n_vcpu_tids * sizeof(pid_t));
+    v->n_vcpu_tids = p->n_vcpu_tids;
     return v;
 }
 
@@ -110,7 +110,7 @@ void domain_view_job(Domain *d, const JobInfo *info)
         v->dir = g_strdup(old->dir);
         v->config = def_ref(old->config);
         v->live = def_ref(old->live);
-        v->stats = domain_stats_ref(old->stats);
+        v->vcpu_tids = g_memdup2(old->vcpu_tids, old->n_vcpu_tids * sizeof(pid_t));
         put_job(v, info);
         p->view = v;
     }

@@ -78,6 +78,7 @@ void frame_reader_done(FrameReader *r)
 void frame_reader_feed(FrameReader *r, const uint8_t *data, size_t len)
 {
     g_assert(r->in_len == 0);
+    g_clear_pointer(&r->stash, g_free);
     r->in = data;
     r->in_len = len;
 }
@@ -111,11 +112,9 @@ void frame_reader_pause(FrameReader *r)
         r->in = NULL;
         return;
     }
-    if (r->stash && r->in >= r->stash)
+    if (r->stash)
         return; /* it is the stash that is being parsed; it stays */
-    uint8_t *copy = g_memdup2(r->in, r->in_len);
-    g_free(r->stash);
-    r->in = r->stash = copy;
+    r->in = r->stash = g_memdup2(r->in, r->in_len);
 }
 
 /* Moves up to `want` bytes of input to `to`. */

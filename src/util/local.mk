@@ -4,6 +4,7 @@ libutil_a_SOURCES = \
 	src/util/arena.c src/util/arena.h \
 	src/util/deadline.h \
 	src/util/err.c src/util/err.h \
+	src/util/err_text.c \
 	src/util/fd.c src/util/fd.h \
 	src/util/file.c src/util/file.h \
 	src/util/lock.c src/util/lock.h \
