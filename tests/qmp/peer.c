@@ -38,7 +38,7 @@ struct Peer {
     /* peer thread only */
     GString *in;
     json_t *last_id;
-    unsigned last_fds;
+    unsigned last_fds; /* come since the last check; they may be read together with an earlier command */
 };
 
 static void step_free(void *p)
@@ -121,7 +121,6 @@ static char *read_line(Peer *p)
 /* Reads a command and compares; false ends the play. */
 static bool play_expect(Peer *p, const char *name, const char *args_text)
 {
-    p->last_fds = 0;
     g_autofree char *line = read_line(p);
     if (!line) {
         problem(p, "expected '%s', got nothing", name);
@@ -223,6 +222,7 @@ static bool play(Peer *p, const Step *s)
     case STEP_FDS:
         if (p->last_fds != s->n)
             problem(p, "expected %zu descriptors, got %u", s->n, p->last_fds);
+        p->last_fds = 0;
         return true;
     case STEP_DIE:
         return false;

@@ -13,7 +13,7 @@
 
 #include "util/fd.h"
 #include "util/lock.h"
-#include "qmp/client.h"
+#include "qmp/commands.h"
 #include "qmp/codec.h"
 #include "tests/qmp/peer.h"
 
@@ -427,6 +427,54 @@ static void test_raw(void **state)
     assert_int_equal(qmp_call_raw(f->client, json_array(), NULL, 0, deadline_in_ms(5000), &ret, NULL), QMP_REFUSED);
 }
 
+/* Every wrapper once: what it sends is in QEMU's schema (the peer checks). */
+static void test_wrappers(void **state)
+{
+    Fixture *f = *state;
+    begin(f, 0);
+    static const char *const commands[] = {
+        "cont", "stop", "system_powerdown", "system_reset", "system_wakeup", "quit", "inject-nmi", "send-key", "query-cpus-fast", "qom-get",
+        "qom-set", "qom-list", "device_add", "device_del", "object-add", "object-del", "balloon", "qom-get", "qom-set", "blockdev-add",
+        "blockdev-del", "query-blockstats", "query-block", "query-named-block-nodes", "query-jobs", "query-block-jobs", "job-dismiss",
+        "job-cancel", "job-complete", "job-finalize", "block_set_io_throttle", "block_resize", "blockdev-open-tray", "blockdev-close-tray",
+        "blockdev-remove-medium", "blockdev-insert-medium", "netdev_add", "netdev_del", "set_link", "query-rx-filter", "query-chardev",
+        "chardev-add", "chardev-remove", "set_password", "expire_password", "query-vnc-servers", "screendump", "remove-fd", "getfd",
+        "closefd", "getfd", "add_client", "human-monitor-command",
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(commands); i++) {
+        peer_expect(f->peer, commands[i], NULL);
+        peer_reply(f->peer, "{}");
+    }
+    QmpClient *c = f->client;
+    const unsigned keys[] = {29, 56, 211};
+    AUTO_CLOSE int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int bad = qmp_cont(c, NULL) || qmp_stop(c, NULL) || qmp_system_powerdown(c, NULL) || qmp_system_reset(c, NULL) ||
+              qmp_system_wakeup(c, NULL) || qmp_quit(c, NULL) || qmp_inject_nmi(c, NULL) || qmp_send_key(c, keys, 3, 20, NULL) ||
+              qmp_query_cpus(c, NULL, NULL) || qmp_qom_get(c, "/a", "b", NULL, NULL) || qmp_qom_set(c, "/a", "b", json_true(), NULL) ||
+              qmp_qom_list(c, "/", NULL, NULL) || qmp_device_add(c, json_pack("{s:s,s:s}", "driver", "e1000", "id", "n"), NULL) ||
+              qmp_device_del(c, "n", NULL) || qmp_object_add(c, json_pack("{s:s,s:s}", "qom-type", "iothread", "id", "i"), NULL) ||
+              qmp_object_del(c, "i", NULL) || qmp_balloon(c, 1 << 20, NULL) || qmp_balloon_stats(c, "/b", NULL, NULL) ||
+              qmp_balloon_set_period(c, "/b", 2, NULL) ||
+              qmp_blockdev_add(c, json_pack("{s:s,s:s}", "driver", "null-co", "node-name", "n"), NULL) || qmp_blockdev_del(c, "n", NULL) ||
+              qmp_query_blockstats(c, true, NULL, NULL) || qmp_query_block(c, NULL, NULL) || qmp_query_block_nodes(c, true, NULL, NULL) ||
+              qmp_query_jobs(c, NULL, NULL) || qmp_query_block_jobs(c, NULL, NULL) || qmp_job_dismiss(c, "j", NULL) ||
+              qmp_job_cancel(c, "j", NULL) || qmp_job_complete(c, "j", NULL) || qmp_job_finalize(c, "j", NULL) ||
+              qmp_block_io_throttle(c, json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:i}", "id", "d", "bps", 0, "bps_rd", 0, "bps_wr", 0, "iops", 0,
+                                                 "iops_rd", 0, "iops_wr", 0), NULL) ||
+              qmp_block_resize(c, "n", 1 << 30, NULL) || qmp_blockdev_open_tray(c, "d", true, NULL) ||
+              qmp_blockdev_close_tray(c, "d", NULL) || qmp_blockdev_remove_medium(c, "d", NULL) ||
+              qmp_blockdev_insert_medium(c, "d", "n", NULL) || qmp_netdev_add(c, json_pack("{s:s,s:s}", "type", "user", "id", "n"), NULL) ||
+              qmp_netdev_del(c, "n", NULL) || qmp_set_link(c, "n", false, NULL) || qmp_query_rx_filter(c, "n", NULL, NULL) ||
+              qmp_query_chardev(c, NULL, NULL) ||
+              qmp_chardev_add(c, "c", json_pack("{s:s,s:{}}", "type", "null", "data"), NULL, NULL) || qmp_chardev_remove(c, "c", NULL) ||
+              qmp_set_password(c, "vnc", "x", "keep", NULL) || qmp_expire_password(c, "vnc", "never", NULL) ||
+              qmp_query_vnc(c, NULL, NULL) || qmp_screendump(c, "/dev/fdset/1", "v", 0, "png", NULL) || qmp_remove_fd(c, 1, NULL) ||
+              qmp_getfd(c, fd, "x", NULL) || qmp_closefd(c, "x", NULL) || qmp_add_client(c, "vnc", fd, true, NULL);
+    assert_int_equal(bad, 0);
+    g_autofree char *text = NULL;
+    assert_int_equal(qmp_human_monitor(c, "info version", &text, NULL), QMP_OK);
+}
+
 /* Each of these must close the client with a reason, and nothing else. */
 static void test_garbage(void **state)
 {
@@ -551,7 +599,7 @@ int main(void)
         cmocka_unit_test(test_codec_limits), cmocka_unit_test(test_schema), CASE(test_call), CASE(test_error_classes),
         CASE(test_events_in_order), CASE(test_eight_threads), CASE(test_eof_in_call), CASE(test_close_wakes),
         CASE(test_deadline_and_late_reply), CASE(test_pipeline), CASE(test_async_deadline_and_close), CASE(test_fds),
-        CASE(test_raw), CASE(test_garbage), CASE(test_split), CASE(test_no_greeting),
+        CASE(test_raw), CASE(test_wrappers), CASE(test_garbage), CASE(test_split), CASE(test_no_greeting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
