@@ -1,1 +1,1 @@
-noinst_HEADERS += include/base.h include/errors.h include/api_enums.h include/api_strings.h
+noinst_HEADERS += include/base.h include/lane.h include/errors.h include/api_enums.h include/api_strings.h

@@ -1,0 +1,18 @@
+# rpc: packets, connections, streams; knows no object and no procedure
+noinst_LIBRARIES += librpc.a
+librpc_a_SOURCES = \
+	src/rpc/auth.h \
+	src/rpc/conn.c src/rpc/conn.h \
+	src/rpc/dispatch.c \
+	src/rpc/forward.h \
+	src/rpc/frame.c src/rpc/frame.h \
+	src/rpc/internal.h \
+	src/rpc/keepalive.c \
+	src/rpc/msg.c src/rpc/msg.h \
+	src/rpc/outq.c \
+	src/rpc/server.c src/rpc/server.h \
+	src/rpc/stream.c src/rpc/stream.h \
+	src/rpc/stream_fd.c \
+	src/rpc/stream_file.c \
+	src/rpc/stream_internal.h \
+	src/rpc/transport.c src/rpc/transport.h

@@ -1,0 +1,6 @@
+# store: definitions and status files on disk; may use util and model
+noinst_LIBRARIES += libstore.a
+libstore_a_SOURCES = \
+	src/store/autostart.c src/store/autostart.h \
+	src/store/defs.c src/store/defs.h \
+	src/store/status.c src/store/status.h

@@ -1,12 +1,16 @@
 # util: knows nothing of virtual machines
 noinst_LIBRARIES += libutil.a
 libutil_a_SOURCES = \
+	src/util/arena.c src/util/arena.h \
+	src/util/conf.c src/util/conf_doc.c src/util/conf.h \
 	src/util/deadline.h \
 	src/util/err.c src/util/err.h \
+	src/util/err_text.c \
 	src/util/fd.c src/util/fd.h \
 	src/util/file.c src/util/file.h \
 	src/util/lock.c src/util/lock.h \
 	src/util/log.c src/util/log.h \
 	src/util/pool.c src/util/pool.h \
+	src/util/spawn.c src/util/spawn.h \
 	src/util/uuid.c src/util/uuid.h \
 	src/util/xml.c src/util/xml.h

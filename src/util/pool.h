@@ -7,14 +7,7 @@
 #pragma once
 
 #include "base.h"
-
-typedef enum {
-    LANE_INLINE, /* on the event thread itself; never submitted */
-    LANE_FAST,   /* never waits for QEMU */
-    LANE_NORMAL,
-    LANE_LONG,   /* save, migrate, dump */
-    LANE_MAX,
-} Lane;
+#include "lane.h"
 
 typedef struct Pool Pool;
 

@@ -1,0 +1,280 @@
+/* daemon/api_domain_info.c - what a machine is and how it stands
+ *
+ * Owns:    nothing.  All of it is answered from the published view: nothing here waits for a guest or takes a domain's lock.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "daemon/api.h"
+#include "daemon/wire.h"
+#include "api_enums.h"
+#include "domain/driver.h"
+#include "domain/stats.h"
+
+/* The definition `flags` (AFFECT_*) ask for; CURRENT is the live one when there is one. */
+static const DomainDef *def_for(const DomainView *v, unsigned flags, Err *err)
+{
+    bool live = flags & VIR_DOMAIN_AFFECT_LIVE, config = flags & VIR_DOMAIN_AFFECT_CONFIG;
+    if (live && config) {
+        err_set_full(err, VIR_FROM_DOM, VIR_ERR_INVALID_ARG, 0, "flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' are mutually exclusive");
+        return NULL;
+    }
+    if (live && !v->live) {
+        err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return NULL;
+    }
+    if (config && !v->config) {
+        err_set(err, VIR_ERR_OPERATION_INVALID, "transient domains do not have any persistent config");
+        return NULL;
+    }
+    return view_def(v, config);
+}
+
+static unsigned long long current_memory(const DomainView *v)
+{
+    if (!v->live)
+        return v->config->cur_memory_kib;
+    return v->balloon_kib ? v->balloon_kib : v->live->cur_memory_kib;
+}
+
+int api_domain_get_info(Call *call, Domain *dom, const remote_domain_get_info_args *args, remote_domain_get_info_ret *ret,
+                        Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    const DomainDef *def = view_def(v, false);
+    ret->state = (unsigned char)v->state;
+    ret->maxMem = def->max_memory_kib;
+    ret->memory = current_memory(v);
+    ret->nrVirtCpu = (unsigned short)def->cur_vcpus;
+    ret->cpuTime = v->pid ? domain_view_cpu_time_ns(v) : 0;
+    return 0;
+}
+
+int api_domain_get_state(Call *call, Domain *dom, const remote_domain_get_state_args *args, remote_domain_get_state_ret *ret,
+                         Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    ret->state = v->state;
+    ret->reason = v->reason;
+    return 0;
+}
+
+int api_domain_get_control_info(Call *call, Domain *dom, const remote_domain_get_control_info_args *args,
+                                remote_domain_get_control_info_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    if (!v->live)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+    if (v->monitor_stuck) {
+        ret->state = VIR_DOMAIN_CONTROL_ERROR;
+        ret->details = VIR_DOMAIN_CONTROL_ERROR_REASON_MONITOR;
+    } else if (v->job != JOB_NONE) {
+        ret->state = VIR_DOMAIN_CONTROL_JOB;
+        ret->stateTime = (now_us() - v->job_since_us) / 1000;
+    } else {
+        ret->state = VIR_DOMAIN_CONTROL_OK;
+    }
+    return 0;
+}
+
+int api_domain_get_xml_desc(Call *call, Domain *dom, const remote_domain_get_xml_desc_args *args,
+                            remote_domain_get_xml_desc_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    bool inactive = args->flags & VIR_DOMAIN_XML_INACTIVE;
+    unsigned f = 0;
+    if (inactive)
+        f |= FORMAT_INACTIVE;
+    if (args->flags & (VIR_DOMAIN_XML_SECURE | VIR_DOMAIN_XML_MIGRATABLE))
+        f |= FORMAT_SECURE;
+    if (args->flags & VIR_DOMAIN_XML_MIGRATABLE)
+        f |= FORMAT_MIGRATABLE;
+    if (args->flags & VIR_DOMAIN_XML_UPDATE_CPU) {
+        /* the CPU of a running machine is stored updated; the definition's own says what was asked for */
+    }
+    ret->xml = arena_take(&call->arena, domain_def_format(view_def(v, inactive), f));
+    return 0;
+}
+
+int api_domain_get_os_type(Call *call, Domain *dom, const remote_domain_get_os_type_args *args,
+                           remote_domain_get_os_type_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    ret->type = arena_strdup(&call->arena, view_def(v, false)->os.type);
+    return 0;
+}
+
+int api_domain_get_max_memory(Call *call, Domain *dom, const remote_domain_get_max_memory_args *args,
+                              remote_domain_get_max_memory_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    ret->memory = view_def(v, false)->max_memory_kib;
+    return 0;
+}
+
+static int vcpu_count(Domain *dom, unsigned flags, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    if (flags & VIR_DOMAIN_VCPU_GUEST)
+        return err_set(err, VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not configured");
+    const DomainDef *def = def_for(v, flags & (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG), err);
+    if (!def)
+        return -1;
+    return (int)((flags & VIR_DOMAIN_VCPU_MAXIMUM) ? def->max_vcpus : def->cur_vcpus);
+}
+
+int api_domain_get_vcpus_flags(Call *call, Domain *dom, const remote_domain_get_vcpus_flags_args *args,
+                               remote_domain_get_vcpus_flags_ret *ret, Err *err)
+{
+    ret->num = vcpu_count(dom, args->flags, err);
+    return ret->num < 0 ? -1 : 0;
+}
+
+int api_domain_get_max_vcpus(Call *call, Domain *dom, const remote_domain_get_max_vcpus_args *args,
+                             remote_domain_get_max_vcpus_ret *ret, Err *err)
+{
+    ret->num = vcpu_count(dom, VIR_DOMAIN_VCPU_MAXIMUM, err);
+    return ret->num < 0 ? -1 : 0;
+}
+
+int api_domain_is_active(Call *call, Domain *dom, const remote_domain_is_active_args *args, remote_domain_is_active_ret *ret,
+                         Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    ret->active = v->live != NULL;
+    return 0;
+}
+
+int api_domain_is_persistent(Call *call, Domain *dom, const remote_domain_is_persistent_args *args,
+                             remote_domain_is_persistent_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    ret->persistent = v->persistent;
+    return 0;
+}
+
+int api_domain_is_updated(Call *call, Domain *dom, const remote_domain_is_updated_args *args,
+                          remote_domain_is_updated_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    ret->updated = v->updated;
+    return 0;
+}
+
+int api_domain_get_autostart(Call *call, Domain *dom, const remote_domain_get_autostart_args *args,
+                             remote_domain_get_autostart_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    ret->autostart = v->autostart;
+    return 0;
+}
+
+int api_domain_get_metadata(Call *call, Domain *dom, const remote_domain_get_metadata_args *args,
+                            remote_domain_get_metadata_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    const DomainDef *def = def_for(v, args->flags, err);
+    if (!def)
+        return -1;
+    char *text = domain_def_get_metadata(def, args->type, args->uri ? *args->uri : NULL, err);
+    ret->metadata = arena_take(&call->arena, text);
+    return text ? 0 : -1;
+}
+
+int api_domain_has_managed_save_image(Call *call, Domain *dom, const remote_domain_has_managed_save_image_args *args,
+                                      remote_domain_has_managed_save_image_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    ret->result = v->managed_save;
+    return 0;
+}
+
+/* ---- the job of a machine: none of the jobs that have progress (save, migration, dump, backup) exists yet -------------------- */
+
+int api_domain_get_job_info(Call *call, Domain *dom, const remote_domain_get_job_info_args *args,
+                            remote_domain_get_job_info_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    if (!v->live)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+    ret->type = VIR_DOMAIN_JOB_NONE;
+    return 0;
+}
+
+int api_domain_get_job_stats(Call *call, Domain *dom, const remote_domain_get_job_stats_args *args,
+                             remote_domain_get_job_stats_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    if (!(args->flags & VIR_DOMAIN_JOB_STATS_COMPLETED) && !v->live)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+    ret->type = VIR_DOMAIN_JOB_NONE;
+    return 0;
+}
+
+int api_domain_abort_job(Call *call, Domain *dom, const remote_domain_abort_job_args *args, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    if (!v->live)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+    return err_set(err, VIR_ERR_OPERATION_INVALID, "no job is active on the domain");
+}
+
+/* ---- security labels --------------------------------------------------------------------------------------------------------- */
+
+/* The wire carries label and its NUL, one char per element. */
+static void wire_label(Call *call, const char *label, remote_domain_get_security_label_ret *out)
+{
+    if (!label)
+        label = "";
+    out->label.label_len = (u_int)strlen(label) + 1;
+    out->label.label_val = arena_strdup(&call->arena, label);
+    out->enforcing = 0;
+}
+
+int api_domain_get_security_label(Call *call, Domain *dom, const remote_domain_get_security_label_args *args,
+                                  remote_domain_get_security_label_ret *ret, Err *err)
+{
+    /* only models other than dac are shown by this old call, and there is none */
+    wire_label(call, NULL, ret);
+    return 0;
+}
+
+int api_domain_get_security_label_list(Call *call, Domain *dom, const remote_domain_get_security_label_list_args *args,
+                                       remote_domain_get_security_label_list_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    if (!v->live)
+        return 0;
+    ret->labels.labels_val = arena_array(&call->arena, remote_domain_get_security_label_ret, 1);
+    ret->labels.labels_len = 1;
+    wire_label(call, v->live->seclabel_dac, &ret->labels.labels_val[0]);
+    ret->ret = 1;
+    return 0;
+}
+
+/* ---- what no machine of ours has yet: the true answer is an empty list ------------------------------------------------------- */
+
+int api_domain_snapshot_num(Call *call, Domain *dom, const remote_domain_snapshot_num_args *args,
+                            remote_domain_snapshot_num_ret *ret, Err *err)
+{
+    return 0;
+}
+
+int api_domain_list_all_snapshots(Call *call, Domain *dom, const remote_domain_list_all_snapshots_args *args,
+                                  remote_domain_list_all_snapshots_ret *ret, Err *err)
+{
+    return 0;
+}
+
+int api_domain_list_all_checkpoints(Call *call, Domain *dom, const remote_domain_list_all_checkpoints_args *args,
+                                    remote_domain_list_all_checkpoints_ret *ret, Err *err)
+{
+    return 0;
+}
+
+int api_domain_has_current_snapshot(Call *call, Domain *dom, const remote_domain_has_current_snapshot_args *args,
+                                    remote_domain_has_current_snapshot_ret *ret, Err *err)
+{
+    return 0;
+}

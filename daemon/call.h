@@ -1,0 +1,40 @@
+/* daemon/call.h - one call from its arrival to its reply
+ *
+ * A Call owns message, arguments, result, error, arena, references, lock and job; call_done() undoes, in reverse, what was reached.
+ * It is owned by one thread at a time: the event thread, then (unless INLINE) the job queue it is parked in, then a worker.
+ */
+#pragma once
+
+#include "daemon/client.h"
+#include "domain/domain.h"
+#include "protocol/procs.h"
+#include "rpc/stream.h"
+#include "util/arena.h"
+
+struct Call {
+    Client *client;
+    RpcConn *conn; /* reference */
+    RpcMsg *msg;
+    const ProcInfo *proc;
+    void *args;    /* decoded; proc->args_size bytes */
+    void *ret;     /* proc->ret_size zeroed bytes; what it points to is in the arena */
+    Err err;
+    Arena arena;
+    Domain *dom;   /* reference; NULL unless the procedure names a machine */
+    JobRequest job;
+    bool job_held;
+    int fds[RPC_FDS_MAX]; /* to go out with the reply */
+    unsigned n_fds;
+    GList link;    /* in client->calls */
+};
+
+/* Hands a descriptor over to be sent with the reply. */
+void call_send_fd(Call *call, int fd);
+static inline Server *call_server(const Call *call)
+{
+    return call->client->server;
+}
+static inline DomainDriver *call_domains(const Call *call)
+{
+    return call->client->server->domains;
+}

@@ -1,0 +1,60 @@
+/* daemon/domain_filter.c - which machines a list call means
+ *
+ * Owns:    the meaning of VIR_CONNECT_LIST_DOMAINS_*
+ * Threads: any; views only
+ */
+#include "config.h"
+
+#include "daemon/access.h"
+#include "daemon/domain_filter.h"
+#include "api_enums.h"
+#include "domain/driver.h"
+
+static bool group(unsigned flags, unsigned yes, bool is_yes, unsigned no)
+{
+    if (!(flags & (yes | no)))
+        return true;
+    return (is_yes && (flags & yes)) || (!is_yes && (flags & no));
+}
+
+bool domain_filter_match(const DomainView *v, unsigned flags)
+{
+    if (!flags)
+        return true;
+    if (!group(flags, VIR_CONNECT_LIST_DOMAINS_ACTIVE, v->live != NULL, VIR_CONNECT_LIST_DOMAINS_INACTIVE) ||
+        !group(flags, VIR_CONNECT_LIST_DOMAINS_PERSISTENT, v->persistent, VIR_CONNECT_LIST_DOMAINS_TRANSIENT) ||
+        !group(flags, VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, v->managed_save, VIR_CONNECT_LIST_DOMAINS_NO_MANAGEDSAVE) ||
+        !group(flags, VIR_CONNECT_LIST_DOMAINS_AUTOSTART, v->autostart, VIR_CONNECT_LIST_DOMAINS_NO_AUTOSTART) ||
+        !group(flags, VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, false, VIR_CONNECT_LIST_DOMAINS_NO_SNAPSHOT) ||
+        !group(flags, VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT, false, VIR_CONNECT_LIST_DOMAINS_NO_CHECKPOINT))
+        return false;
+
+    const unsigned states = VIR_CONNECT_LIST_DOMAINS_RUNNING | VIR_CONNECT_LIST_DOMAINS_PAUSED |
+                            VIR_CONNECT_LIST_DOMAINS_SHUTOFF | VIR_CONNECT_LIST_DOMAINS_OTHER;
+    if (!(flags & states))
+        return true;
+    switch (v->state) {
+    case VIR_DOMAIN_RUNNING:
+        return flags & VIR_CONNECT_LIST_DOMAINS_RUNNING;
+    case VIR_DOMAIN_PAUSED:
+        return flags & VIR_CONNECT_LIST_DOMAINS_PAUSED;
+    case VIR_DOMAIN_SHUTOFF:
+        return flags & VIR_CONNECT_LIST_DOMAINS_SHUTOFF;
+    default:
+        return flags & VIR_CONNECT_LIST_DOMAINS_OTHER;
+    }
+}
+
+GPtrArray *domain_filter_list(Call *call, unsigned flags)
+{
+    g_autoptr(GPtrArray) all = registry_list(domain_driver_registry(call_domains(call)));
+    GPtrArray *out = g_ptr_array_new_full(all->len, (GDestroyNotify)domain_view_unref);
+    for (unsigned i = 0; i < all->len; i++) {
+        DomainView *v = domain_view(all->pdata[i]);
+        if (domain_filter_match(v, flags) && access_domain_visible(call->conn, v))
+            g_ptr_array_add(out, v);
+        else
+            domain_view_unref(v);
+    }
+    return out;
+}

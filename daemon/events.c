@@ -1,0 +1,191 @@
+/* daemon/events.c - who wants which event, and sending it
+ *
+ * Owns:    the registrations of all connections; not what events look like on the wire (event_encode.c)
+ * Threads: client event thread
+ * Errors:  libvirt's codes: 8 for a second registration of the same, 1 for an unknown event or callback
+ */
+#include "config.h"
+
+#define ERR_FROM VIR_FROM_RPC
+#define LOG_AREA "daemon.events"
+#include <string.h>
+
+#include "daemon/access.h"
+#include "daemon/events.h"
+#include "domain/driver.h"
+#include "protocol/qemu_protocol.h"
+#include "protocol/remote_protocol.h"
+#include "util/log.h"
+
+typedef struct Reg {
+    int32_t id;
+    RpcConn *conn; /* borrowed: dropped when it closes */
+    EventClass class;
+    int event_id;
+    bool legacy, one; /* one: only the machine of uuid */
+    uint8_t uuid[UUID_LEN];
+    GRegex *match;    /* monitor events; NULL: all */
+} Reg;
+
+struct EventHub {
+    GPtrArray *regs; /* Reg*, in order of registration */
+    int32_t next_id; /* domain and monitor events share it */
+};
+
+static void reg_free(void *p)
+{
+    Reg *r = p;
+    if (r->match)
+        g_regex_unref(r->match);
+    g_free(r);
+}
+
+EventHub *event_hub_new(void)
+{
+    EventHub *h = g_new0(EventHub, 1);
+    h->regs = g_ptr_array_new_with_free_func(reg_free);
+    return h;
+}
+
+void event_hub_free(EventHub *h)
+{
+    if (!h)
+        return;
+    g_ptr_array_unref(h->regs);
+    g_free(h);
+}
+
+static bool same_object(const Reg *r, const EventWant *w)
+{
+    if (r->one != (w->uuid != NULL))
+        return false;
+    return !r->one || memcmp(r->uuid, w->uuid, UUID_LEN) == 0;
+}
+
+/* A pattern for the monitor event filter: a name, or a regular expression of bounded cost (no backtracking blow-up is possible on the
+ * short, upper-case names QEMU sends). */
+static int monitor_match(const EventWant *w, GRegex **ret, Err *err)
+{
+    if (!w->monitor_event)
+        return 0;
+    g_autofree char *quoted = w->regex ? NULL : g_regex_escape_string(w->monitor_event, -1);
+    g_autofree char *whole = w->regex ? g_strdup(w->monitor_event) : g_strdup_printf("^%s$", quoted);
+    g_autoptr(GError) gerr = NULL;
+    *ret = g_regex_new(whole, w->nocase ? G_REGEX_CASELESS : 0, 0, &gerr);
+    if (!*ret)
+        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_INVALID_ARG, 0, "failed to compile regex '%s': %s", w->monitor_event,
+                            gerr->message);
+    return 0;
+}
+
+int event_hub_add(EventHub *h, RpcConn *c, const EventWant *w, Err *err)
+{
+    EventProcs procs;
+    if (w->class == EVENT_DOMAIN && (!event_procs(w->event_id, &procs) || (w->legacy && !procs.legacy)))
+        return err_set(err, VIR_ERR_INTERNAL_ERROR, "unsupported event ID %d", w->event_id);
+    GRegex *match = NULL;
+    if (w->class == EVENT_QEMU_MONITOR && monitor_match(w, &match, err) < 0)
+        return -1;
+    for (unsigned i = 0; i < h->regs->len && w->class == EVENT_DOMAIN; i++) {
+        const Reg *r = h->regs->pdata[i];
+        if (r->conn == c && r->class == w->class && r->event_id == w->event_id && same_object(r, w))
+            return err_set_full(err, VIR_FROM_NONE, VIR_ERR_INVALID_ARG, 0, "event callback already tracked");
+    }
+    Reg *r = g_new0(Reg, 1);
+    r->id = h->next_id++;
+    r->conn = c;
+    r->class = w->class;
+    r->event_id = w->event_id;
+    r->legacy = w->legacy;
+    r->match = match;
+    if (w->uuid) {
+        r->one = true;
+        memcpy(r->uuid, w->uuid, UUID_LEN);
+    }
+    g_ptr_array_add(h->regs, r);
+    return r->id;
+}
+
+int event_hub_remove(EventHub *h, RpcConn *c, EventClass class, int callback_id, Err *err)
+{
+    for (unsigned i = 0; i < h->regs->len; i++) {
+        const Reg *r = h->regs->pdata[i];
+        if (r->conn == c && r->class == class && !r->legacy && r->id == callback_id) {
+            g_ptr_array_remove_index(h->regs, i);
+            return 0;
+        }
+    }
+    return err_set(err, VIR_ERR_INTERNAL_ERROR, "domain event callback %d not registered", callback_id);
+}
+
+int event_hub_remove_legacy(EventHub *h, RpcConn *c, int event_id, Err *err)
+{
+    for (unsigned i = 0; i < h->regs->len; i++) {
+        const Reg *r = h->regs->pdata[i];
+        if (r->conn == c && r->class == EVENT_DOMAIN && r->legacy && r->event_id == event_id) {
+            g_ptr_array_remove_index(h->regs, i);
+            return 0;
+        }
+    }
+    return err_set(err, VIR_ERR_INTERNAL_ERROR, "domain event %d not registered", event_id);
+}
+
+void event_hub_drop_conn(EventHub *h, RpcConn *c)
+{
+    for (unsigned i = h->regs->len; i-- > 0;) {
+        if (((Reg *)h->regs->pdata[i])->conn == c)
+            g_ptr_array_remove_index(h->regs, i);
+    }
+}
+
+static bool wants(const Reg *r, const DomainEvent *e)
+{
+    if (r->class != e->class || (r->one && memcmp(r->uuid, e->uuid, UUID_LEN) != 0))
+        return false;
+    if (e->class == EVENT_QEMU_MONITOR)
+        return !r->match || g_regex_match(r->match, e->monitor.event, 0, NULL);
+    return r->event_id == e->id;
+}
+
+/* Encodes on first use; [0] callback generation, [1] legacy. */
+static GBytes *encoding(GBytes *enc[2], const DomainEvent *e, bool legacy)
+{
+    if (!enc[legacy]) {
+        g_auto(Err) err = ERR_INIT;
+        enc[legacy] = event_encode(e, legacy, &err);
+        if (!enc[legacy]) {
+            log_error("event %d of %s is not sent: %s", e->id, e->name, err.detail);
+            enc[legacy] = g_bytes_new_static("", 0);
+        }
+    }
+    return g_bytes_get_size(enc[legacy]) ? enc[legacy] : NULL;
+}
+
+void event_hub_sink(void *hub, void *event)
+{
+    EventHub *h = hub;
+    DomainEvent *e = event;
+    GBytes *enc[2] = {NULL, NULL};
+    EventProcs procs = {0};
+    if (e->class == EVENT_DOMAIN && !event_procs(e->id, &procs)) {
+        domain_event_free(e);
+        return;
+    }
+    for (unsigned i = 0; i < h->regs->len; i++) {
+        const Reg *r = h->regs->pdata[i];
+        if (!wants(r, e) || !access_event_visible(r->conn, e))
+            continue;
+        GBytes *payload = encoding(enc, e, r->legacy);
+        if (!payload)
+            continue;
+        int32_t id = r->id;
+        if (e->class == EVENT_QEMU_MONITOR)
+            rpc_event_send(r->conn, QEMU_PROGRAM, QEMU_PROTOCOL_VERSION, QEMU_PROC_DOMAIN_MONITOR_EVENT, &id, payload);
+        else
+            rpc_event_send(r->conn, REMOTE_PROGRAM, REMOTE_PROTOCOL_VERSION, r->legacy ? procs.legacy : procs.callback,
+                           r->legacy ? NULL : &id, payload);
+    }
+    g_clear_pointer(&enc[0], g_bytes_unref);
+    g_clear_pointer(&enc[1], g_bytes_unref);
+    domain_event_free(e);
+}

@@ -1,0 +1,334 @@
+/* daemon/gate.c - the one way from a packet to a handler
+ *
+ * Owns:    the order of the checks, and the life of a Call
+ * Threads: gate_call on the client event thread; INLINE handlers too; the others on workers
+ * Locks:   the domain's, around handlers of scope LOCK and of the job scopes
+ *
+ * Theory of operation.  A call is checked and decoded on the event thread.  INLINE calls run there and are answered at once.  A call
+ * without a job goes to its lane.  A call with a job is parked in its domain's queue first, as data, and goes to its lane when the job
+ * is granted; so whoever waits for a sick guest holds no worker.  DESTROY signals the process before it asks for the job, which makes
+ * the present holder fail and the job free.
+ *
+ *   ARRIVED -> (refused) -> answered
+ *   ARRIVED -> INLINE handler -> answered
+ *   ARRIVED -> lane -> handler -> answered
+ *   ARRIVED -> parked -> lane -> lock, handler, status, job end -> answered
+ *            `-> refused (deadline, client gone) -> answered
+ */
+#include "config.h"
+
+#define ERR_FROM VIR_FROM_RPC
+#define LOG_AREA "daemon.gate"
+#include <inttypes.h>
+#include <string.h>
+
+#include "daemon/access.h"
+#include "daemon/api.h"
+#include "daemon/events.h"
+#include "daemon/gate.h"
+#include "daemon/proctable.h"
+#include "api_enums.h"
+#include "domain/driver.h"
+#include "domain/lifecycle.h"
+#include "util/log.h"
+#include "util/uuid.h"
+
+/* ---- the life of a call ---------------------------------------------------------------------------------------------------- */
+
+static void log_failure(const Call *call)
+{
+    char code[16], uuid[UUID_STRING_LEN] = "";
+    g_snprintf(code, sizeof(code), "%d", call->err.code);
+    if (call->dom)
+        uuid_format(call->dom->obj.uuid, uuid);
+    const char *object = call->err.object ? call->err.object : uuid;
+    const LogField fields[] = {{"CLIENT", rpc_conn_name(call->conn)},
+                               {"PROCEDURE", call->proc->name},
+                               {"OBJECT", object[0] ? object : NULL},
+                               {"CODE", code},
+                               {NULL, NULL}};
+    log_fields(call->err.code == VIR_ERR_INTERNAL_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, fields, "%s: %s%s%s failed (%d): %s%s%s",
+               rpc_conn_name(call->conn), call->proc->name, object[0] ? " on " : "", object, call->err.code, call->err.detail,
+               call->err.hint ? "; " : "", call->err.hint ? call->err.hint : "");
+}
+
+static void call_free(void *arg)
+{
+    Call *call = arg;
+    if (call->link.data)
+        g_queue_unlink(&call->client->calls, &call->link);
+    for (unsigned i = 0; i < call->n_fds; i++)
+        close(call->fds[i]);
+    if (call->args)
+        wire_free(&call->proc->args, call->args);
+    g_free(call->args);
+    g_free(call->ret);
+    err_clear(&call->err);
+    arena_done(&call->arena);
+    if (call->dom)
+        object_unref(call->dom);
+    rpc_msg_free(call->msg);
+    rpc_conn_unref(call->conn);
+    g_free(call);
+}
+
+/* Answers with result or error and frees the call.  Lock and job are given back by now. */
+static void call_done(Call *call)
+{
+    if (err_is_set(&call->err)) {
+        log_failure(call);
+        rpc_reply_error(call->msg, &call->err);
+    } else {
+        xdrproc_t filter = call->proc->ret.size ? (xdrproc_t)(void (*)(void))call->proc->ret.filter : NULL;
+        unsigned n = call->n_fds;
+        call->n_fds = 0; /* moved, also on failure */
+        if (rpc_reply(call->msg, filter, call->ret, call->fds, n, &call->err) < 0)
+            log_failure(call);
+    }
+    if (call->link.data && !event_on_thread(call_server(call)->client_loop))
+        event_post(call_server(call)->client_loop, call_free, call);
+    else
+        call_free(call);
+}
+
+void call_send_fd(Call *call, int fd)
+{
+    g_assert(call->n_fds < N_ELEMENTS(call->fds));
+    call->fds[call->n_fds++] = fd;
+}
+
+/* ---- checks ---------------------------------------------------------------------------------------------------------------- */
+
+static int check_state(const Call *call, bool active, Err *err)
+{
+    if (call->proc->state == STATE_ACTIVE && !active)
+        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, 0, "domain is not running");
+    if (call->proc->state == STATE_INACTIVE && active)
+        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, 0, "domain is already running");
+    return 0;
+}
+
+/* What can be said of a call before its arguments are read. */
+static int check_procedure(const Call *call, Err *err)
+{
+    const ProcInfo *p = call->proc;
+    if (!rpc_conn_is_authenticated(call->conn) && !p->preauth)
+        return err_set(err, VIR_ERR_RPC, "authentication required");
+    if (!call->client->open && !p->preopen && !p->preauth)
+        return err_set(err, VIR_ERR_INTERNAL_ERROR, "connection not open");
+    if (!proc_handler(p))
+        return err_set_full(err, VIR_FROM_NONE, VIR_ERR_NO_SUPPORT, 0, "%s", p->api);
+    if (call->msg->n_fds < (unsigned)p->fds_in_min || call->msg->n_fds > (unsigned)p->fds_in_max)
+        return err_set(err, VIR_ERR_RPC, "%s takes %d to %d file descriptors, %u came", p->api, p->fds_in_min, p->fds_in_max,
+                       call->msg->n_fds);
+    return 0;
+}
+
+static int check_args(const Call *call, Err *err)
+{
+    const ProcInfo *p = call->proc;
+    uint64_t flags = proc_flags(p, call->args);
+    if (rpc_conn_read_only(call->conn) && proc_readonly_refused(p, call->args))
+        return err_set_full(err, VIR_FROM_NONE, VIR_ERR_OPERATION_DENIED, 0, "read only access prevents %s", p->api);
+    if (p->flags_width && (flags & ~p->flags_mask))
+        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_INVALID_ARG, 0, "unsupported flags (0x%" PRIx64 ") in function %s",
+                            flags & ~p->flags_mask, p->api);
+    return 0;
+}
+
+/* Finds the machine the arguments name.  0 without one when the procedure names none. */
+static int resolve(Call *call, Err *err)
+{
+    const ProcInfo *p = call->proc;
+    if (p->object != OBJ_DOMAIN || p->key == KEY_NONE || p->key == KEY_LATE)
+        return 0;
+    const char *at = (const char *)call->args + p->key_at;
+    DomainDriver *drv = call_domains(call);
+    switch (p->key) {
+    case KEY_REF: {
+        const remote_nonnull_domain *ref = (const void *)at;
+        call->dom = domain_by_uuid(drv, (const uint8_t *)ref->uuid, ref->name, err);
+        break;
+    }
+    case KEY_ID:
+        call->dom = domain_by_id(drv, *(const int *)(const void *)at, err);
+        break;
+    case KEY_UUID:
+        call->dom = domain_by_uuid(drv, (const uint8_t *)at, NULL, err);
+        break;
+    case KEY_NAME:
+        call->dom = domain_by_name(drv, *(char *const *)(const void *)at, err);
+        break;
+    default:
+        g_assert_not_reached();
+    }
+    if (!call->dom)
+        return -1;
+    g_autoptr(DomainView) v = domain_view(call->dom);
+    return p->scope == SCOPE_VIEW || p->scope == SCOPE_DESTROY ? check_state(call, v->live != NULL, err) : 0;
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------------------- */
+
+static void run_handler(Call *call)
+{
+    if (proc_handler(call->proc)(call, call->dom, call->args, call->ret, &call->err) < 0) {
+        if (!err_is_set(&call->err))
+            err_set(&call->err, VIR_ERR_INTERNAL_ERROR, "%s failed and did not say why", call->proc->api);
+    } else if (err_is_set(&call->err)) {
+        /* a handler that succeeded all the same */
+        err_clear(&call->err);
+    }
+}
+
+static void run_unlocked(Call *call)
+{
+    if (call->proc->scope == SCOPE_LOCK) {
+        domain_lock(call->dom);
+        if (check_state(call, domain_is_active(call->dom), &call->err) == 0)
+            run_handler(call);
+        domain_unlock(call->dom);
+    } else {
+        run_handler(call);
+    }
+    call_done(call);
+}
+
+static void task_run(void *arg)
+{
+    run_unlocked(arg);
+}
+
+static void task_run_job(void *arg)
+{
+    Call *call = arg;
+    Domain *d = call->dom;
+    domain_lock(d);
+    if (d->removing)
+        err_set_full(&call->err, VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN, 0, "domain '%s' was removed while the call waited for it", d->name);
+    else if (check_state(call, domain_is_active(d), &call->err) == 0)
+        run_handler(call);
+    domain_unlock(d);
+    g_auto(Err) flush_err = ERR_INIT;
+    if (domain_flush(d, &flush_err) < 0)
+        log_warning("status of %s is not written: %s", d->name, flush_err.detail);
+    job_end(&call->job);
+    call_done(call);
+}
+
+static const JobKind scope_jobs[SCOPE_MAX] = {
+    [SCOPE_QUERY] = JOB_QUERY,     [SCOPE_MODIFY] = JOB_MODIFY, [SCOPE_ABORT] = JOB_ABORT,
+    [SCOPE_DESTROY] = JOB_DESTROY, [SCOPE_ASYNC] = JOB_ASYNC,
+};
+
+static void job_granted(JobRequest *r)
+{
+    Call *call = (Call *)(void *)((char *)r - offsetof(Call, job));
+    pool_submit(call_server(call)->pool, call->proc->lane, task_run_job, call);
+}
+
+static void job_refused(JobRequest *r, Err *err)
+{
+    Call *call = (Call *)(void *)((char *)r - offsetof(Call, job));
+    err_move(&call->err, err);
+    call_done(call);
+}
+
+static void submit(Call *call)
+{
+    const ProcInfo *p = call->proc;
+    JobKind kind = call->dom ? scope_jobs[p->scope] : JOB_NONE;
+    if (kind != JOB_NONE) {
+        call->link.data = call;
+        g_queue_push_tail_link(&call->client->calls, &call->link);
+        if (p->scope == SCOPE_DESTROY)
+            domain_kill(call->dom, (unsigned)proc_flags(p, call->args));
+        call->job = (JobRequest){.kind = kind,
+                                 .what = p->name,
+                                 .owner = rpc_conn_id(call->conn),
+                                 .deadline = deadline_in_ms(JOB_WAIT_MS),
+                                 .granted = job_granted,
+                                 .refused = job_refused};
+        job_request(call->dom, &call->job);
+    } else if (p->lane == LANE_INLINE) {
+        run_unlocked(call);
+    } else {
+        pool_submit(call_server(call)->pool, p->lane, task_run, call);
+    }
+}
+
+/* ---- callbacks of the server ------------------------------------------------------------------------------------------------ */
+
+bool gate_known_program(void *ud, RpcConn *c, uint32_t prog, uint32_t vers)
+{
+    return proc_program_known(prog, vers);
+}
+
+void gate_call(void *ud, RpcMsg *msg)
+{
+    const ProcInfo *p = proc_lookup(msg->h.prog, msg->h.proc);
+    if (!p) {
+        g_auto(Err) err = ERR_INIT;
+        err_set(&err, VIR_ERR_RPC, "unknown procedure: %d", msg->h.proc);
+        rpc_reply_error(msg, &err);
+        rpc_msg_free(msg);
+        return;
+    }
+    Call *call = g_new0(Call, 1);
+    call->msg = msg;
+    call->conn = rpc_conn_ref(msg->conn);
+    call->client = rpc_conn_userdata(msg->conn);
+    call->proc = p;
+    if (check_procedure(call, &call->err) < 0) {
+        call_done(call);
+        return;
+    }
+    if (p->args.size) {
+        call->args = g_malloc0(p->args.size);
+        if (wire_decode(&p->args, call->args, msg->body, msg->body_len, NULL) < 0) {
+            err_set(&call->err, VIR_ERR_RPC, "Unable to decode message payload");
+            call_done(call);
+            return;
+        }
+    }
+    if (p->ret.size)
+        call->ret = g_malloc0(p->ret.size);
+    if (check_args(call, &call->err) < 0 || resolve(call, &call->err) < 0 || access_check(call, &call->err) < 0) {
+        call_done(call);
+        return;
+    }
+    submit(call);
+}
+
+static void client_free(void *p)
+{
+    Client *cl = p;
+    g_free(cl->uri);
+    g_free(cl);
+}
+
+void gate_opened(void *ud, RpcConn *c)
+{
+    Client *cl = g_new0(Client, 1);
+    cl->server = ud;
+    cl->conn = c;
+    rpc_conn_set_userdata(c, cl, client_free);
+}
+
+void gate_closed(void *ud, RpcConn *c, const char *reason)
+{
+    Server *s = ud;
+    Client *cl = rpc_conn_userdata(c);
+    log_info("%s closed: %s", rpc_conn_name(c), reason ? reason : "by the client");
+    if (!cl)
+        return;
+    cl->open = false;
+    event_hub_drop_conn(s->events, c);
+    /* refused() of a cancelled call frees it here and now, so its successor is taken first */
+    GList *next;
+    for (GList *l = cl->calls.head; l; l = next) {
+        next = l->next;
+        job_cancel(&((Call *)l->data)->job);
+    }
+    domain_autodestroy(s->domains, rpc_conn_id(c));
+}

@@ -1,0 +1,15 @@
+/* domain/domain_struct.h - the fields of a machine; for the files of this folder only
+ */
+#pragma once
+
+struct Domain {
+    Object obj; /* lock, changed, uuid */
+    DomainDriver *drv;
+    char *name;
+    DomainDef *config, *live;
+    int id, state, reason;
+    uint64_t life; /* moves on at every start and every end */
+    bool persistent, autostart, updated, removing;
+    struct StatsSlot *stats; /* made and freed by stats_slot_new/free (stats.h) with the machine */
+    struct DomainPrivate *priv; /* monitor, process, inbox, job queue, view (domain/private.h) */
+};

@@ -1,0 +1,53 @@
+/* domain/driver.h - all machines of this host, and what they share
+ */
+#pragma once
+
+#include "domain/domain.h"
+#include "event/event.h"
+#include "object/bus.h"
+#include "object/registry.h"
+
+typedef struct DomainDriverOpts {
+    EventLoop *monitor_loop;
+    EventLoop *client_loop;
+    Pool *pool;
+    Bus *bus;
+    struct QemuConfig *config;   /* reference; swapped by domain_driver_reload */
+    struct QemuCapsCache *caps;
+    const char *config_dir;      /* /etc/libvirt/qemu */
+    const char *autostart_dir;   /* /etc/libvirt/qemu/autostart */
+    const char *run_dir;         /* /run/libvirt/qemu: status files, pid files, monitor sockets' parent when short paths are needed */
+    const char *state_dir;       /* /var/lib/libvirt/qemu: per-guest directories, managed save */
+    const char *log_dir;         /* /var/log/libvirt/qemu */
+    bool privileged;
+} DomainDriverOpts;
+
+/* Loads definitions and status files, publishes all views and puts a RECONNECT job on each running one.  Refuses (naming the pid of
+ * the other) when another daemon holds the state directory's lock. */
+DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err);
+/* After the listeners are open: reconnects running machines on the pool, then autostarts (once per host boot). */
+void domain_driver_go(DomainDriver *drv);
+/* Waits for running tasks, flushes status files, leaves machines running. */
+void domain_driver_free(DomainDriver *drv);
+void domain_driver_reload(DomainDriver *drv, struct QemuConfig *config);
+
+Registry *domain_driver_registry(DomainDriver *drv);
+Bus *domain_driver_bus(DomainDriver *drv);
+const DomainDriverOpts *domain_driver_opts(DomainDriver *drv);
+/* A reference to the present qemu.conf settings; unref with qemu_config_unref. */
+struct QemuConfig *domain_driver_config(DomainDriver *drv);
+/* Anything that keeps the daemon from exiting when idle: a running machine or a task. */
+bool domain_driver_busy(DomainDriver *drv);
+
+/* Look-ups for calls: a reference, or NULL with VIR_ERR_NO_DOMAIN in libvirt's wording. */
+Domain *domain_by_uuid(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *name_for_error, Err *err);
+Domain *domain_by_name(DomainDriver *drv, const char *name, Err *err);
+Domain *domain_by_id(DomainDriver *drv, int id, Err *err);
+
+/* Counts what must be over before the driver can go (tasks of this folder). */
+void domain_driver_task_begin(DomainDriver *drv);
+void domain_driver_task_end(DomainDriver *drv);
+/* The next id of a running machine. */
+int domain_driver_next_id(DomainDriver *drv);
+/* After a restart: ids given out before are not given again. */
+void domain_driver_seen_id(DomainDriver *drv, int id);

@@ -1,0 +1,12 @@
+/* domain/keys.h - key presses for a machine
+ */
+#pragma once
+
+#include "domain/domain.h"
+
+#define KEYS_MAX 16u /* keys of one call, pressed together */
+
+/* Presses all keys, holds them `hold_ms` (0: QEMU's default), releases them.  codeset: VIR_KEYCODE_SET_*.  MODIFY job and lock held. */
+int domain_send_key(Domain *d, unsigned codeset, unsigned hold_ms, const unsigned *codes, unsigned n, Err *err);
+/* The number QEMU knows a key by, or -1: no such key in that set (or the set is not supported: *ret_known false). */
+int key_to_qnum(unsigned codeset, unsigned code, bool *ret_known);

@@ -1,0 +1,47 @@
+/* domain/passthrough.c - QEMU's own commands, as the qemu program lets clients send them
+ *
+ * Owns:    nothing
+ */
+#include "config.h"
+
+#define LOG_AREA "domain.passthrough"
+#include <string.h>
+
+#include "domain/passthrough.h"
+#include "qmp/client.h"
+#include "util/log.h"
+
+#define PASSTHROUGH_MS 30000u
+
+static json_t *parse_command(const char *cmd, Err *err)
+{
+    json_error_t je;
+    json_t *c = json_loads(cmd, JSON_REJECT_DUPLICATES, &je);
+    if (json_is_object(c))
+        return c;
+    err_set(err, VIR_ERR_INTERNAL_ERROR, "cannot parse JSON %s: %s", cmd, c ? "not an object" : je.text);
+    json_decref(c);
+    err_hint(err, "a command looks like {\"execute\": \"query-status\"}; virsh's --hmp takes human monitor commands");
+    return NULL;
+}
+
+int domain_monitor_command(Domain *d, const char *cmd, bool hmp, const int *fds, unsigned n_fds, char **ret, Err *err)
+{
+    log_warning("%s: a client sends QEMU a command of its own: %.200s", d->name, cmd);
+    json_t *command = hmp ? json_pack("{s:s, s:{s:s}}", "execute", "human-monitor-command", "arguments", "command-line", cmd)
+                          : parse_command(cmd, err);
+    if (!command) /* not UTF-8, or the error is set */
+        return err_is_set(err) ? -1 : err_set(err, VIR_ERR_INVALID_ARG, "the command is not valid UTF-8");
+    json_t *reply = NULL;
+    if (domain_qmp_raw(d, command, fds, n_fds, deadline_in_ms(PASSTHROUGH_MS), &reply, err) < 0)
+        return -1;
+    json_t *value = json_object_get(reply, "return");
+    if (hmp && value)
+        *ret = g_strdup(json_string_value(value));
+    else if (hmp)
+        err_set(err, VIR_ERR_INTERNAL_ERROR, "%s", json_string_value(json_object_get(json_object_get(reply, "error"), "desc")));
+    else
+        *ret = json_dumps(reply, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    json_decref(reply);
+    return *ret ? 0 : err_is_set(err) ? -1 : err_set(err, VIR_ERR_INTERNAL_ERROR, "QEMU answered with something unreadable");
+}

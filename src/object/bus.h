@@ -1,0 +1,19 @@
+/* object/bus.h - events from objects to whoever shows them
+ *
+ * publish() keeps the order of calls and never blocks; the sink runs on the client event thread.  Subscriptions, filters and encodings
+ * are the sink's (daemon/events.c).  Bus lock: LOCK_BUS.
+ */
+#pragma once
+
+#include "event/event.h"
+
+typedef struct Bus Bus;
+typedef void (*BusSink)(void *userdata, void *event);
+
+Bus *bus_new(EventLoop *client_loop);
+/* After this no sink runs any more. */
+void bus_free(Bus *b);
+/* `sink` owns each event it is given (bus passes ownership); set once before the first publish. */
+void bus_set_sink(Bus *b, BusSink sink, void *userdata, void (*free_event)(void *event));
+/* Takes ownership of event.  Without a sink the event is freed. */
+void bus_publish(Bus *b, void *event);

@@ -1,0 +1,71 @@
+/* qemu/launch.h - from a definition to a QEMU process that waits at its first instruction
+ *
+ * Knows no lock and no job: the caller holds whatever makes the definition its own, and calls from a thread that may sleep.
+ */
+#pragma once
+
+#include "event/event.h"
+#include "qemu/argv.h"
+#include "util/spawn.h"
+
+/* Directories of one daemon; all absolute. */
+typedef struct LaunchDirs {
+    const char *lib_dir;     /* /var/lib/libvirt/qemu: holds domain-ID-NAME/ and channel/ */
+    const char *log_dir;     /* /var/log/libvirt/qemu: NAME.log */
+    const char *cgroup_root; /* NULL: found from /proc/self/cgroup */
+} LaunchDirs;
+
+typedef struct LaunchRequest {
+    /* A private copy nobody else sees: id set, completed, validated.  Launch completes it as the live definition: aliases, backing
+     * chains found in the images, node indices, ports, tap names, pty paths, labels. */
+    DomainDef *def;
+    const QemuCaps *caps;
+    const QemuConfig *config;
+    const LaunchDirs *dirs;
+    EventLoop *monitor_loop;
+    const struct QmpHandlers *handlers; /* events and EOF of the monitor; qmp/client.h */
+    void *handlers_data;
+    Deadline deadline; /* until QMP has answered */
+} LaunchRequest;
+
+/* What is needed to find the process again; all of it goes into the status file. */
+typedef struct LaunchedProcess {
+    pid_t pid;
+    uint64_t start_time;   /* field 22 of /proc/PID/stat: the pid means this process only together with it */
+    char *monitor_path;
+    char *private_dir;
+    char *log_path;
+    char *cgroup;          /* NULL: none of its own */
+    unsigned node_index;   /* last node index given out */
+    GPtrArray *taps;       /* char*: tap devices made by us, to be deleted with the guest */
+} LaunchedProcess;
+
+typedef struct LaunchResult {
+    LaunchedProcess proc;
+    Child child;     /* pidfd: owned by the caller from here on */
+    QmpClient *qmp;  /* negotiated */
+} LaunchResult;
+
+/* Starts QEMU with -S.  On success the machine is ready to be continued (QMP "cont") and req->def shows it as it is: pty paths, ports,
+ * interface names read back.  On failure nothing is left: process killed, sockets, taps, directory and cgroup gone; the error names
+ * the phase (err->phase), QEMU's last words, its exit status, and where there is one a hint.  Sleeps (pool_blocking) until
+ * req->deadline at most; takes no lock. */
+int qemu_launch(const LaunchRequest *req, LaunchResult *ret, Err *err);
+
+/* After a daemon restart: verifies that pid is still the process of start_time (by pidfd, so it cannot change underneath), connects
+ * the monitor again.  VIR_ERR_OPERATION_FAILED when the process is gone (*ret_gone true) or cannot be verified (false: it must not be
+ * signalled). */
+int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc, LaunchResult *ret, bool *ret_gone, Err *err);
+
+/* After the process has ended (or was never found): removes sockets, private directory, taps, cgroup; writes `reason` with a time into
+ * the guest's log ("shutting down, reason=destroyed").  Never fails; what cannot be removed is logged. Sleeps. */
+void qemu_launch_cleanup(const LaunchedProcess *proc, const DomainDef *def, const char *reason);
+
+void launched_process_clear(LaunchedProcess *p);
+void launched_process_copy(LaunchedProcess *dest, const LaunchedProcess *src);
+
+/* What is told from the outside of a running guest. */
+/* Start time of a pid in clock ticks since boot, 0 when there is no such process. */
+uint64_t process_start_time(pid_t pid);
+/* The last lines of a guest's log below the newest start header, at most `max` bytes; NULL when there is none.  Caller frees. */
+char *qemu_log_tail(const char *log_path, size_t max);

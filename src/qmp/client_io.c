@@ -1,0 +1,445 @@
+/* qmp/client_io.c - the socket of a QMP client
+ *
+ * Owns:    descriptor, event sources, reading and writing, routing of what QEMU says
+ * Threads: the client's loop only
+ * Locks:   client.lock for slots and queue; released before any handler or callback
+ * Errors:  whatever is wrong with the peer closes the client with a reason
+ */
+#define LOG_AREA "qmp.client"
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "util/fd.h"
+#include "util/log.h"
+#include "qmp/client_private.h"
+
+/* Bytes read before other sources of the loop get their turn. */
+#define READ_BUDGET (256u << 10)
+
+void qmp_chunk_free(Chunk *ch)
+{
+    if (!ch)
+        return;
+    for (unsigned i = 0; i < ch->n_fds; i++)
+        fd_close(&ch->fds[i]);
+    g_free(ch->fds);
+    g_free(ch->data);
+    g_free(ch);
+}
+
+static bool is_closed(QmpClient *c)
+{
+    LOCK_SCOPE(&c->lock);
+    return c->state == QMP_STATE_CLOSED;
+}
+
+/* ---- deadlines of asynchronous commands */
+
+static int on_timer(sd_event_source *src, uint64_t usec, void *userdata);
+
+/* Sets the timer to the next end: the greeting's, or the earliest asynchronous deadline. */
+static void timer_update(QmpClient *c)
+{
+    uint64_t at = UINT64_MAX;
+    {
+        LOCK_SCOPE(&c->lock);
+        if (c->state == QMP_STATE_GREETING)
+            at = c->greeting.at_us;
+        GHashTableIter it;
+        Slot *s;
+        g_hash_table_iter_init(&it, c->slots);
+        while (g_hash_table_iter_next(&it, NULL, (void **)&s)) {
+            if (!s->sync && !s->abandoned)
+                at = MIN(at, s->deadline.at_us);
+        }
+    }
+    if (!c->timer)
+        return;
+    if (at == UINT64_MAX) {
+        sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
+        return;
+    }
+    sd_event_source_set_time(c->timer, at);
+    sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
+}
+
+/* The next asynchronous slot whose deadline has passed: marked abandoned, its callback's data copied out.  False when none. */
+static bool take_expired(QmpClient *c, Slot *ret)
+{
+    LOCK_SCOPE(&c->lock);
+    GHashTableIter it;
+    Slot *s;
+    g_hash_table_iter_init(&it, c->slots);
+    while (g_hash_table_iter_next(&it, NULL, (void **)&s)) {
+        if (s->sync || s->abandoned || !deadline_passed(s->deadline))
+            continue;
+        *ret = (Slot){.cb = s->cb, .userdata = s->userdata, .status = QMP_TIMEOUT, .name = g_strdup(s->name)};
+        s->abandoned = true;
+        c->abandoned++;
+        return true;
+    }
+    return false;
+}
+
+static int on_timer(sd_event_source *src, uint64_t usec, void *userdata)
+{
+    QmpClient *c = userdata;
+    bool greeting;
+    {
+        LOCK_SCOPE(&c->lock);
+        greeting = c->state == QMP_STATE_GREETING && deadline_passed(c->greeting);
+    }
+    if (greeting) {
+        qmp_client_close(c, c->negotiating ? "QEMU did not accept the QMP negotiation in time" : "no QMP greeting in time");
+        return 0;
+    }
+    Slot s;
+    while (take_expired(c, &s)) {
+        err_set(&s.err, VIR_ERR_OPERATION_TIMEOUT, "waiting for QEMU's answer to '%s'", s.name);
+        if (s.cb)
+            s.cb(s.userdata, s.status, NULL, &s.err);
+        err_clear(&s.err);
+        g_free(s.name);
+    }
+    timer_update(c);
+    return 0;
+}
+
+/* ---- writing */
+
+/* Sends part of a chunk.  1 all of it, 0 the socket is full, -1 the peer is gone. */
+static int chunk_write(int fd, Chunk *ch)
+{
+    while (ch->sent < ch->len) {
+        struct iovec iov = {.iov_base = ch->data + ch->sent, .iov_len = ch->len - ch->sent};
+        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+        union {
+            struct cmsghdr align;
+            char buf[CMSG_SPACE(sizeof(int) * QMP_MAX_FDS)];
+        } ctl;
+        if (ch->n_fds && ch->sent == 0) {
+            memset(&ctl, 0, sizeof(ctl));
+            msg.msg_control = ctl.buf;
+            msg.msg_controllen = CMSG_SPACE(sizeof(int) * ch->n_fds);
+            struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
+            cm->cmsg_level = SOL_SOCKET;
+            cm->cmsg_type = SCM_RIGHTS;
+            cm->cmsg_len = CMSG_LEN(sizeof(int) * ch->n_fds);
+            memcpy(CMSG_DATA(cm), ch->fds, sizeof(int) * ch->n_fds);
+        }
+        ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+        ch->sent += (size_t)n;
+    }
+    return 1;
+}
+
+/* Head of the queue that may go out now; it stays in the queue, marked as being sent by ch->sent. */
+static Chunk *next_chunk(QmpClient *c)
+{
+    LOCK_SCOPE(&c->lock);
+    Chunk *ch = g_queue_peek_head(&c->out);
+    if (!ch || c->state == QMP_STATE_CLOSED)
+        return NULL;
+    if (c->state == QMP_STATE_GREETING && ch->id != 0 && !c->negotiating)
+        return NULL;
+    /* Taken out while it is written: an expiring sleeper must not free it under us. */
+    g_queue_pop_head(&c->out);
+    return ch;
+}
+
+static void write_queue(QmpClient *c)
+{
+    Chunk *ch;
+    int r = 1;
+    while (r > 0 && c->fd >= 0 && !c->write_dead && (ch = next_chunk(c))) {
+        r = chunk_write(c->fd, ch);
+        LOCK_SCOPE(&c->lock);
+        if (r == 0) {
+            g_queue_push_head(&c->out, ch);
+        } else {
+            c->out_bytes -= ch->len;
+            qmp_chunk_free(ch);
+        }
+    }
+    if (r < 0)
+        c->write_dead = true; /* its last words are still to be read; the end of file closes the client */
+    if (c->io)
+        sd_event_source_set_io_events(c->io, r == 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+void qmp_io_flush(void *client)
+{
+    QmpClient *c = client;
+    {
+        LOCK_SCOPE(&c->lock);
+        c->flush_posted = false;
+    }
+    write_queue(c);
+    timer_update(c);
+    qmp_client_unref(c);
+}
+
+/* ---- what QEMU says */
+
+static void nonsense(QmpClient *c, const char *what)
+{
+    log_warning("closing a QMP connection: %s", what);
+    qmp_client_close(c, what);
+}
+
+static void greeting(QmpClient *c, json_t *msg)
+{
+    json_t *v = json_object_get(json_object_get(msg, "QMP"), "version");
+    json_t *q = json_object_get(v, "qemu");
+    if (c->negotiating || !json_is_integer(json_object_get(q, "major"))) {
+        nonsense(c, c->negotiating ? "second QMP greeting" : "QMP greeting without a version");
+        return;
+    }
+    Chunk *ch = g_new0(Chunk, 1);
+    ch->data = g_strdup("{\"execute\":\"qmp_capabilities\",\"id\":\"b-0\"}\n");
+    ch->len = strlen(ch->data);
+    {
+        LOCK_SCOPE(&c->lock);
+        c->version = (QmpVersion){
+            .major = (unsigned)json_integer_value(json_object_get(q, "major")),
+            .minor = (unsigned)json_integer_value(json_object_get(q, "minor")),
+            .micro = (unsigned)json_integer_value(json_object_get(q, "micro")),
+        };
+        const char *package = json_string_value(json_object_get(v, "package"));
+        g_strlcpy(c->version.package, package ? package : "", sizeof(c->version.package));
+        g_queue_push_head(&c->out, ch);
+        c->out_bytes += ch->len;
+    }
+    /* What is queued may follow at once: QEMU executes in order, so it comes after the negotiation. */
+    c->negotiating = true;
+    write_queue(c);
+}
+
+static void negotiated(QmpClient *c, json_t *msg)
+{
+    bool ready = false;
+    if (!json_object_get(msg, "return") || !c->negotiating) {
+        nonsense(c, "QEMU refused the QMP negotiation");
+        return;
+    }
+    {
+        LOCK_SCOPE(&c->lock);
+        if (c->state == QMP_STATE_GREETING) {
+            c->state = QMP_STATE_READY;
+            ready = true;
+            cond_broadcast(&c->changed);
+        }
+    }
+    if (!ready) {
+        nonsense(c, "second answer to the QMP negotiation");
+        return;
+    }
+    timer_update(c);
+    if (c->h && c->h->on_ready)
+        c->h->on_ready(c->userdata);
+}
+
+/* Slot an answer belongs to, out of the table; NULL if none.  An answer without id is QEMU's to a command it could not even parse:
+ * it belongs to the oldest one outstanding. */
+static Slot *take_slot_locked(QmpClient *c, json_t *msg)
+{
+    const char *id = json_string_value(json_object_get(msg, "id"));
+    uint64_t nr = 0;
+    if (id && g_str_has_prefix(id, "b-")) {
+        nr = g_ascii_strtoull(id + 2, NULL, 10);
+    } else if (!id && json_object_get(msg, "error")) {
+        GHashTableIter it;
+        Slot *s;
+        g_hash_table_iter_init(&it, c->slots);
+        while (g_hash_table_iter_next(&it, NULL, (void **)&s)) {
+            if (nr == 0 || s->id < nr)
+                nr = s->id;
+        }
+    }
+    Slot *s = g_hash_table_lookup(c->slots, &nr);
+    if (s)
+        g_hash_table_remove(c->slots, &nr);
+    return s;
+}
+
+static void answer(QmpClient *c, json_t *msg)
+{
+    if (g_strcmp0(json_string_value(json_object_get(msg, "id")), "b-0") == 0) {
+        negotiated(c, msg);
+        return;
+    }
+    Slot *s;
+    bool run = false, late = false, revived = false;
+    {
+        LOCK_SCOPE(&c->lock);
+        s = take_slot_locked(c, msg);
+        if (s && s->abandoned) {
+            late = true;
+            revived = --c->abandoned == 0;
+        } else if (s) {
+            qmp_slot_answer(s, msg);
+            run = qmp_slot_finish_locked(s); /* a synchronous slot is its sleeper's from here on */
+        }
+    }
+    if (!s) {
+        /* One closed meanwhile has lost its slots: nothing wrong with the peer then. */
+        if (!is_closed(c))
+            nonsense(c, "answer to a command that was not sent");
+        return;
+    }
+    if (late) {
+        log_info("late answer of QEMU to '%s'", s->name);
+        qmp_slot_free(s);
+    }
+    if (run)
+        qmp_slot_run(s);
+    if (revived && c->h && c->h->on_responsive)
+        c->h->on_responsive(c->userdata);
+}
+
+static void event(QmpClient *c, const char *name, json_t *msg)
+{
+    json_t *ts = json_object_get(msg, "timestamp");
+    json_int_t sec = json_integer_value(json_object_get(ts, "seconds"));
+    json_int_t usec = json_integer_value(json_object_get(ts, "microseconds"));
+    uint64_t when = sec > 0 && usec >= 0 ? (uint64_t)sec * 1000000 + (uint64_t)usec : 0;
+    if (c->h && c->h->on_event)
+        c->h->on_event(c->userdata, name, json_object_get(msg, "data"), when);
+}
+
+static bool on_message(void *userdata, json_t *msg)
+{
+    QmpClient *c = userdata;
+    const char *name = json_string_value(json_object_get(msg, "event"));
+    if (name)
+        event(c, name, msg);
+    else if (json_object_get(msg, "return") || json_object_get(msg, "error"))
+        answer(c, msg);
+    else if (json_object_get(msg, "QMP"))
+        greeting(c, msg);
+    else
+        nonsense(c, "message that is no answer, event or greeting");
+    return !is_closed(c);
+}
+
+/* ---- reading */
+
+static void read_some(QmpClient *c)
+{
+    char buf[16384];
+    for (size_t total = 0; total < READ_BUDGET;) {
+        ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (n < 0) {
+            g_autofree char *reason = g_strdup_printf("reading from QEMU: %s", g_strerror(errno));
+            qmp_client_close(c, reason);
+            return;
+        }
+        if (n == 0) {
+            qmp_client_close(c, c->negotiating ? "end of file from the monitor" : "end of file before the QMP greeting");
+            return;
+        }
+        total += (size_t)n;
+        g_auto(Err) err = ERR_INIT;
+        if (qmp_codec_feed(&c->codec, buf, (size_t)n, on_message, c, &err) < 0) {
+            nonsense(c, err.detail);
+            return;
+        }
+        if (is_closed(c))
+            return;
+    }
+}
+
+static int on_io(sd_event_source *src, int fd, uint32_t revents, void *userdata)
+{
+    QmpClient *c = userdata;
+    if (is_closed(c)) {
+        sd_event_source_set_enabled(src, SD_EVENT_OFF);
+        return 0;
+    }
+    if (revents & EPOLLOUT)
+        write_queue(c);
+    if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        read_some(c);
+    if (is_closed(c))
+        sd_event_source_set_enabled(src, SD_EVENT_OFF);
+    return 0;
+}
+
+/* ---- life on the loop */
+
+void qmp_io_attach(void *client)
+{
+    QmpClient *c = client;
+    event_assert_thread(c->loop);
+    if (is_closed(c))
+        return; /* qmp_io_finish is queued behind us */
+    sd_event *e = event_loop_sd(c->loop);
+    int r = fd_set_nonblock(c->fd, true);
+    if (r >= 0)
+        r = sd_event_add_io(e, &c->io, c->fd, EPOLLIN, on_io, c);
+    if (r >= 0)
+        r = sd_event_add_time(e, &c->timer, CLOCK_MONOTONIC, UINT64_MAX, 1000, on_timer, c);
+    if (r < 0) {
+        g_autofree char *reason = g_strdup_printf("watching the monitor socket: %s", g_strerror(-r));
+        qmp_client_close(c, reason);
+        return;
+    }
+    timer_update(c);
+}
+
+static int slot_by_id(const void *a, const void *b)
+{
+    const Slot *x = *(Slot *const *)a, *y = *(Slot *const *)b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+void qmp_io_finish(void *client)
+{
+    QmpClient *c = client;
+    event_assert_thread(c->loop);
+    sd_event_source_disable_unref(g_steal_pointer(&c->io));
+    sd_event_source_disable_unref(g_steal_pointer(&c->timer));
+    fd_close(&c->fd);
+    g_autoptr(GPtrArray) left = g_ptr_array_new();
+    {
+        LOCK_SCOPE(&c->lock);
+        GHashTableIter it;
+        Slot *s;
+        g_hash_table_iter_init(&it, c->slots);
+        while (g_hash_table_iter_next(&it, NULL, (void **)&s)) {
+            g_ptr_array_add(left, s);
+            g_hash_table_iter_remove(&it);
+        }
+        c->abandoned = 0;
+        Chunk *ch;
+        while ((ch = g_queue_pop_head(&c->out)))
+            qmp_chunk_free(ch);
+        c->out_bytes = 0;
+    }
+    g_ptr_array_sort(left, slot_by_id);
+    for (unsigned i = 0; i < left->len; i++) {
+        Slot *s = left->pdata[i];
+        if (s->abandoned) {
+            qmp_slot_free(s);
+            continue;
+        }
+        s->status = QMP_CLOSED;
+        err_set(&s->err, VIR_ERR_OPERATION_FAILED, "connection to the QEMU monitor is closed: %s", c->reason);
+        qmp_slot_run(s);
+    }
+    if (c->h && c->h->on_closed)
+        c->h->on_closed(c->userdata, c->reason);
+    qmp_client_unref(c);
+}

@@ -1,0 +1,154 @@
+/* qmp/codec.c - JSON lines from an untrusted peer
+ *
+ * Owns:    the unfinished line of one connection
+ * Threads: those of its user; no state is shared
+ * Errors:  VIR_ERR_INTERNAL_ERROR with what was wrong; never aborts on content
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "qmp/codec.h"
+
+/* How many bytes of nonsense an error message quotes. */
+#define QUOTE_MAX 40
+
+void qmp_codec_init(QmpCodec *q, size_t max_line, unsigned max_depth)
+{
+    *q = (QmpCodec){.max_line = max_line, .max_depth = max_depth, .line = g_byte_array_new()};
+}
+
+void qmp_codec_done(QmpCodec *q)
+{
+    if (q->line)
+        g_byte_array_unref(q->line);
+    q->line = NULL;
+}
+
+/* Follows nesting and strings over some bytes.  False when the limit is passed. */
+static bool scan_depth(unsigned max_depth, unsigned *depth, bool *in_string, bool *escaped, const char *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char ch = p[i];
+        if (*in_string) {
+            if (*escaped)
+                *escaped = false;
+            else if (ch == '\\')
+                *escaped = true;
+            else if (ch == '"')
+                *in_string = false;
+        } else if (ch == '"') {
+            *in_string = true;
+        } else if (ch == '{' || ch == '[') {
+            if (++*depth > max_depth)
+                return false;
+        } else if ((ch == '}' || ch == ']') && *depth) {
+            --*depth;
+        }
+    }
+    return true;
+}
+
+/* Printable rendering of the start of some bytes, for messages. */
+static char *quote(const char *p, size_t len)
+{
+    g_autofree char *head = g_strndup(p, MIN(len, QUOTE_MAX));
+    return g_strescape(head, NULL);
+}
+
+static bool number_starts(const char *text, size_t i)
+{
+    return g_ascii_isdigit(text[i]) && (i == 0 || !strchr("0123456789.eE+-", text[i - 1]));
+}
+
+/* A copy of the text in which unsigned integers beyond INT64_MAX are written as the negative number of the same bits. */
+static char *fold_unsigned(const char *text, size_t len, size_t *ret_len)
+{
+    GString *out = g_string_sized_new(len + 8);
+    bool in_string = false, escaped = false;
+    for (size_t i = 0; i < len; i++) {
+        unsigned depth = 0;
+        if (!in_string && number_starts(text, i)) {
+            size_t end = i;
+            while (end < len && strchr("0123456789.eE+-", text[end]) && text[end])
+                end++;
+            g_autofree char *word = g_strndup(text + i, end - i);
+            guint64 value;
+            if (g_ascii_string_to_unsigned(word, 10, 0, G_MAXUINT64, &value, NULL) && value > G_MAXINT64)
+                g_string_append_printf(out, "%" G_GINT64_FORMAT, (gint64)value);
+            else
+                g_string_append(out, word);
+            i = end - 1;
+            continue;
+        }
+        scan_depth(UINT32_MAX, &depth, &in_string, &escaped, text + i, 1);
+        g_string_append_c(out, text[i]);
+    }
+    *ret_len = out->len;
+    return g_string_free(out, FALSE);
+}
+
+json_t *qmp_json_parse(const char *text, size_t len, unsigned max_depth, Err *err)
+{
+    unsigned depth = 0;
+    bool in_string = false, escaped = false;
+    if (!scan_depth(max_depth, &depth, &in_string, &escaped, text, len)) {
+        err_set(err, VIR_ERR_INTERNAL_ERROR, "JSON nested deeper than %u levels", max_depth);
+        return NULL;
+    }
+    json_error_t je;
+    json_t *msg = json_loadb(text, len, 0, &je);
+    if (!msg && json_error_code(&je) == json_error_numeric_overflow) {
+        size_t folded_len;
+        g_autofree char *folded = fold_unsigned(text, len, &folded_len);
+        msg = json_loadb(folded, folded_len, 0, &je);
+    }
+    if (!msg) {
+        g_autofree char *head = quote(text, len);
+        err_set(err, VIR_ERR_INTERNAL_ERROR, "cannot parse JSON '%s': %s", head, je.text);
+    }
+    return msg;
+}
+
+static bool is_blank(const char *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (!strchr(" \t\r", p[i]) || !p[i])
+            return false;
+    }
+    return true;
+}
+
+int qmp_codec_feed(QmpCodec *q, const char *data, size_t len, QmpMessageFunc fn, void *userdata, Err *err)
+{
+    while (len) {
+        const char *nl = memchr(data, '\n', len);
+        size_t part = nl ? (size_t)(nl - data) : len;
+        if (q->line->len + part > q->max_line)
+            return err_set(err, VIR_ERR_INTERNAL_ERROR, "JSON line longer than %zu bytes", q->max_line);
+        if (!scan_depth(q->max_depth, &q->depth, &q->in_string, &q->escaped, data, part))
+            return err_set(err, VIR_ERR_INTERNAL_ERROR, "JSON nested deeper than %u levels", q->max_depth);
+        g_byte_array_append(q->line, (const guint8 *)data, (guint)part);
+        if (!nl)
+            return 0;
+        data += part + 1;
+        len -= part + 1;
+        q->depth = 0;
+        q->in_string = q->escaped = false;
+        const char *text = (const char *)q->line->data;
+        json_t *msg = NULL;
+        bool blank = is_blank(text, q->line->len);
+        if (!blank)
+            msg = qmp_json_parse(text, q->line->len, q->max_depth, err);
+        g_byte_array_set_size(q->line, 0);
+        if (blank)
+            continue;
+        if (!msg)
+            return -1;
+        bool more = fn(userdata, msg);
+        json_decref(msg);
+        if (!more)
+            return 0;
+    }
+    return 0;
+}

@@ -1,0 +1,32 @@
+/* qmp/codec.h - JSON lines from an untrusted peer
+ *
+ * Incremental: bytes may come in any portions.  A line longer or deeper than the limits is refused while it is read, before anything
+ * of that size is allocated or parsed.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "util/err.h"
+
+#define QMP_MAX_LINE (16u << 20)
+#define QMP_MAX_DEPTH 64u
+
+typedef struct QmpCodec {
+    size_t max_line;
+    unsigned max_depth;
+    GByteArray *line;  /* the unfinished line */
+    unsigned depth;    /* of what has been scanned of it */
+    bool in_string, escaped;
+} QmpCodec;
+
+/* Takes one message, borrowed.  Returning false stops the feed: what follows is dropped. */
+typedef bool (*QmpMessageFunc)(void *userdata, json_t *msg);
+
+void qmp_codec_init(QmpCodec *q, size_t max_line, unsigned max_depth);
+void qmp_codec_done(QmpCodec *q);
+/* Calls fn for each whole message.  0, or -1 with Err (VIR_ERR_INTERNAL_ERROR): the stream is unusable from here on. */
+int qmp_codec_feed(QmpCodec *q, const char *data, size_t len, QmpMessageFunc fn, void *userdata, Err *err);
+/* Parses one JSON text under the depth limit.  Integers of 2^63 and more, which QEMU writes for 64-bit unsigned values, come out with
+ * the same bits as negative ones: read them by (uint64_t)json_integer_value().  New reference, or NULL with Err. */
+json_t *qmp_json_parse(const char *text, size_t len, unsigned max_depth, Err *err);

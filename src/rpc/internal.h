@@ -1,0 +1,155 @@
+/* rpc/internal.h - what the files of this folder share
+ *
+ * Nothing here is for other folders.
+ */
+#pragma once
+
+#include "rpc/auth.h"
+#include "rpc/server.h"
+#include "rpc/stream.h"
+#include "util/lock.h"
+
+#define RPC_SCRATCH_SIZE (256u * 1024u)  /* one read of a socket at most; one buffer for the server */
+#define RPC_FLUSH_TIMEOUT_MS 10000u      /* CLOSING: what has not left by then is dropped */
+#define RPC_STREAMS_MAX 64u              /* per connection */
+#define RPC_STREAM_FINISH_MS 30000u      /* a console that takes no input does not hold a finish for ever */
+
+#define KEEPALIVE_PROG 0x6b656570u
+#define KEEPALIVE_VERS 1u
+#define KEEPALIVE_PING 1
+#define KEEPALIVE_PONG 2
+
+/* One packet on its way out. */
+typedef struct OutItem OutItem;
+struct OutItem {
+    OutItem *next;
+    uint8_t head[RPC_HEADER_SIZE + 4]; /* header, then a descriptor count or a callback id */
+    unsigned head_len;
+    const uint8_t *data; /* payload: in `own`, `shared` or inline_data */
+    size_t len;
+    uint8_t *own;
+    GBytes *shared;
+    size_t sent;         /* of head and data together */
+    int *fds;            /* owned */
+    unsigned n_fds, fds_sent;
+    bool ends_call;      /* gives a place of the in-flight cap back when it has left */
+    RpcStream *starts;   /* ref: stream to start once this reply is queued */
+    RpcStream *pumps;    /* ref: stream that waits for this data packet to leave */
+    RpcTransport *next_transport;
+    uint8_t inline_data[];
+};
+
+/* outq.c */
+/* Item with room for `inline_len` bytes of payload in itself (data points there). */
+OutItem *out_item_new(size_t inline_len);
+/* Fills the header in; head_extra: 0 or the 4 bytes already put behind the header by the caller. */
+void out_item_set_header(OutItem *it, const RpcHeader *h, unsigned head_extra);
+OutItem *out_item_free(OutItem *it);
+
+typedef struct OutQueue {
+    OutItem *head, **tail;
+    size_t bytes;
+} OutQueue;
+
+void out_queue_init(OutQueue *q);
+void out_queue_done(OutQueue *q);
+void out_queue_push(OutQueue *q, OutItem *it);
+/* Writes what the socket takes: 0 all gone, -EAGAIN, or negative errno.  `sent` is called for every item that has left, before it is
+ * freed; *ret_bytes is increased by what was written. */
+int out_queue_write(OutQueue *q, RpcTransport **t, void (*sent)(void *ud, OutItem *it), void *ud, uint64_t *ret_bytes);
+
+struct RpcListener {
+    RpcServer *server;
+    int fd;
+    char *name;
+    RpcListenerSpec spec;
+    sd_event_source *src;
+    int refs; /* atomic */
+};
+
+void listener_unref(RpcListener *l);
+
+struct RpcServer {
+    int refs; /* atomic: owner, connections */
+    EventLoop *loop;
+    char *name;
+    RpcLimits limits;
+    RpcService service;
+    GPtrArray *listeners; /* RpcListener */
+    GHashTable *conns;    /* id -> RpcConn, a ref each */
+    unsigned n_anonymous;
+    uint64_t last_id;
+    uint8_t *scratch;
+    int reserve_fd;       /* closed for a moment to turn a client away when descriptors run out */
+    sd_event_source *retry; /* accept again after running out */
+    bool stopped;
+};
+
+void server_unref(RpcServer *s);
+/* Listeners are watched only while there is room for clients. */
+void server_update_accept(RpcServer *s);
+
+struct RpcConn {
+    int refs; /* atomic */
+    RpcServer *server; /* ref */
+    EventLoop *loop;
+    RpcListener *listener; /* ref */
+    uint64_t id;
+    int64_t connected_at;
+    RpcPeer peer;
+    char *name;
+    void *userdata;
+    void (*userdata_free)(void *ud);
+    int state;         /* atomic RpcConnState; written on the event thread */
+    int read_only;     /* atomic bool */
+    int authenticated; /* atomic bool */
+    int dying;         /* atomic bool: a close was asked for */
+
+    Mutex lock;        /* leaf: posted, post_pending, reason */
+    OutItem *posted, **posted_tail;
+    bool post_pending;
+    char *reason;      /* why it closes; first wins */
+
+    /* event thread only */
+    int fd;
+    RpcTransport *transport;
+    sd_event_source *io, *deadline, *keepalive;
+    FrameReader reader;
+    OutQueue out;
+    unsigned in_flight;
+    bool anonymous;    /* counted in server->n_anonymous */
+    bool processing;   /* in conn_process: sends are batched */
+    bool dead;         /* teardown is posted; touch nothing */
+    GPtrArray *streams; /* RpcStream, a ref each */
+    uint64_t calls, bytes_in, bytes_out;
+    uint64_t last_rx_us;
+    unsigned pings;    /* sent without any packet since */
+};
+
+/* conn.c */
+RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err);
+/* Event thread: closes soon (posted), so callers deep in a callback need not expect it.  reason as rpc_conn_close. */
+void conn_fail(RpcConn *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Queues a packet (owned); any thread.  Dropped when the connection is gone. */
+void conn_send(RpcConn *c, OutItem *it);
+/* Gives one place of the in-flight cap back and goes on reading; event thread. */
+void conn_release(RpcConn *c);
+/* Packet of type call: to the service; the rest of dispatch.c's rules. */
+void dispatch_packet(RpcConn *c, RpcMsg *m);
+void conn_close_impl(RpcConn *c);
+
+/* keepalive.c */
+void keepalive_handle(RpcConn *c, const RpcHeader *h);
+void keepalive_start_on_loop(RpcConn *c);
+
+/* stream.c */
+RpcStream *conn_find_stream(RpcConn *c, const RpcHeader *h);
+/* Event thread, once the good reply is queued. */
+void stream_start(RpcStream *st);
+/* The opening call failed. */
+void stream_drop(RpcStream *st);
+/* A type 3 or 6 packet (owned) that counts in in_flight. */
+void stream_packet(RpcStream *st, RpcMsg *m);
+/* Its data packet has left. */
+void stream_sent(RpcStream *st);
+void stream_conn_closed(RpcStream *st);

@@ -1,0 +1,266 @@
+/* rpc/server.c - listeners, connections, limits
+ *
+ * Owns:    listening sockets, the table of connections, when to accept
+ * Threads: client event thread; refs are atomic
+ * Errors:  Err, origin RPC
+ *
+ * Theory of operation.  A listener is watched only while there is room for one more client, both of all and of the unauthenticated.
+ * When descriptors run out, a reserve descriptor is given up for a moment to accept and close one client, which so learns of it, and
+ * accepting rests for a while: the backlog waits, nothing spins.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#define LOG_AREA "rpc.server"
+#define ERR_FROM VIR_FROM_RPC
+
+#include "rpc/internal.h"
+#include "util/fd.h"
+#include "util/log.h"
+
+#define ACCEPT_BATCH 16     /* clients taken per wake-up, so that those connected are served too */
+#define ACCEPT_REST_MS 500u /* after running out of descriptors */
+
+const char *const rpc_auth_names[RPC_AUTH_MAX] = {
+    [RPC_AUTH_NONE] = "none",
+    [RPC_AUTH_SASL] = "sasl",
+    [RPC_AUTH_POLKIT] = "polkit",
+};
+
+static RpcListener *listener_new(RpcServer *s, int fd, const RpcListenerSpec *spec)
+{
+    RpcListener *l = g_new0(RpcListener, 1);
+    l->refs = 1;
+    l->server = s;
+    l->fd = fd;
+    l->name = g_strdup(spec->name);
+    l->spec = *spec;
+    l->spec.name = l->name;
+    return l;
+}
+
+void listener_unref(RpcListener *l)
+{
+    if (!l || !g_atomic_int_dec_and_test(&l->refs))
+        return;
+    g_free(l->name);
+    g_free(l);
+}
+
+static void listener_close(RpcListener *l)
+{
+    l->src = sd_event_source_disable_unref(l->src);
+    fd_close(&l->fd);
+    listener_unref(l);
+}
+
+const char *rpc_listener_name(const RpcListener *l)
+{
+    return l->name;
+}
+
+static void conn_table_unref(gpointer conn)
+{
+    rpc_conn_unref(conn);
+}
+
+RpcServer *rpc_server_new(EventLoop *loop, const char *name, const RpcLimits *limits, const RpcService *service)
+{
+    RpcServer *s = g_new0(RpcServer, 1);
+    s->refs = 1;
+    s->loop = loop;
+    s->name = g_strdup(name);
+    s->limits = *limits;
+    s->service = *service;
+    s->listeners = g_ptr_array_new();
+    s->conns = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, conn_table_unref);
+    s->scratch = g_malloc(RPC_SCRATCH_SIZE);
+    s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return s;
+}
+
+void server_unref(RpcServer *s)
+{
+    if (!s || !g_atomic_int_dec_and_test(&s->refs))
+        return;
+    g_ptr_array_unref(s->listeners);
+    g_hash_table_unref(s->conns);
+    g_free(s->scratch);
+    g_free(s->name);
+    g_free(s);
+}
+
+static bool has_room(const RpcServer *s)
+{
+    return !s->stopped && g_hash_table_size(s->conns) < s->limits.max_clients &&
+           s->n_anonymous < s->limits.max_anonymous_clients;
+}
+
+void server_update_accept(RpcServer *s)
+{
+    bool room = has_room(s) && !s->retry;
+    for (guint i = 0; i < s->listeners->len; i++) {
+        RpcListener *l = s->listeners->pdata[i];
+        int r = sd_event_source_set_enabled(l->src, room ? SD_EVENT_ON : SD_EVENT_OFF);
+        if (r < 0)
+            log_error("cannot watch %s: %s", l->name, g_strerror(-r));
+    }
+}
+
+static int on_retry(sd_event_source *src, uint64_t usec, void *userdata)
+{
+    RpcServer *s = userdata;
+    s->retry = sd_event_source_disable_unref(s->retry);
+    if (s->reserve_fd < 0)
+        s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    server_update_accept(s);
+    return 0;
+}
+
+static void rest(RpcServer *s)
+{
+    if (!s->retry && sd_event_add_time_relative(event_loop_sd(s->loop), &s->retry, CLOCK_MONOTONIC,
+                                                ACCEPT_REST_MS * 1000, 0, on_retry, s) < 0)
+        log_error("no timer to accept clients again");
+    server_update_accept(s);
+}
+
+static void out_of_fds(RpcListener *l, int errnum)
+{
+    RpcServer *s = l->server;
+    log_error("cannot accept a client on %s: %s; resting for %u ms", l->name, g_strerror(errnum), ACCEPT_REST_MS);
+    if (s->reserve_fd >= 0) {
+        fd_close(&s->reserve_fd);
+        AUTO_CLOSE int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        fd_close(&fd);
+        s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+    rest(s);
+}
+
+static int on_accept(sd_event_source *src, int listen_fd, uint32_t revents, void *userdata)
+{
+    RpcListener *l = userdata;
+    RpcServer *s = l->server;
+    for (int i = 0; i < ACCEPT_BATCH && has_room(s); i++) {
+        AUTO_CLOSE int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                out_of_fds(l, errno);
+            else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+                log_warning("accept on %s: %s", l->name, g_strerror(errno));
+            break;
+        }
+        g_auto(Err) err = ERR_INIT;
+        if (!conn_new(s, l, take_fd(&fd), &err))
+            log_warning("client of %s turned away: %s", l->name, err.detail);
+    }
+    if (!has_room(s))
+        log_warning("%s: %u clients (%u not authenticated), no more accepted until one leaves", s->name,
+                    rpc_server_n_clients(s), s->n_anonymous);
+    server_update_accept(s);
+    return 0;
+}
+
+int rpc_server_listen(RpcServer *s, int fd, const RpcListenerSpec *spec, Err *err)
+{
+    AUTO_CLOSE int own = fd;
+    int r = fd_set_nonblock(own, true);
+    if (r == 0)
+        r = fd_set_cloexec(own, true);
+    if (r < 0)
+        return err_set_errno(err, -r, "listening socket %s", spec->name);
+    RpcListener *l = listener_new(s, own, spec);
+    r = sd_event_add_io(event_loop_sd(s->loop), &l->src, own, EPOLLIN, on_accept, l);
+    if (r < 0) {
+        listener_unref(l);
+        return err_set_errno(err, -r, "cannot watch %s", spec->name);
+    }
+    take_fd(&own);
+    g_ptr_array_add(s->listeners, l);
+    server_update_accept(s);
+    return 0;
+}
+
+RpcConn *rpc_server_adopt(RpcServer *s, int fd, const RpcListenerSpec *spec, Err *err)
+{
+    AUTO_CLOSE int own = fd;
+    int r = fd_set_nonblock(own, true);
+    if (r < 0) {
+        err_set_errno(err, -r, "socket of %s", spec->name);
+        return NULL;
+    }
+    RpcListener *l = listener_new(s, -1, spec);
+    RpcConn *c = conn_new(s, l, take_fd(&own), err);
+    listener_unref(l);
+    return c;
+}
+
+void rpc_server_set_limits(RpcServer *s, const RpcLimits *limits)
+{
+    s->limits = *limits;
+    server_update_accept(s);
+}
+
+const RpcLimits *rpc_server_limits(const RpcServer *s)
+{
+    return &s->limits;
+}
+
+unsigned rpc_server_n_clients(const RpcServer *s)
+{
+    return g_hash_table_size(s->conns);
+}
+
+unsigned rpc_server_n_anonymous(const RpcServer *s)
+{
+    return s->n_anonymous;
+}
+
+void rpc_server_foreach(RpcServer *s, void (*fn)(RpcConn *c, void *arg), void *arg)
+{
+    GHashTableIter it;
+    gpointer conn = NULL;
+    g_hash_table_iter_init(&it, s->conns);
+    while (g_hash_table_iter_next(&it, NULL, &conn))
+        fn(conn, arg);
+}
+
+RpcConn *rpc_server_find(RpcServer *s, uint64_t id)
+{
+    RpcConn *c = g_hash_table_lookup(s->conns, &id);
+    return c ? rpc_conn_ref(c) : NULL;
+}
+
+void rpc_server_stop(RpcServer *s, const char *reason)
+{
+    if (s->stopped)
+        return;
+    s->stopped = true;
+    s->retry = sd_event_source_disable_unref(s->retry);
+    for (guint i = 0; i < s->listeners->len; i++)
+        listener_close(s->listeners->pdata[i]);
+    g_ptr_array_set_size(s->listeners, 0);
+    g_autoptr(GList) conns = g_hash_table_get_values(s->conns);
+    for (GList *i = conns; i; i = i->next)
+        rpc_conn_ref(i->data);
+    for (GList *i = conns; i; i = i->next) {
+        RpcConn *c = i->data;
+        conn_fail(c, "%s", reason);
+        conn_close_impl(c);
+        rpc_conn_unref(c);
+    }
+    fd_close(&s->reserve_fd);
+}
+
+void rpc_server_free(RpcServer *s)
+{
+    if (!s)
+        return;
+    rpc_server_stop(s, "the server ends");
+    server_unref(s);
+}

@@ -1,0 +1,139 @@
+/* rpc/transport.c - the plain transport
+ *
+ * Owns:    system calls on a connected socket; not the socket itself
+ * Threads: client event thread
+ * Errors:  negative errno
+ */
+#include "config.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include "rpc/frame.h"
+#include "rpc/transport.h"
+#include "util/fd.h"
+
+static ssize_t plain_read(RpcTransport *t, void *buf, size_t len, int *fds, unsigned *n_fds)
+{
+    *n_fds = 0;
+    for (;;) {
+        ssize_t n = recv(t->fd, buf, len, MSG_DONTWAIT);
+        if (n >= 0 || errno != EINTR)
+            return n < 0 ? -errno : n;
+    }
+}
+
+/* A control buffer of more descriptors than were asked room for is not offered: the kernel closes what does not fit and says so. */
+static ssize_t unix_read(RpcTransport *t, void *buf, size_t len, int *fds, unsigned *n_fds)
+{
+    union {
+        char space[CMSG_SPACE(sizeof(int) * RPC_FDS_MAX)];
+        struct cmsghdr align;
+    } control;
+    struct iovec iov = {buf, len};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = CMSG_SPACE(sizeof(int) * MIN(*n_fds, RPC_FDS_MAX)),
+    };
+    unsigned got = 0;
+    ssize_t n = 0;
+    do {
+        n = recvmsg(t->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        *n_fds = 0;
+        return -errno;
+    }
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        unsigned count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        for (unsigned i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+            if (got < *n_fds)
+                fds[got++] = fd;
+            else
+                fd_close(&fd);
+        }
+    }
+    if (msg.msg_flags & MSG_CTRUNC) {
+        while (got > 0)
+            fd_close(&fds[--got]);
+        *n_fds = 0;
+        return -EMSGSIZE;
+    }
+    *n_fds = got;
+    return n;
+}
+
+static ssize_t plain_writev(RpcTransport *t, const struct iovec *iov, int n_iov)
+{
+    /* sendmsg does not write through the vector; its type merely cannot say so */
+    struct msghdr msg = {.msg_iovlen = (size_t)n_iov};
+    memcpy(&msg.msg_iov, &iov, sizeof(iov));
+    for (;;) {
+        ssize_t n = sendmsg(t->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n >= 0 || errno != EINTR)
+            return n < 0 ? -errno : n;
+    }
+}
+
+static int unix_send_fd(RpcTransport *t, int fd)
+{
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {.space = {0}};
+    char zero = 0;
+    struct iovec iov = {&zero, 1};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(int));
+    for (;;) {
+        if (sendmsg(t->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+            return 0;
+        if (errno != EINTR)
+            return -errno;
+    }
+}
+
+static void plain_free(RpcTransport *t)
+{
+    g_free(t);
+}
+
+static const RpcTransportOps plain_ops = {
+    .name = "plain",
+    .read = plain_read,
+    .writev = plain_writev,
+    .free = plain_free,
+};
+
+static const RpcTransportOps unix_ops = {
+    .name = "unix",
+    .read = unix_read,
+    .writev = plain_writev,
+    .send_fd = unix_send_fd,
+    .free = plain_free,
+};
+
+RpcTransport *rpc_transport_plain(int fd, bool is_unix)
+{
+    RpcTransport *t = g_new0(RpcTransport, 1);
+    t->ops = is_unix ? &unix_ops : &plain_ops;
+    t->fd = fd;
+    return t;
+}
+
+void rpc_transport_free(RpcTransport *t)
+{
+    if (t)
+        t->ops->free(t);
+}

@@ -1,0 +1,41 @@
+/* rpc/transport.h - how bytes get to and from a socket
+ *
+ * Plain sockets now; TLS replaces the plain transport at accept, a SASL security layer wraps whichever is there after authentication.
+ * All functions run on the client event thread and never block: -EAGAIN means wait for the events of `wants`.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "base.h"
+#include "rpc/forward.h"
+
+typedef struct RpcTransportOps {
+    const char *name;
+    /* Bytes read (> 0), 0 at end of stream, or negative errno.  Descriptors that came along go to fds[*n_fds…]; *n_fds holds the room
+     * on entry and the number on return; a transport that carries none sets 0. */
+    ssize_t (*read)(RpcTransport *t, void *buf, size_t len, int *fds, unsigned *n_fds);
+    /* Bytes taken (> 0) or negative errno.  What was taken is written before anything given later. */
+    ssize_t (*writev)(RpcTransport *t, const struct iovec *iov, int n_iov);
+    /* Sends one zero byte with one descriptor; 0 or negative errno.  NULL: descriptors cannot be passed. */
+    int (*send_fd)(RpcTransport *t, int fd);
+    /* 0 done, -EAGAIN, or negative errno with *why (static text).  NULL: nothing to do. */
+    int (*handshake)(RpcTransport *t, const char **why);
+    /* True when bytes already read from the socket wait inside: the caller reads again without waiting for the socket. */
+    bool (*pending)(RpcTransport *t);
+    /* Writes what the transport has buffered: 0, -EAGAIN or negative errno.  NULL: it buffers nothing. */
+    int (*flush)(RpcTransport *t);
+    /* EPOLLIN/EPOLLOUT the handshake, or a read or write that returned -EAGAIN, waits for; NULL: the natural one. */
+    uint32_t (*wants)(RpcTransport *t);
+    /* Frees the transport; does not close the socket. */
+    void (*free)(RpcTransport *t);
+} RpcTransportOps;
+
+struct RpcTransport {
+    const RpcTransportOps *ops;
+    int fd; /* the socket, borrowed from the connection */
+};
+
+/* Plain read/write on the socket; is_unix: descriptors may be passed. */
+RpcTransport *rpc_transport_plain(int fd, bool is_unix);
+void rpc_transport_free(RpcTransport *t);

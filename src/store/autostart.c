@@ -1,0 +1,43 @@
+/* store/autostart.c - which definitions start with the host: links DIR/NAME.xml to the definition
+ *
+ * Owns:    the links; a link that points elsewhere counts as well (libvirt looks only at its name, and so do we)
+ * Threads: workers (blocks on storage)
+ * Errors:  VIR_ERR_SYSTEM_ERROR with the path
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "util/file.h"
+#include "store/autostart.h"
+
+static char *link_path(const char *dir, const char *name)
+{
+    return g_strdup_printf("%s/%s.xml", dir, name);
+}
+
+bool autostart_get(const char *autostart_dir, const char *name)
+{
+    g_autofree char *path = link_path(autostart_dir, name);
+    return access(path, F_OK) == 0;
+}
+
+int autostart_set(const char *autostart_dir, const char *config_dir, const char *name, bool on, Err *err)
+{
+    g_autofree char *path = link_path(autostart_dir, name);
+    int r = file_remove(path, on ? 0 : FILE_DURABLE);
+    if (r < 0)
+        return err_set_errno(err, -r, "cannot remove the autostart link '%s'", path);
+    if (!on)
+        return 0;
+    g_autofree char *target = link_path(config_dir, name);
+    r = dir_make(autostart_dir, 0700);
+    if (r == 0 && symlink(target, path) < 0)
+        r = -errno;
+    if (r == 0)
+        r = dir_sync_parent(path);
+    if (r < 0)
+        return err_set_errno(err, -r, "cannot make the autostart link '%s'", path);
+    return 0;
+}

@@ -1,0 +1,8 @@
+/* store/autostart.h - which definitions start with the host: links DIR/NAME.xml to the definition */
+#pragma once
+
+#include "util/err.h"
+
+bool autostart_get(const char *autostart_dir, const char *name);
+/* Durable.  Setting what is set already is no error; off removes the link. */
+int autostart_set(const char *autostart_dir, const char *config_dir, const char *name, bool on, Err *err);

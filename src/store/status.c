@@ -1,0 +1,263 @@
+/* store/status.c - what the daemon must know of a running machine to find it again
+ *
+ * Owns:    the format of RUN_DIR/NAME.xml; how a file of libvirtd's is told from ours
+ * Threads: workers (writes files)
+ * Errors:  VIR_ERR_SYSTEM_ERROR, VIR_ERR_XML_ERROR with the path
+ *
+ * The root element of libvirtd's files is <domstatus>, of ours <berthstatus format='1'>.  A file that is not ours, or of a later format,
+ * means a machine somebody else looks after: it is read by nobody here, and nothing is written in its place.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "util/file.h"
+#include "util/xml.h"
+#include "store/defs.h"
+#include "store/status.h"
+
+/* ---- numbers and words by row: written and read by the same table ---------------------------------------------------------- */
+
+typedef enum { K_INT, K_U32, K_U64, K_BOOL, K_STRING } Kind;
+
+typedef struct Row {
+    const char *name;
+    Kind kind;
+    size_t offset;
+    bool required;
+} Row;
+
+#define ROW(name, kind, field, required) {name, kind, offsetof(StatusRecord, field), required}
+
+static const Row rows[] = {
+    ROW("id", K_INT, id, true),
+    ROW("state", K_INT, state, true),
+    ROW("reason", K_INT, reason, true),
+    ROW("life", K_U64, life, false),
+    ROW("pid", K_INT, pid, true),
+    ROW("starttime", K_U64, start_time, true),
+    ROW("monitor", K_STRING, monitor_path, true),
+    ROW("dir", K_STRING, private_dir, false),
+    ROW("log", K_STRING, log_path, false),
+    ROW("cgroup", K_STRING, cgroup, false),
+    ROW("nodeindex", K_U32, node_index, false),
+    ROW("persistent", K_BOOL, persistent, false),
+    ROW("starting", K_BOOL, starting, false),
+    ROW("autodestroy", K_BOOL, autodestroy, false),
+    ROW("fakereboot", K_BOOL, fake_reboot, false),
+    ROW("taintedmonitor", K_BOOL, tainted_monitor, false),
+    ROW("stopreason", K_INT, stop_reason, false),
+    ROW("jobwhat", K_STRING, job_what, false),
+    ROW("jobphase", K_INT, job_phase, false),
+};
+
+static void put_attr(GString *s, const char *name, const char *value)
+{
+    g_autofree char *text = g_markup_escape_text(value, -1);
+    g_string_append_printf(s, " %s='%s'", name, text);
+}
+
+static void row_format(GString *s, const StatusRecord *rec, const Row *row)
+{
+    const void *p = (const char *)rec + row->offset;
+    char num[32];
+    switch (row->kind) {
+    case K_INT:
+        g_snprintf(num, sizeof(num), "%d", *(const int *)p);
+        put_attr(s, row->name, num);
+        break;
+    case K_U32:
+        g_snprintf(num, sizeof(num), "%u", *(const unsigned *)p);
+        put_attr(s, row->name, num);
+        break;
+    case K_U64:
+        g_snprintf(num, sizeof(num), "%" G_GUINT64_FORMAT, *(const uint64_t *)p);
+        put_attr(s, row->name, num);
+        break;
+    case K_BOOL:
+        if (*(const bool *)p)
+            put_attr(s, row->name, "yes");
+        break;
+    case K_STRING:
+        if (*(char *const *)p)
+            put_attr(s, row->name, *(char *const *)p);
+        break;
+    }
+}
+
+static int row_parse(StatusRecord *rec, const Row *row, xmlNode *node, Err *err)
+{
+    xmlChar *raw = xmlGetNoNsProp(node, (const xmlChar *)row->name);
+    if (!raw)
+        return row->required ? err_set(err, VIR_ERR_XML_ERROR, "attribute '%s' is missing", row->name) : 0;
+    g_autofree char *text = g_strdup((const char *)raw);
+    xmlFree(raw);
+    void *p = (char *)rec + row->offset;
+    gint64 i = 0;
+    guint64 u = 0;
+    bool good = true;
+    switch (row->kind) {
+    case K_INT:
+        good = g_ascii_string_to_signed(text, 10, G_MININT32, G_MAXINT32, &i, NULL);
+        *(int *)p = (int)i;
+        break;
+    case K_U32:
+        good = g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT32, &u, NULL);
+        *(unsigned *)p = (unsigned)u;
+        break;
+    case K_U64:
+        good = g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &u, NULL);
+        *(uint64_t *)p = u;
+        break;
+    case K_BOOL:
+        *(bool *)p = strcmp(text, "yes") == 0;
+        break;
+    case K_STRING:
+        *(char **)p = g_steal_pointer(&text);
+        break;
+    }
+    return good ? 0 : err_set(err, VIR_ERR_XML_ERROR, "attribute '%s' has the value '%s'", row->name, text);
+}
+
+/* ---- the file -------------------------------------------------------------------------------------------------------------- */
+
+int status_save(const char *run_dir, const StatusRecord *rec, Err *err)
+{
+    g_autofree char *def = domain_def_format(rec->live, FORMAT_STATUS | FORMAT_SECURE);
+    g_autoptr(GString) s = g_string_new(NULL);
+    g_string_append_printf(s, "<!-- Live state of a running machine, the daemon's own. Do not edit or remove. -->\n"
+                              "<berthstatus format='%d'>\n<machine", STATUS_FORMAT);
+    for (unsigned i = 0; i < N_ELEMENTS(rows); i++)
+        row_format(s, rec, &rows[i]);
+    g_string_append(s, "/>\n");
+    for (unsigned i = 0; rec->taps && rec->taps[i]; i++) {
+        g_string_append(s, "<tap");
+        put_attr(s, "name", rec->taps[i]);
+        g_string_append(s, "/>\n");
+    }
+    g_string_append(s, def);
+    g_string_append(s, "</berthstatus>\n");
+
+    g_autofree char *path = defs_path(run_dir, rec->live->name);
+    int r = file_replace(path, s->str, s->len, 0600, 0);
+    if (r < 0)
+        return err_set_errno(err, -r, "cannot write the status file '%s'", path);
+    return 0;
+}
+
+static xmlNode *child_named(xmlNode *parent, const char *name)
+{
+    for (xmlNode *n = parent->children; n; n = n->next) {
+        if (n->type == XML_ELEMENT_NODE && strcmp((const char *)n->name, name) == 0)
+            return n;
+    }
+    return NULL;
+}
+
+static int parse_machine(xmlNode *root, StatusRecord *rec, Err *err)
+{
+    xmlNode *machine = child_named(root, "machine"), *domain = child_named(root, "domain");
+    if (!machine || !domain)
+        return err_set(err, VIR_ERR_XML_ERROR, "element <%s> is missing", machine ? "domain" : "machine");
+    for (unsigned i = 0; i < N_ELEMENTS(rows); i++) {
+        if (row_parse(rec, &rows[i], machine, err) < 0)
+            return -1;
+    }
+    if (rec->pid <= 1)
+        return err_set(err, VIR_ERR_XML_ERROR, "pid %d", (int)rec->pid);
+    g_autoptr(GPtrArray) taps = g_ptr_array_new_with_free_func(g_free);
+    for (xmlNode *n = root->children; n; n = n->next) {
+        if (n->type != XML_ELEMENT_NODE || strcmp((const char *)n->name, "tap") != 0)
+            continue;
+        xmlChar *name = xmlGetNoNsProp(n, (const xmlChar *)"name");
+        if (name)
+            g_ptr_array_add(taps, g_strdup((const char *)name));
+        xmlFree(name);
+    }
+    if (taps->len) {
+        g_ptr_array_add(taps, NULL);
+        rec->taps = g_strdupv((char **)taps->pdata);
+    }
+    xmlBuffer *buf = xmlBufferCreate();
+    xmlNodeDump(buf, root->doc, domain, 0, 0);
+    rec->live = domain_def_parse((const char *)xmlBufferContent(buf), PARSE_STATUS, NULL, err);
+    xmlBufferFree(buf);
+    return rec->live ? 0 : -1;
+}
+
+/* Ours, and of a format we read. */
+static StatusRead recognise(xmlNode *root, const char *path, Err *err)
+{
+    if (strcmp((const char *)root->name, "berthstatus") != 0) {
+        err_set(err, VIR_ERR_OPERATION_INVALID, "status file '%s' belongs to another daemon (element <%s>)", path,
+                (const char *)root->name);
+        err_hint(err, "the machine it is about is left alone; stop it with the daemon that started it");
+        return STATUS_FOREIGN;
+    }
+    xmlChar *format = xmlGetNoNsProp(root, (const xmlChar *)"format");
+    bool known = format && strcmp((const char *)format, G_STRINGIFY(STATUS_FORMAT)) == 0;
+    if (!known)
+        err_set(err, VIR_ERR_OPERATION_INVALID, "status file '%s' has format %s, this daemon reads %d", path,
+                format ? (const char *)format : "-", STATUS_FORMAT);
+    xmlFree(format);
+    return known ? STATUS_OK : STATUS_FOREIGN;
+}
+
+StatusRead status_load(const char *run_dir, const char *name, StatusRecord *ret, Err *err)
+{
+    g_autofree char *path = defs_path(run_dir, name);
+    g_autofree char *text = NULL;
+    size_t len;
+    int r = file_read(path, XML_MAX_BYTES, &text, &len);
+    if (r == -ENOENT)
+        return STATUS_MISSING;
+    if (r < 0) {
+        err_set_errno(err, -r, "cannot read the status file '%s'", path);
+        return STATUS_BAD;
+    }
+    g_autoptr(xmlDoc) doc = xml_parse(text, len, "(status)", err);
+    xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+    if (!root) {
+        if (doc)
+            err_set(err, VIR_ERR_XML_ERROR, "no root element");
+        err_wrap(err, "status file '%s'", path);
+        return STATUS_BAD;
+    }
+    StatusRead how = recognise(root, path, err);
+    if (how != STATUS_OK)
+        return how;
+    g_auto(StatusRecord) rec = {0};
+    if (parse_machine(root, &rec, err) < 0) {
+        err_wrap(err, "status file '%s'", path);
+        return STATUS_BAD;
+    }
+    if (g_strcmp0(rec.live->name, name) != 0) {
+        err_set(err, VIR_ERR_XML_ERROR, "status file '%s' is of a machine named '%s'", path, rec.live->name);
+        return STATUS_BAD;
+    }
+    *ret = rec;
+    rec = (StatusRecord){0};
+    return STATUS_OK;
+}
+
+int status_remove(const char *run_dir, const char *name, Err *err)
+{
+    g_autofree char *path = defs_path(run_dir, name);
+    int r = file_remove(path, 0);
+    if (r < 0)
+        return err_set_errno(err, -r, "cannot remove the status file '%s'", path);
+    return 0;
+}
+
+void status_record_clear(StatusRecord *rec)
+{
+    domain_def_unref(rec->live);
+    g_free(rec->monitor_path);
+    g_free(rec->private_dir);
+    g_free(rec->log_path);
+    g_free(rec->cgroup);
+    g_strfreev(rec->taps);
+    g_free(rec->job_what);
+    *rec = (StatusRecord){0};
+}

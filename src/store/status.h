@@ -1,0 +1,43 @@
+/* store/status.h - what the daemon must know of a running machine to find it again: RUN_DIR/NAME.xml
+ *
+ * Our own format, with its number inside.  The run directory is volatile: replaced as a whole, never synced.
+ */
+#pragma once
+
+#include "model/domain_def.h"
+
+#define STATUS_FORMAT 1
+
+typedef struct StatusRecord {
+    DomainDef *live; /* own reference */
+    int id, state, reason;
+    uint64_t life;
+    pid_t pid;
+    uint64_t start_time; /* with the pid the identity of the process */
+    char *monitor_path, *private_dir, *log_path, *cgroup;
+    unsigned node_index;
+    char **taps;         /* NULL-ended, or NULL */
+    bool persistent;
+    bool starting;       /* written before QEMU was continued: a half-started machine, to be killed */
+    bool autodestroy;    /* its connection died with the daemon that wrote this */
+    bool fake_reboot;    /* the next SHUTDOWN of the guest means: start it over */
+    bool tainted_monitor; /* a client used the raw monitor */
+    int stop_reason;     /* VIR_DOMAIN_SHUTOFF_* somebody asked for, 0: nobody */
+    char *job_what;      /* long job and its phase, NULL: none */
+    int job_phase;
+} StatusRecord;
+
+typedef enum {
+    STATUS_OK,
+    STATUS_MISSING,
+    STATUS_FOREIGN, /* another daemon's: libvirtd's, or a newer format of ours; not to be touched */
+    STATUS_BAD,     /* unreadable or broken */
+} StatusRead;
+
+/* Replaces RUN_DIR/NAME.xml, name from rec->live.  0, or -1 with Err. */
+int status_save(const char *run_dir, const StatusRecord *rec, Err *err);
+/* Fills *ret on STATUS_OK; else Err says why (not for MISSING).  Clear with status_record_clear. */
+StatusRead status_load(const char *run_dir, const char *name, StatusRecord *ret, Err *err);
+int status_remove(const char *run_dir, const char *name, Err *err);
+void status_record_clear(StatusRecord *rec);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(StatusRecord, status_record_clear)

@@ -1,0 +1,108 @@
+/* util/arena.c - memory that goes all at once
+ *
+ * Owns:    a list of blocks; an allocation larger than a quarter block gets a block of its own
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "util/arena.h"
+
+#define BLOCK_SIZE 4096u
+#define ALIGN 16u
+
+struct ArenaBlock {
+    ArenaBlock *next;
+    void *taken; /* g_malloc'd memory owned by the arena, or NULL */
+    max_align_t data[];
+};
+
+static ArenaBlock *block_push(Arena *a, size_t size)
+{
+    ArenaBlock *b = g_malloc(sizeof(ArenaBlock) + size);
+    b->taken = NULL;
+    b->next = a->blocks;
+    a->blocks = b;
+    return b;
+}
+
+void *arena_alloc(Arena *a, size_t n, size_t size)
+{
+    size_t len;
+    if (__builtin_mul_overflow(n, size, &len) || len > SIZE_MAX / 2)
+        g_error("arena: size overflow");
+    len = (len + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    if (len > BLOCK_SIZE / 4) {
+        /* behind the newest block, so that its rest stays in use */
+        ArenaBlock *b = g_malloc(sizeof(ArenaBlock) + len);
+        b->taken = NULL;
+        if (a->blocks) {
+            b->next = a->blocks->next;
+            a->blocks->next = b;
+        } else {
+            b->next = NULL;
+            a->blocks = b;
+            a->used = a->size = 0;
+        }
+        return memset(b->data, 0, len);
+    }
+    if (!a->blocks || a->size - a->used < len) {
+        block_push(a, BLOCK_SIZE);
+        a->used = 0;
+        a->size = BLOCK_SIZE;
+    }
+    void *p = (char *)a->blocks->data + a->used;
+    a->used += len;
+    return memset(p, 0, len);
+}
+
+void *arena_memdup(Arena *a, const void *p, size_t len)
+{
+    void *r = arena_alloc(a, len, 1);
+    if (len)
+        memcpy(r, p, len);
+    return r;
+}
+
+char *arena_strdup(Arena *a, const char *s)
+{
+    return s ? arena_memdup(a, s, strlen(s) + 1) : NULL;
+}
+
+char *arena_take(Arena *a, char *s)
+{
+    if (!s)
+        return NULL;
+    ArenaBlock *b = g_malloc(sizeof(ArenaBlock));
+    b->taken = s;
+    if (a->blocks) {
+        b->next = a->blocks->next;
+        a->blocks->next = b;
+    } else {
+        b->next = NULL;
+        a->blocks = b;
+        a->used = a->size = 0;
+    }
+    return s;
+}
+
+char *arena_printf(Arena *a, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *s = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    return arena_take(a, s);
+}
+
+void arena_done(Arena *a)
+{
+    ArenaBlock *b = a->blocks;
+    while (b) {
+        ArenaBlock *next = b->next;
+        g_free(b->taken);
+        g_free(b);
+        b = next;
+    }
+    *a = (Arena){0};
+}

@@ -1,0 +1,535 @@
+/* util/spawn.c - children: argument vectors, exact descriptors, killable by pidfd
+ *
+ * Owns:    the steps between clone and exec
+ * Threads: any that may sleep
+ * Locks:   none; all signals are blocked around the clone so that no handler of ours runs in the child
+ * Errors:  VIR_ERR_SYSTEM_ERROR naming program and step; the child reports through a pipe that exec closes
+ *
+ * Theory of operation.  Everything is prepared before the clone: vectors, the descriptor plan, /dev/null.  The child then makes system
+ * calls only.  It uses raw ones for the ids, because glibc's wrappers would try to bring the other threads along, which exist in its
+ * books but not in the child.  Descriptors: all wanted ones are first duplicated above the highest target, so that no source is
+ * overwritten by another's target; then everything from 3 on becomes close-on-exec; then the wanted ones are put in place, which clears
+ * that mark for exactly them.
+ *
+ * The cgroup is entered by CLONE_INTO_CGROUP: writing to cgroup.procs afterwards takes a kernel-wide lock and an RCU grace period,
+ * milliseconds in which nothing happens.
+ */
+#include "config.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "util/fd.h"
+#include "util/pool.h"
+#include "util/spawn.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+/* Descriptors a child can be given at most; more is a mistake of the caller. */
+#define SPAWN_MAX_FDS 4096u
+#define SPAWN_STDERR_KEPT 2048u
+
+typedef enum {
+    STEP_FDS,
+    STEP_CGROUP,
+    STEP_SESSION,
+    STEP_LIMITS,
+    STEP_CAPS,
+    STEP_IDS,
+    STEP_PRIVS,
+    STEP_CWD,
+    STEP_EXEC,
+    STEP_MAX,
+} SpawnStep;
+
+static const char *const step_names[] = {
+    "placing descriptors",
+    "entering the cgroup",
+    "starting a session",
+    "setting resource limits",
+    "dropping capabilities",
+    "changing user and group",
+    "setting no_new_privs",
+    "changing directory",
+    "executing",
+};
+G_STATIC_ASSERT(N_ELEMENTS(step_names) == STEP_MAX);
+
+typedef struct StepReport {
+    int step;
+    int error;
+} StepReport;
+
+/* One descriptor on its way into the child. */
+typedef struct FdMove {
+    int fd;
+    int high; /* where it waits */
+    int target;
+} FdMove;
+
+/* All the child needs, in memory that exists before the clone. */
+typedef struct Plan {
+    const SpawnOpts *opts;
+    char *const *argv;
+    char *const *env;
+    FdMove *moves;
+    unsigned n_moves;
+    int max_target;
+    int status_fd;
+    bool privileged;
+    bool enter_cgroup; /* the kernel did not put us there */
+    pid_t parent;
+} Plan;
+
+static const char *const default_env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
+
+/* ---- in the child: system calls only ---------------------------------------------------------------------------------------- */
+
+static void __attribute__((noreturn)) child_fail(const Plan *p, SpawnStep step, int error)
+{
+    StepReport r = {step, error};
+    ssize_t n = write(p->status_fd, &r, sizeof(r));
+    _exit(n == (ssize_t)sizeof(r) ? 127 : 126);
+}
+
+static int child_place_fds(Plan *p)
+{
+    int above = p->max_target + 1;
+    int s = fcntl(p->status_fd, F_DUPFD_CLOEXEC, above);
+    if (s < 0)
+        return -errno;
+    p->status_fd = s;
+    for (unsigned i = 0; i < p->n_moves; i++) {
+        p->moves[i].high = fcntl(p->moves[i].fd, F_DUPFD_CLOEXEC, above);
+        if (p->moves[i].high < 0)
+            return -errno;
+    }
+    if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+        return -errno;
+    for (unsigned i = 0; i < p->n_moves; i++) {
+        if (dup2(p->moves[i].high, p->moves[i].target) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
+static int child_enter_cgroup(const Plan *p)
+{
+    int fd = openat(p->opts->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (write(fd, "0", 1) != 1)
+        return -errno;
+    close(fd);
+    return 0;
+}
+
+static int child_limit(int what, uint64_t value)
+{
+    if (value == 0)
+        return 0;
+    struct rlimit r = {.rlim_cur = value, .rlim_max = value};
+    return setrlimit((__rlimit_resource_t)what, &r) < 0 ? -errno : 0;
+}
+
+static int child_limits(const SpawnOpts *o)
+{
+    int r = child_limit(RLIMIT_CORE, o->rlimit_core);
+    if (r == 0)
+        r = child_limit(RLIMIT_NOFILE, o->rlimit_nofile);
+    if (r == 0)
+        r = child_limit(RLIMIT_NPROC, o->rlimit_nproc);
+    return r;
+}
+
+/* Empties the bounding and ambient sets; the others go with the change of ids, or with capset when the id stays 0. */
+static int child_drop_bounding(void)
+{
+    for (int cap = 0; cap < 64; cap++) {
+        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
+            if (errno == EINVAL)
+                break; /* beyond the kernel's last one */
+            return -errno;
+        }
+    }
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+static int child_drop_caps(void)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0, 0, 0}, {0, 0, 0}};
+    return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
+}
+
+static int child_change_ids(const Plan *p)
+{
+    const SpawnOpts *o = p->opts;
+    if (!p->privileged)
+        return 0; /* checked before the clone: the ids are ours already */
+    if (syscall(SYS_setgroups, (size_t)o->n_groups, o->groups) < 0)
+        return -errno;
+    if (syscall(SYS_setresgid, o->gid, o->gid, o->gid) < 0)
+        return -errno;
+    if (syscall(SYS_setresuid, o->uid, o->uid, o->uid) < 0)
+        return -errno;
+    return 0;
+}
+
+static void child_reset_signals(void)
+{
+    struct sigaction dfl = {.sa_handler = SIG_DFL};
+    for (int s = 1; s < NSIG; s++)
+        sigaction(s, &dfl, NULL); /* fails for KILL, STOP and libc's own: nothing to reset there */
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void __attribute__((noreturn)) child_run(Plan *p)
+{
+    const SpawnOpts *o = p->opts;
+    int r;
+    child_reset_signals();
+    if (p->enter_cgroup && (r = child_enter_cgroup(p)) < 0)
+        child_fail(p, STEP_CGROUP, -r);
+    if ((r = child_place_fds(p)) < 0)
+        child_fail(p, STEP_FDS, -r);
+    if (o->new_session && setsid() < 0)
+        child_fail(p, STEP_SESSION, errno);
+    umask(o->umask ? o->umask : 0077);
+    if ((r = child_limits(o)) < 0)
+        child_fail(p, STEP_LIMITS, -r);
+    if (chdir(o->cwd ? o->cwd : "/") < 0)
+        child_fail(p, STEP_CWD, errno);
+    if (o->change_ids) {
+        if (p->privileged && (r = child_drop_bounding()) < 0)
+            child_fail(p, STEP_CAPS, -r);
+        if ((r = child_change_ids(p)) < 0)
+            child_fail(p, STEP_IDS, -r);
+        if ((r = child_drop_caps()) < 0)
+            child_fail(p, STEP_CAPS, -r);
+    }
+    if (o->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        child_fail(p, STEP_PRIVS, errno);
+    if (o->die_with_parent) {
+        /* after the change of ids, which clears it; the kernel watches the thread that called spawn() */
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+            child_fail(p, STEP_PRIVS, errno);
+        if (getppid() != p->parent)
+            _exit(126);
+    }
+    execve(p->argv[0], p->argv, p->env);
+    child_fail(p, STEP_EXEC, errno);
+}
+
+/* ---- in the parent ----------------------------------------------------------------------------------------------------------- */
+
+/* Clones into the cgroup when the kernel can, else plainly; the child then enters by itself.  0 in the child, pid, or -errno. */
+static pid_t clone_child(Plan *p, int *ret_pidfd)
+{
+    int pidfd = -1;
+    struct clone_args args = {
+        .flags = CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)&pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    bool cgroup = p->opts->cgroup_fd > 0;
+    if (cgroup) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)p->opts->cgroup_fd;
+    }
+    pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+    if (pid < 0 && (errno == ENOSYS || (cgroup && (errno == EINVAL || errno == E2BIG)))) {
+        p->enter_cgroup = cgroup;
+        pid = fork();
+        if (pid > 0) {
+            pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+            if (pidfd < 0) {
+                int e = errno;
+                kill(pid, SIGKILL);
+                waitpid(pid, NULL, 0);
+                return -e;
+            }
+        }
+    }
+    if (pid < 0)
+        return -errno;
+    *ret_pidfd = pidfd;
+    return pid;
+}
+
+static int check_opts(const SpawnOpts *o, Err *err)
+{
+    if (o->argv == NULL || o->argv[0] == NULL || o->argv[0][0] != '/')
+        return err_set(err, VIR_ERR_INTERNAL_ERROR, "program to start is not an absolute path");
+    if (o->n_fds > SPAWN_MAX_FDS)
+        return err_set(err, VIR_ERR_INTERNAL_ERROR, "%u descriptors for %s", o->n_fds, o->argv[0]);
+    return 0;
+}
+
+/* Fills p->moves: the three standard ones, then the caller's. */
+static int plan_fds(Plan *p, int null_fd, Err *err)
+{
+    const SpawnOpts *o = p->opts;
+    p->moves = g_new0(FdMove, o->n_fds + 3);
+    int std[3] = {o->fd_in, o->fd_out, o->fd_err};
+    for (int i = 0; i < 3; i++)
+        p->moves[p->n_moves++] = (FdMove){std[i] >= 0 ? std[i] : null_fd, -1, i};
+    p->max_target = 2;
+    for (unsigned i = 0; i < o->n_fds; i++) {
+        int target = o->fds[i].target >= 0 ? o->fds[i].target : o->fds[i].fd;
+        if (o->fds[i].fd < 0 || target < 3 || target > (int)SPAWN_MAX_FDS * 16)
+            return err_set(err, VIR_ERR_INTERNAL_ERROR, "descriptor %d to be %d in %s", o->fds[i].fd, target, o->argv[0]);
+        p->moves[p->n_moves++] = (FdMove){o->fds[i].fd, -1, target};
+        p->max_target = MAX(p->max_target, target);
+    }
+    return 0;
+}
+
+/* Reads what the child reports; 0 when exec closed the pipe. */
+static int read_report(int fd, StepReport *ret)
+{
+    ssize_t n;
+    do
+        n = read(fd, ret, sizeof(*ret));
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof(*ret) ? 1 : 0;
+}
+
+static int report_failure(const StepReport *r, const SpawnOpts *o, Err *err)
+{
+    SpawnStep step = r->step >= 0 && r->step < STEP_MAX ? (SpawnStep)r->step : STEP_EXEC;
+    if (step == STEP_EXEC)
+        err_set_errno(err, r->error, "cannot execute %s", o->argv[0]);
+    else if (step == STEP_CWD)
+        err_set_errno(err, r->error, "cannot start %s: changing directory to %s", o->argv[0], o->cwd ? o->cwd : "/");
+    else
+        err_set_errno(err, r->error, "cannot start %s: %s", o->argv[0], step_names[step]);
+    if (step == STEP_EXEC && r->error == EACCES && o->change_ids)
+        err_hint(err, "uid %u gid %u must be allowed to execute it", (unsigned)o->uid, (unsigned)o->gid);
+    return -1;
+}
+
+int spawn(const SpawnOpts *opts, Child *ret, Err *err)
+{
+    if (check_opts(opts, err) < 0)
+        return -1;
+    uid_t me = geteuid();
+    if (opts->change_ids && me != 0 && (opts->uid != me || opts->gid != getegid()))
+        return err_set(err, VIR_ERR_OPERATION_DENIED, "cannot start %s as uid %u: running as uid %u", opts->argv[0],
+                       (unsigned)opts->uid, (unsigned)me);
+
+    AUTO_CLOSE int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null_fd < 0)
+        return err_set_errno(err, errno, "cannot open /dev/null");
+    int pipe_fds[2];
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+        return err_set_errno(err, errno, "cannot start %s: pipe", opts->argv[0]);
+    AUTO_CLOSE int report_fd = pipe_fds[0];
+    AUTO_CLOSE int status_fd = pipe_fds[1];
+
+    const char *const *env = opts->env ? opts->env : default_env;
+    Plan p = {
+        .opts = opts,
+        .argv = (char *const *)(uintptr_t)opts->argv, /* execve's prototype predates const; it changes nothing */
+        .env = (char *const *)(uintptr_t)env,
+        .status_fd = status_fd,
+        .privileged = me == 0,
+        .parent = getpid(),
+    };
+    if (plan_fds(&p, null_fd, err) < 0) {
+        g_free(p.moves);
+        return -1;
+    }
+
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int pidfd = -1;
+    pid_t pid = clone_child(&p, &pidfd);
+    if (pid == 0)
+        child_run(&p);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    g_free(p.moves);
+    if (pid < 0)
+        return err_set_errno(err, -pid, "cannot start %s: new process", opts->argv[0]);
+
+    fd_close(&status_fd);
+    StepReport report;
+    if (read_report(report_fd, &report)) {
+        fd_close(&pidfd);
+        waitpid(pid, NULL, 0);
+        return report_failure(&report, opts, err);
+    }
+    *ret = (Child){pid, pidfd};
+    return 0;
+}
+
+void child_kill(Child *c)
+{
+    if (c->pidfd >= 0) {
+        syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
+        siginfo_t si;
+        int r;
+        do
+            r = waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &si, WEXITED);
+        while (r < 0 && errno == EINTR);
+    }
+    fd_close(&c->pidfd);
+    c->pid = 0;
+}
+
+int child_wait(Child *c, Deadline d, int *ret_status)
+{
+    for (;;) {
+        struct pollfd p = {.fd = c->pidfd, .events = POLLIN};
+        int r = poll(&p, 1, deadline_left_ms(d));
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return -errno;
+        if (r == 0) {
+            if (deadline_passed(d))
+                return 0;
+            continue;
+        }
+        siginfo_t si = {0};
+        if (waitid((idtype_t)P_PIDFD, (id_t)c->pidfd, &si, WEXITED | WNOHANG) < 0) {
+            if (errno == EINTR)
+                continue;
+            if (errno != ECHILD)
+                return -errno;
+            if (ret_status)
+                *ret_status = -1; /* ended, but it was not our child: its status went elsewhere */
+            return 1;
+        }
+        if (ret_status)
+            *ret_status = si.si_code == CLD_EXITED ? si.si_status : 128 + si.si_status;
+        return 1;
+    }
+}
+
+/* ---- spawn_run --------------------------------------------------------------------------------------------------------------- */
+
+/* Keeps the last `max` bytes appended. */
+static void tail_append(GString *s, const char *data, size_t len, size_t max)
+{
+    g_string_append_len(s, data, (gssize)len);
+    if (s->len > max)
+        g_string_erase(s, 0, (gssize)(s->len - max));
+}
+
+/* Reads both pipes until both end.  1 done, 0 deadline, -EFBIG too much output, other -errno. */
+static int run_collect(int out_fd, int err_fd, Deadline d, size_t max_out, GString *out, GString *errs)
+{
+    struct pollfd p[2] = {{.fd = out_fd, .events = POLLIN}, {.fd = err_fd, .events = POLLIN}};
+    while (p[0].fd >= 0 || p[1].fd >= 0) {
+        int r = poll(p, 2, deadline_left_ms(d));
+        if (r < 0 && errno != EINTR)
+            return -errno;
+        if (r <= 0) {
+            if (deadline_passed(d))
+                return 0;
+            continue;
+        }
+        for (int i = 0; i < 2; i++) {
+            if (p[i].fd < 0 || p[i].revents == 0)
+                continue;
+            char buf[16384];
+            ssize_t n = read(p[i].fd, buf, sizeof(buf));
+            if (n < 0 && errno == EINTR)
+                continue;
+            if (n < 0)
+                return -errno;
+            if (n == 0)
+                p[i].fd = -1;
+            else if (i == 1)
+                tail_append(errs, buf, (size_t)n, SPAWN_STDERR_KEPT);
+            else if (out->len + (size_t)n > max_out)
+                return -EFBIG;
+            else
+                g_string_append_len(out, buf, n);
+        }
+    }
+    return 1;
+}
+
+static int run_result(const SpawnOpts *o, int collected, int ended, int status, size_t max_out, GString *errs, Err *err)
+{
+    const char *name = o->argv[0];
+    if (collected == -EFBIG)
+        return err_set(err, VIR_ERR_INTERNAL_ERROR, "%s wrote more than %zu bytes", name, max_out);
+    if (collected < 0)
+        return err_set_errno(err, -collected, "reading the output of %s", name);
+    if (collected == 0 || ended == 0)
+        return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "%s did not end in time and was killed", name);
+    if (ended < 0)
+        return err_set_errno(err, -ended, "waiting for %s", name);
+    if (status == 0)
+        return 0;
+    g_strchomp(errs->str);
+    const char *colon = errs->str[0] ? ": " : "";
+    if (status > 128)
+        return err_set(err, VIR_ERR_INTERNAL_ERROR, "%s was killed by signal %d%s%s", name, status - 128, colon, errs->str);
+    return err_set(err, VIR_ERR_INTERNAL_ERROR, "%s failed with status %d%s%s", name, status, colon, errs->str);
+}
+
+int spawn_run(const SpawnOpts *opts, Deadline d, size_t max_out, char **ret_out, Err *err)
+{
+    int o[2], e[2];
+    if (pipe2(o, O_CLOEXEC) < 0)
+        return err_set_errno(err, errno, "pipe");
+    AUTO_CLOSE int out_r = o[0];
+    AUTO_CLOSE int out_w = o[1];
+    if (pipe2(e, O_CLOEXEC) < 0)
+        return err_set_errno(err, errno, "pipe");
+    AUTO_CLOSE int err_r = e[0];
+    AUTO_CLOSE int err_w = e[1];
+
+    SpawnOpts with_pipes = *opts;
+    with_pipes.fd_out = out_w;
+    with_pipes.fd_err = err_w;
+    Child c = {0, -1};
+    if (spawn(&with_pipes, &c, err) < 0)
+        return -1;
+    fd_close(&out_w);
+    fd_close(&err_w);
+
+    GString *out = g_string_new(NULL);
+    GString *errs = g_string_new(NULL);
+    int ended = 0, status = 0;
+    pool_blocking_begin();
+    int collected = run_collect(out_r, err_r, d, max_out, out, errs);
+    if (collected == 1)
+        ended = child_wait(&c, d, &status);
+    if (ended == 1)
+        fd_close(&c.pidfd);
+    else
+        child_kill(&c);
+    pool_blocking_end();
+
+    int r = run_result(opts, collected, ended, status, max_out, errs, err);
+    g_string_free(errs, TRUE);
+    if (r < 0 || ret_out == NULL)
+        g_string_free(out, TRUE);
+    else
+        *ret_out = g_string_free(out, FALSE);
+    return r;
+}

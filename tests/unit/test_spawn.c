@@ -1,0 +1,206 @@
+/* unit/test_spawn.c - children: descriptors, ids, capabilities, deadlines, failures
+ */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "util/fd.h"
+#include "util/spawn.h"
+
+static char *run_sh(const char *script, SpawnOpts *o)
+{
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    o->argv = argv;
+    o->fd_in = -1;
+    char *out = NULL;
+    g_auto(Err) err = ERR_INIT;
+    int r = spawn_run(o, deadline_in_ms(10000), 65536, &out, &err);
+    if (r < 0)
+        print_error("%s\n", err.detail);
+    assert_int_equal(r, 0);
+    return out;
+}
+
+static void test_output(void **state)
+{
+    SpawnOpts o = {0};
+    g_autofree char *out = run_sh("pwd; umask; echo $LC_ALL; cat", &o);
+    assert_string_equal(out, "/\n0077\nC\n");
+}
+
+static void test_exact_fds(void **state)
+{
+    /* sources and targets overlap in both directions, and a stray descriptor without close-on-exec must not get through */
+    int a[2], b[2];
+    assert_int_equal(pipe(a), 0);
+    assert_int_equal(pipe(b), 0);
+    assert_int_equal(write(a[1], "A", 1), 1);
+    assert_int_equal(write(b[1], "B", 1), 1);
+    close(a[1]);
+    close(b[1]);
+    SpawnFd fds[] = {{a[0], b[0]}, {b[0], a[0]}, {a[0], 40}};
+    SpawnOpts o = {.fds = fds, .n_fds = 3};
+    g_autofree char *script = g_strdup_printf("cat <&%d; cat <&%d; "
+                                               "for f in /proc/$$/fd/*; do [ -e $f ] && echo $f; done", b[0], a[0]);
+    g_autofree char *out = run_sh(script, &o);
+    assert_int_equal(strncmp(out, "AB", 2), 0);
+    assert_null(strstr(out, "/fd/41"));
+    assert_non_null(strstr(out, "/fd/40"));
+    unsigned n = 0;
+    for (const char *p = out; (p = strstr(p, "/fd/")); p++)
+        n++;
+    assert_int_equal(n, 6); /* 0 1 2, two exchanged, 40 */
+    close(a[0]);
+    close(b[0]);
+}
+
+static void test_missing_program(void **state)
+{
+    const char *argv[] = {"/nonexistent/qemu", NULL};
+    SpawnOpts o = {.argv = argv, .fd_in = -1, .fd_out = -1, .fd_err = -1};
+    Child c = {0, -1};
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(spawn(&o, &c, &err), -1);
+    assert_int_equal(err.os_errno, ENOENT);
+    assert_non_null(strstr(err.detail, "cannot execute /nonexistent/qemu"));
+    assert_int_equal(c.pidfd, -1);
+}
+
+static void test_relative_program(void **state)
+{
+    const char *argv[] = {"sh", NULL};
+    SpawnOpts o = {.argv = argv, .fd_in = -1, .fd_out = -1, .fd_err = -1};
+    Child c;
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(spawn(&o, &c, &err), -1);
+}
+
+static void test_bad_cwd(void **state)
+{
+    const char *argv[] = {"/bin/true", NULL};
+    SpawnOpts o = {.argv = argv, .fd_in = -1, .fd_out = -1, .fd_err = -1, .cwd = "/nonexistent/dir"};
+    Child c;
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(spawn(&o, &c, &err), -1);
+    assert_non_null(strstr(err.detail, "/nonexistent/dir"));
+}
+
+static void test_stderr_in_error(void **state)
+{
+    const char *argv[] = {"/bin/sh", "-c", "echo first >&2; echo it broke >&2; exit 3", NULL};
+    SpawnOpts o = {.argv = argv, .fd_in = -1};
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(spawn_run(&o, deadline_in_ms(10000), 100, NULL, &err), -1);
+    assert_non_null(strstr(err.detail, "status 3"));
+    assert_non_null(strstr(err.detail, "it broke"));
+}
+
+static void test_signal_in_error(void **state)
+{
+    const char *argv[] = {"/bin/sh", "-c", "kill -9 $$", NULL};
+    SpawnOpts o = {.argv = argv, .fd_in = -1};
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(spawn_run(&o, deadline_in_ms(10000), 100, NULL, &err), -1);
+    assert_non_null(strstr(err.detail, "signal 9"));
+}
+
+static void test_output_bound(void **state)
+{
+    const char *argv[] = {"/bin/sh", "-c", "while :; do echo 0123456789; done", NULL};
+    SpawnOpts o = {.argv = argv, .fd_in = -1};
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(spawn_run(&o, deadline_in_ms(10000), 1000, NULL, &err), -1);
+    assert_non_null(strstr(err.detail, "more than 1000 bytes"));
+}
+
+static void test_deadline(void **state)
+{
+    const char *argv[] = {"/bin/sleep", "100", NULL};
+    SpawnOpts o = {.argv = argv, .fd_in = -1};
+    g_auto(Err) err = ERR_INIT;
+    uint64_t before = now_us();
+    assert_int_equal(spawn_run(&o, deadline_in_ms(100), 1000, NULL, &err), -1);
+    assert_int_equal(err.code, VIR_ERR_OPERATION_TIMEOUT);
+    assert_true(now_us() - before < 5000000);
+}
+
+static void test_wait_and_kill(void **state)
+{
+    const char *argv[] = {"/bin/sleep", "100", NULL};
+    SpawnOpts o = {.argv = argv, .fd_in = -1, .fd_out = -1, .fd_err = -1, .new_session = true};
+    Child c = {0, -1};
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(spawn(&o, &c, &err), 0);
+    assert_true(c.pid > 0 && c.pidfd >= 0);
+    assert_int_equal(getsid(c.pid), c.pid);
+    int status = 77;
+    assert_int_equal(child_wait(&c, deadline_in_ms(20), &status), 0);
+    kill(c.pid, SIGTERM);
+    assert_int_equal(child_wait(&c, deadline_in_ms(10000), &status), 1);
+    assert_int_equal(status, 128 + SIGTERM);
+    child_kill(&c); /* harmless on one already gone */
+    assert_int_equal(c.pidfd, -1);
+}
+
+static void test_signals_reset(void **state)
+{
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t s, old;
+    sigemptyset(&s);
+    sigaddset(&s, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &s, &old);
+    SpawnOpts o = {0};
+    g_autofree char *out = run_sh("grep -E '^Sig(Blk|Ign)' /proc/self/status", &o);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    assert_string_equal(out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+static void test_limits(void **state)
+{
+    SpawnOpts o = {.rlimit_nofile = 123, .no_new_privs = true, .umask = 0022};
+    g_autofree char *out = run_sh("ulimit -n; umask; grep NoNewPrivs /proc/$$/status", &o);
+    assert_string_equal(out, "123\n0022\nNoNewPrivs:\t1\n");
+}
+
+static void test_ids_and_caps(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    gid_t groups[] = {65533};
+    SpawnOpts o = {.change_ids = true, .uid = 65534, .gid = 65534, .groups = groups, .n_groups = 1};
+    g_autofree char *out = run_sh("grep -E '^(Uid|Gid|Groups|Cap(Inh|Prm|Eff|Bnd|Amb))' /proc/$$/status | tr -s '\\t ' '  '", &o);
+    assert_string_equal(out, "Uid: 65534 65534 65534 65534\nGid: 65534 65534 65534 65534\nGroups: 65533 \n"
+                             "CapInh: 0000000000000000\nCapPrm: 0000000000000000\nCapEff: 0000000000000000\n"
+                             "CapBnd: 0000000000000000\nCapAmb: 0000000000000000\n");
+}
+
+static void test_root_without_caps(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    SpawnOpts o = {.change_ids = true, .uid = 0, .gid = 0};
+    g_autofree char *out = run_sh("grep -E '^Cap(Prm|Eff|Bnd)' /proc/$$/status", &o);
+    assert_string_equal(out, "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_output),          cmocka_unit_test(test_exact_fds),       cmocka_unit_test(test_missing_program),
+        cmocka_unit_test(test_relative_program), cmocka_unit_test(test_bad_cwd),        cmocka_unit_test(test_stderr_in_error),
+        cmocka_unit_test(test_signal_in_error), cmocka_unit_test(test_output_bound),    cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_wait_and_kill),   cmocka_unit_test(test_signals_reset),   cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_ids_and_caps),    cmocka_unit_test(test_root_without_caps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
