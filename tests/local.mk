@@ -4,3 +4,4 @@ include tests/unit/dom.mk
 include tests/unit/ops.mk
 include tests/unit/wire.mk
 include tests/fuzz/local.mk
+include tests/lint/local.mk
