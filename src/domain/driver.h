@@ -43,3 +43,11 @@ bool domain_driver_busy(DomainDriver *drv);
 Domain *domain_by_uuid(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *name_for_error, Err *err);
 Domain *domain_by_name(DomainDriver *drv, const char *name, Err *err);
 Domain *domain_by_id(DomainDriver *drv, int id, Err *err);
+
+/* Counts what must be over before the driver can go (tasks of this folder). */
+void domain_driver_task_begin(DomainDriver *drv);
+void domain_driver_task_end(DomainDriver *drv);
+/* The next id of a running machine. */
+int domain_driver_next_id(DomainDriver *drv);
+/* After a restart: ids given out before are not given again. */
+void domain_driver_seen_id(DomainDriver *drv, int id);
