@@ -2,3 +2,4 @@
 sbin_PROGRAMS += berthd
 berthd_SOURCES = daemon/main.c
 berthd_LDADD = libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS)
+berthd_SOURCES += daemon/conf.c daemon/conf.h daemon/conf_libvirtd.c daemon/conf_berthd.c

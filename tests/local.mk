@@ -1,4 +1,5 @@
 include tests/unit/qmp.mk
 include tests/unit/launch.mk
 include tests/unit/dom.mk
+include tests/unit/ops.mk
 include tests/unit/wire.mk

@@ -1,0 +1,1 @@
+# host: the machine we run on; knows no domain

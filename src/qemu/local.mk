@@ -1,0 +1,17 @@
+# qemu: command line, devices, launch; knows no locks and jobs
+noinst_LIBRARIES += libqemu.a
+libqemu_a_SOURCES =
+libqemu_a_SOURCES += src/qemu/conf.c src/qemu/conf.h
+libqemu_a_SOURCES += \
+	src/qemu/argv.c src/qemu/argv.h \
+	src/qemu/argv_machine.c \
+	src/qemu/build.h \
+	src/qemu/dev_chr.c \
+	src/qemu/dev_controller.c \
+	src/qemu/dev_disk.c \
+	src/qemu/dev_graphics.c \
+	src/qemu/dev_misc.c \
+	src/qemu/dev_net.c \
+	src/qemu/forward.h \
+	src/qemu/launch.h \
+	src/qemu/props.c src/qemu/props.h

@@ -6,9 +6,6 @@
  */
 #pragma once
 
-#ifndef ERR_FROM
-#define ERR_FROM VIR_FROM_CONF
-#endif
 #include "util/err.h"
 
 #define CONF_MAX_BYTES (1u << 20) /* a larger file is refused unread */
@@ -30,6 +27,7 @@ typedef enum {
 typedef enum {
     CONF_RELOAD = 1 << 0, /* SIGHUP applies it; without, a restart */
     CONF_SECRET = 1 << 1, /* never shown in messages */
+    CONF_FIXED = 1 << 2,  /* only the preset is accepted; `refusal` says why */
 } ConfFlags;
 
 typedef struct ConfKey {
@@ -42,6 +40,7 @@ typedef struct ConfKey {
     unsigned flags;
     const char *heading;      /* starts a group of the sample file and the man page; NULL: same group */
     const char *text;         /* what it does, one paragraph; for REFUSED and IGNORED the reason */
+    const char *refusal;      /* for FIXED and for words left out: ends the error; a clause without full stop */
     const char *example;      /* shown in the sample where preset is NULL; in file syntax */
 } ConfKey;
 
@@ -58,5 +57,11 @@ int conf_parse(const ConfKey *keys, void *object, const char *name, const char *
 int conf_load(const ConfKey *keys, void *object, const char *path, ConfNote *note, void *arg, Err *err);
 /* Frees strings and lists and makes them NULL. */
 void conf_free(const ConfKey *keys, void *object);
-/* Name of the first key whose value differs between two objects although it can't be reloaded; NULL: none.  *from counts on. */
-const char *conf_changed(const ConfKey *keys, const void *a, const void *b, unsigned flags_wanted, unsigned *from);
+/* The next row from *pos on whose value differs between two objects; NULL: no more.  *pos (0 at first) moves past it. */
+const ConfKey *conf_next_change(const ConfKey *keys, const void *a, const void *b, unsigned *pos);
+
+/* conf_doc.c: both from the rows alone, so they cannot drift from what the parser does. */
+/* The file one would install: every key commented out at its default, with its paragraph.  `intro` heads it.  Caller frees. */
+char *conf_sample(const ConfKey *keys, const char *intro);
+/* The same as mdoc(7) list items for a man page, headings as .Ss. */
+char *conf_man(const ConfKey *keys);

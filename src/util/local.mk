@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libutil.a
 libutil_a_SOURCES = \
 	src/util/arena.c src/util/arena.h \
+	src/util/conf.c src/util/conf_doc.c src/util/conf.h \
 	src/util/deadline.h \
 	src/util/err.c src/util/err.h \
 	src/util/err_text.c \

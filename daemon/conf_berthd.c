@@ -1,0 +1,44 @@
+/* daemon/conf_berthd.c - the rows of berthd.conf: what libvirt has no key for
+ *
+ * Owns:    names, defaults, bounds and text of its keys; loading is conf.c
+ */
+#include "config.h"
+
+#include "daemon/conf.h"
+
+#define AT(member) offsetof(DaemonConfig, member)
+#define ROW(key, kind, value, flag, ...) \
+    {.name = #key, .type = kind, .offset = AT(key), .preset = value, .flags = flag, __VA_ARGS__}
+#define RESTART 0u
+#define RELOAD CONF_RELOAD
+
+const ConfKey berthd_config_keys[] = {
+    ROW(long_workers, CONF_INT, "8", RELOAD, .heading = "Workers", .min = 1, .max = 1000,
+        .text = "Long operations (saving, restoring, dumping, migrating) executed at once. They never take the place of short ones."),
+    ROW(max_threads, CONF_INT, "512", RELOAD, .min = 16, .max = 32768,
+        .text = "All workers together, those that sleep until QEMU answers too."),
+
+    ROW(max_client_queue, CONF_SIZE, "134217728", RELOAD, .heading = "Clients",
+        .text = "Bytes that may wait for a client to read them. A client with more is disconnected, with the reason in the log, "
+                "and costs nobody else anything."),
+    ROW(client_stall_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 86400,
+        .text = "Seconds a client may go without reading anything while something waits for it."),
+    ROW(modular_sockets, CONF_BOOL, "1", RESTART,
+        .text = "Whether the socket names of libvirt's modular daemons (virtqemud-sock and its sisters) lead here too."),
+
+    ROW(job_timeout, CONF_INT, "30", RELOAD, .heading = "Waiting", .min = 1, .max = 3600,
+        .text = "Seconds a call waits for its turn at a guest before it fails, naming what holds the guest."),
+    ROW(monitor_timeout, CONF_INT, "30", RELOAD, .min = 1, .max = 3600,
+        .text = "Seconds QEMU may take to answer an ordinary command. After that calls to this guest fail at once, until it answers "
+                "again."),
+    ROW(start_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 3600,
+        .text = "Seconds a QEMU that was started may take until its monitor greets."),
+    ROW(shutdown_grace, CONF_INT, "10", RELOAD, .min = 0, .max = 600,
+        .text = "Seconds that calls in progress get to finish when the daemon is asked to stop. Guests run on in any case."),
+    ROW(idle_timeout, CONF_INT, "0", RESTART, .min = 0, .max = 86400,
+        .text = "Seconds without a client and without a running guest after which the daemon ends; systemd's sockets start it again. "
+                "0 is never. The option --timeout goes before it."),
+    ROW(autostart_delay, CONF_INT, "0", RELOAD, .min = 0, .max = 60000,
+        .text = "Milliseconds between one guest and the next when guests start by themselves after boot."),
+    {.name = NULL},
+};
