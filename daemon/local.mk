@@ -26,7 +26,3 @@ daemon_sources = \
 berthd_SOURCES = daemon/main.c $(daemon_sources)
 berthd_LDADD = libdomain.a libqemu.a libqmp.a libhost.a librpc.a libstore.a libobject.a libmodel.a libprotocol.a libevent.a libutil.a \
 	$(SYSTEMD_LIBS) $(TIRPC_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(LIBNL_LIBS) $(GLIB_LIBS)
-berthd_SOURCES = daemon/main.c
-berthd_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
-berthd_SOURCES += daemon/conf.c daemon/conf.h daemon/conf_libvirtd.c daemon/conf_berthd.c
-berthd_SOURCES += daemon/listen.c daemon/listen.h

@@ -2,7 +2,7 @@
 # docs/support.md says which calls have a handler.  The program that prints it is berthd with another main(), built only for this.
 EXTRA_PROGRAMS += daemon/support_table
 CLEANFILES += daemon/support_table$(EXEEXT)
-daemon_support_table_SOURCES = daemon/support_table.c $(berthd_SOURCES:daemon/main.c=)
+daemon_support_table_SOURCES = daemon/support_table.c $(daemon_sources)
 daemon_support_table_LDADD = $(berthd_LDADD)
 .PHONY: docs/support.md
 docs/support.md: daemon/support_table$(EXEEXT)
