@@ -27,7 +27,10 @@ typedef struct DomainDriverOpts {
 DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err);
 /* After the listeners are open: reconnects running machines on the pool, then autostarts (once per host boot). */
 void domain_driver_go(DomainDriver *drv);
-/* Waits for running tasks, flushes status files, leaves machines running. */
+/* First step of the end: from its return on the driver itself puts no task into the pool and arms no timer.  Calls that run go on.  NULL
+ * is fine. */
+void domain_driver_stop(DomainDriver *drv);
+/* After the pool is gone: flushes status files, leaves machines running. */
 void domain_driver_free(DomainDriver *drv);
 void domain_driver_reload(DomainDriver *drv, struct QemuConfig *config);
 
@@ -43,3 +46,11 @@ bool domain_driver_busy(DomainDriver *drv);
 Domain *domain_by_uuid(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *name_for_error, Err *err);
 Domain *domain_by_name(DomainDriver *drv, const char *name, Err *err);
 Domain *domain_by_id(DomainDriver *drv, int id, Err *err);
+
+/* Counts what must be over before the driver can go (tasks of this folder). */
+void domain_driver_task_begin(DomainDriver *drv);
+void domain_driver_task_end(DomainDriver *drv);
+/* The next id of a running machine. */
+int domain_driver_next_id(DomainDriver *drv);
+/* After a restart: ids given out before are not given again. */
+void domain_driver_seen_id(DomainDriver *drv, int id);
