@@ -6,3 +6,4 @@ include tests/unit/wire.mk
 include tests/fuzz/local.mk
 include tests/lint/local.mk
 include tests/unit/rpc.mk
+include tests/bench/local.mk
