@@ -51,3 +51,9 @@ void domain_driver_task_end(DomainDriver *drv);
 int domain_driver_next_id(DomainDriver *drv);
 /* After a restart: ids given out before are not given again. */
 void domain_driver_seen_id(DomainDriver *drv, int id);
+/* Some machine is to end with its client: domain_autodestroy() has something to look for from now on. */
+void domain_driver_note_autodestroy(DomainDriver *drv);
+bool domain_driver_has_autodestroy(DomainDriver *drv);
+/* The driver lives as long as its machines, wherever they are still referenced. */
+DomainDriver *domain_driver_ref(DomainDriver *drv);
+void domain_driver_unref(DomainDriver *drv);
