@@ -34,19 +34,25 @@ static bool count_fits(XDR *x, u_int unit)
     return count <= left / unit && xdr_setpos(x, start);
 }
 
+/* libtirpc takes strlen(NULL) of a string nobody filled in; that must be an error of one call, not the end of the daemon. */
+static bool encodable(const XDR *x, const char *p, u_int count)
+{
+    return x->x_op != XDR_ENCODE || p || count == 0;
+}
+
 bool_t wire_xdr_string(XDR *x, char **sp, u_int max)
 {
-    return count_fits(x, 1) && xdr_string(x, sp, max);
+    return encodable(x, *sp, 1) && count_fits(x, 1) && xdr_string(x, sp, max);
 }
 
 bool_t wire_xdr_bytes(XDR *x, char **sp, u_int *lenp, u_int max)
 {
-    return count_fits(x, 1) && xdr_bytes(x, sp, lenp, max);
+    return encodable(x, *sp, *lenp) && count_fits(x, 1) && xdr_bytes(x, sp, lenp, max);
 }
 
 bool_t wire_xdr_array(XDR *x, char **ap, u_int *countp, u_int max, u_int elsize, xdrproc_t elproc)
 {
-    return count_fits(x, 4) && xdr_array(x, ap, countp, max, elsize, elproc);
+    return encodable(x, *ap, *countp) && count_fits(x, 4) && xdr_array(x, ap, countp, max, elsize, elproc);
 }
 
 int wire_decode(const WireType *type, void *obj, const void *buf, size_t len, size_t *ret_used)

@@ -30,8 +30,8 @@ typedef struct WireType {
  * ret_used, if not NULL, gets the number of bytes taken.  Returns 0, or -EBADMSG: ends early, or a bound is exceeded. */
 int wire_decode(const WireType *type, void *obj, const void *buf, size_t len, size_t *ret_used);
 
-/* Bytes the object takes on the wire, or 0 if it cannot be encoded (a string that must be there is NULL, or a bound is exceeded).
- * An empty struct also takes 0; no type of ours is one. */
+/* Bytes the object takes on the wire, or 0 if it cannot be encoded: a string or array that must be there is NULL, or a bound is
+ * exceeded.  (An empty struct would also take 0; no type of ours is one.) */
 size_t wire_size(const WireType *type, const void *obj);
 
 /* Encodes into buf[0..len).  Returns the number of bytes written, -EMSGSIZE if it does not fit, -EINVAL if it cannot be encoded. */

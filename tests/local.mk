@@ -3,3 +3,6 @@ include tests/unit/launch.mk
 include tests/unit/dom.mk
 include tests/unit/ops.mk
 include tests/unit/wire.mk
+include tests/fuzz/local.mk
+include tests/lint/local.mk
+include tests/unit/rpc.mk

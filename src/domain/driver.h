@@ -27,7 +27,10 @@ typedef struct DomainDriverOpts {
 DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err);
 /* After the listeners are open: reconnects running machines on the pool, then autostarts (once per host boot). */
 void domain_driver_go(DomainDriver *drv);
-/* Waits for running tasks, flushes status files, leaves machines running. */
+/* First step of the end: from its return on the driver itself puts no task into the pool and arms no timer.  Calls that run go on.  NULL
+ * is fine. */
+void domain_driver_stop(DomainDriver *drv);
+/* After the pool is gone: flushes status files, leaves machines running. */
 void domain_driver_free(DomainDriver *drv);
 void domain_driver_reload(DomainDriver *drv, struct QemuConfig *config);
 

@@ -13,5 +13,6 @@ librpc_a_SOURCES = \
 	src/rpc/server.c src/rpc/server.h \
 	src/rpc/stream.c src/rpc/stream.h \
 	src/rpc/stream_fd.c \
+	src/rpc/stream_file.c \
 	src/rpc/stream_internal.h \
 	src/rpc/transport.c src/rpc/transport.h

@@ -74,7 +74,7 @@ RpcConn *rpc_stream_conn(const RpcStream *st)
     return st->conn;
 }
 
-/* Frees the kind's part and tells the owner, once no task runs. */
+/* Frees the kind's part and the input left over, and tells the owner, once no task runs (a task may be reading the input). */
 static void tell_end(RpcStream *st)
 {
     if (st->busy > 0 || st->told)
@@ -86,6 +86,8 @@ static void tell_end(RpcStream *st)
               rpc_stream_end_names[st->how]);
     if (st->owner.ended)
         st->owner.ended(st->owner.ud, st, st->how);
+    while (st->input.length > 0)
+        stream_input_done(st);
 }
 
 static void stream_end(RpcStream *st, RpcStreamEnd how)
@@ -105,8 +107,6 @@ static void stream_end(RpcStream *st, RpcStreamEnd how)
             rpc_stream_unref(st);
     }
     tell_end(st);
-    while (st->input.length > 0)
-        stream_input_done(st);
 }
 
 bool stream_task_done(RpcStream *st)

@@ -1,30 +1,375 @@
 /* util/log.c - log lines with fields
  *
- * Owns:    the level and where lines go
- * Threads: any
+ * Owns:    levels, filters and outputs; how a line looks in each
+ * Threads: any.  The settings are one immutable object behind an atomic pointer: log_wanted() reads it without a lock.  A replaced one is
+ *          kept until log_done(), because a thread may still be in the middle of a line; with its files.
+ * Locks:   settings_lock serialises log_configure(); writers of lines take none, one line is one write()
+ * Errors:  log_configure() only; a line that cannot be written is lost
  */
 #include "config.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
+
+#define ERR_FROM VIR_FROM_CONF
+#include "util/err.h"
+#include "util/fd.h"
+/* syslog.h has macros of these names' prefix, not of the names */
 #include "util/log.h"
 
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define MAX_FIELDS 32
+
+typedef enum { OUTPUT_STDERR, OUTPUT_FILE, OUTPUT_SYSLOG, OUTPUT_JOURNALD, OUTPUT_MAX } OutputKind;
+
+static const char *const output_names[] = {"stderr", "file", "syslog", "journald"};
+G_STATIC_ASSERT(N_ELEMENTS(output_names) == OUTPUT_MAX);
+
 static const char *const level_names[] = {"", "debug", "info", "warning", "error"};
-static int threshold = LOG_LEVEL_WARNING;
+static const int syslog_priority[] = {LOG_DEBUG, LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR};
+
+typedef struct Output {
+    OutputKind kind;
+    int level;
+    char *data; /* path of a file, name for syslog */
+    int fd;     /* of a file, ours */
+} Output;
+
+typedef struct Filter {
+    int level;
+    char *area; /* as written; a pattern when it holds * or ? */
+    bool pattern;
+} Filter;
+
+typedef struct Settings {
+    int level;
+    int lowest; /* of level and all filters: decides most calls */
+    GArray *filters, *outputs;
+    struct Settings *older;
+} Settings;
+
+static GMutex settings_lock;
+static Settings *current; /* atomic; NULL: warnings to stderr */
+
+/* ---- settings -------------------------------------------------------------------------------------------- */
+
+static void output_clear(void *p)
+{
+    Output *o = p;
+    g_free(o->data);
+    fd_close(&o->fd);
+}
+
+static void filter_clear(void *p)
+{
+    g_free(((Filter *)p)->area);
+}
+
+static Settings *settings_new(int level)
+{
+    Settings *s = g_new0(Settings, 1);
+    s->level = s->lowest = level;
+    s->filters = g_array_new(FALSE, TRUE, sizeof(Filter));
+    g_array_set_clear_func(s->filters, filter_clear);
+    s->outputs = g_array_new(FALSE, TRUE, sizeof(Output));
+    g_array_set_clear_func(s->outputs, output_clear);
+    return s;
+}
+
+static void settings_free(Settings *s)
+{
+    if (!s)
+        return;
+    g_array_unref(s->filters);
+    g_array_unref(s->outputs);
+    g_free(s);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Settings, settings_free)
+
+/* The level before the first colon of an entry; *rest is what follows. */
+static int parse_level(const char *what, const char *entry, const char **rest, Err *err)
+{
+    if (entry[0] < '1' || entry[0] > '4' || entry[1] != ':' || !entry[2])
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: \"%s\" must start with a level from 1 to 4 and a colon", what, entry);
+    *rest = entry + 2;
+    return entry[0] - '0';
+}
+
+static int parse_filter(Settings *s, const char *entry, Err *err)
+{
+    const char *area;
+    int level = parse_level("log_filters", entry, &area, err);
+    if (level < 0)
+        return -1;
+    if (*area == '+') /* libvirt's request for stack traces: taken, without them */
+        area++;
+    Filter f = {.level = level, .area = g_strdup(area), .pattern = strpbrk(area, "*?") != NULL};
+    g_array_append_val(s->filters, f);
+    s->lowest = MIN(s->lowest, level);
+    return 0;
+}
+
+static int parse_output(Settings *s, const char *entry, Err *err)
+{
+    const char *rest;
+    Output o = {.fd = -1};
+    o.level = parse_level("log_outputs", entry, &rest, err);
+    if (o.level < 0)
+        return -1;
+    g_auto(GStrv) parts = g_strsplit(rest, ":", 2);
+    while (o.kind < OUTPUT_MAX && strcmp(parts[0], output_names[o.kind]) != 0)
+        o.kind++;
+    const char *data = parts[1] && *parts[1] ? parts[1] : NULL;
+    switch (o.kind) {
+    case OUTPUT_MAX:
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "log_outputs: \"%s\" is no output; allowed: stderr, file:/PATH, syslog:NAME, journald",
+                       rest);
+    case OUTPUT_FILE:
+        if (!data || *data != '/')
+            return err_set(err, VIR_ERR_CONF_SYNTAX, "log_outputs: \"%s\": file takes an absolute path", rest);
+        o.fd = open(data, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+        if (o.fd < 0)
+            return err_set_errno(err, errno, "opening the log file '%s'", data);
+        break;
+    case OUTPUT_SYSLOG:
+        if (!data)
+            return err_set(err, VIR_ERR_CONF_SYNTAX, "log_outputs: \"%s\": syslog takes a name after a second colon", rest);
+        break;
+    case OUTPUT_STDERR:
+    case OUTPUT_JOURNALD:
+        if (data)
+            return err_set(err, VIR_ERR_CONF_SYNTAX, "log_outputs: \"%s\": nothing may follow %s", rest, parts[0]);
+        if (o.kind == OUTPUT_JOURNALD && access(JOURNAL_SOCKET, W_OK) < 0)
+            return err_set_errno(err, errno, "log_outputs: journald: there is no journal at '%s'", JOURNAL_SOCKET);
+        break;
+    }
+    o.data = g_strdup(data);
+    g_array_append_val(s->outputs, o);
+    return 0;
+}
+
+static int parse_entries(Settings *s, const char *text, int (*parse)(Settings *, const char *, Err *), Err *err)
+{
+    g_auto(GStrv) entries = g_strsplit_set(text ? text : "", " \t\n", -1);
+    for (char **e = entries; *e; e++)
+        if (**e && parse(s, *e, err) < 0)
+            return -1;
+    return 0;
+}
+
+int log_configure(int level, const char *filters, const char *outputs, Err *err)
+{
+    if (level < LOG_LEVEL_DEBUG || level > LOG_LEVEL_ERROR)
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "log_level is %d, must be from 1 to 4", level);
+    g_autoptr(Settings) s = settings_new(level);
+    if (parse_entries(s, filters, parse_filter, err) < 0 || parse_entries(s, outputs, parse_output, err) < 0)
+        return -1;
+    if (s->outputs->len == 0) {
+        bool journal = access(JOURNAL_SOCKET, W_OK) == 0 && !isatty(STDERR_FILENO);
+        Output o = {.kind = journal ? OUTPUT_JOURNALD : OUTPUT_STDERR, .level = LOG_LEVEL_DEBUG, .fd = -1};
+        g_array_append_val(s->outputs, o);
+    }
+    for (unsigned i = 0; i < s->outputs->len; i++) {
+        const Output *o = &g_array_index(s->outputs, Output, i);
+        if (o->kind == OUTPUT_SYSLOG)
+            openlog(g_intern_string(o->data), LOG_PID, LOG_DAEMON); /* keeps the pointer */
+    }
+    g_mutex_lock(&settings_lock);
+    s->older = current;
+    __atomic_store_n(&current, g_steal_pointer(&s), __ATOMIC_RELEASE);
+    g_mutex_unlock(&settings_lock);
+    return 0;
+}
+
+void log_settings(int *ret_level, char **ret_filters, char **ret_outputs)
+{
+    const Settings *s = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
+    if (ret_level)
+        *ret_level = s ? s->level : LOG_LEVEL_WARNING;
+    if (ret_filters) {
+        GString *out = g_string_new(NULL);
+        for (unsigned i = 0; s && i < s->filters->len; i++) {
+            const Filter *f = &g_array_index(s->filters, Filter, i);
+            g_string_append_printf(out, "%s%d:%s", i ? " " : "", f->level, f->area);
+        }
+        *ret_filters = g_string_free(out, FALSE);
+    }
+    if (ret_outputs) {
+        GString *out = g_string_new(NULL);
+        for (unsigned i = 0; s && i < s->outputs->len; i++) {
+            const Output *o = &g_array_index(s->outputs, Output, i);
+            g_string_append_printf(out, "%s%d:%s%s%s", i ? " " : "", o->level, output_names[o->kind], o->data ? ":" : "",
+                                   o->data ? o->data : "");
+        }
+        *ret_outputs = g_string_free(out, FALSE);
+    }
+}
+
+void log_done(void)
+{
+    g_mutex_lock(&settings_lock);
+    Settings *s = current;
+    __atomic_store_n(&current, NULL, __ATOMIC_RELEASE);
+    while (s) {
+        Settings *older = s->older;
+        settings_free(s);
+        s = older;
+    }
+    g_mutex_unlock(&settings_lock);
+}
+
+/* ---- which lines ----------------------------------------------------------------------------------------- */
+
+static bool filter_matches(const Filter *f, const char *area)
+{
+    return f->pattern ? fnmatch(f->area, area, 0) == 0 : g_str_has_prefix(area, f->area);
+}
 
 bool log_wanted(LogLevel level, const char *area)
 {
+    const Settings *s = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
+    if (!s)
+        return level >= LOG_LEVEL_WARNING;
+    if ((int)level < s->lowest)
+        return false;
+    int threshold = s->level;
+    size_t best = 0;
+    for (unsigned i = 0; i < s->filters->len; i++) {
+        const Filter *f = &g_array_index(s->filters, Filter, i);
+        size_t length = strlen(f->area);
+        if (length >= best && filter_matches(f, area)) {
+            best = length;
+            threshold = f->level;
+        }
+    }
     return (int)level >= threshold;
 }
 
-void log_write(LogLevel level, const char *area, const char *file, int line, const char *func, const LogField *fields,
-               const char *fmt, ...)
+/* ---- lines ----------------------------------------------------------------------------------------------- */
+
+/* Appends text with control characters made visible: what a guest or client says must not forge a line. */
+static void append_printable(GString *out, const char *text)
 {
+    for (const char *p = text; *p; p++) {
+        if (*p == '\n')
+            g_string_append(out, p[1] ? "\\n" : "");
+        else if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            g_string_append_printf(out, "\\x%02x", (unsigned char)*p);
+        else
+            g_string_append_c(out, *p);
+    }
+}
+
+/* "2026-11-22T19:28:35.123456Z 4711 warning qmp.client: text [DOMAIN=vm CODE=38]\n"; head: without the time and thread. */
+static char *format_line(LogLevel level, const char *area, const LogField *fields, const char *text, bool head)
+{
+    GString *out = g_string_new(NULL);
+    if (head) {
+        struct timespec now;
+        struct tm tm;
+        char stamp[32];
+        clock_gettime(CLOCK_REALTIME, &now);
+        gmtime_r(&now.tv_sec, &tm);
+        strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+        g_string_append_printf(out, "%s.%06ldZ %ld ", stamp, now.tv_nsec / 1000, (long)syscall(SYS_gettid));
+    }
+    g_string_append_printf(out, "%s %s: ", level_names[level], area);
+    append_printable(out, text);
+    const char *before = " [";
+    for (const LogField *f = fields; f && f->key; f++) {
+        if (!f->value)
+            continue;
+        g_string_append_printf(out, "%s%s=", before, f->key);
+        append_printable(out, f->value);
+        before = " ";
+    }
+    g_string_append(out, *before == ' ' && !before[1] ? "]\n" : "\n");
+    return g_string_free(out, FALSE);
+}
+
+static void journal_field(struct iovec *v, unsigned *n, char *text)
+{
+    if (*n == MAX_FIELDS) {
+        g_free(text);
+        return;
+    }
+    v[*n].iov_base = text;
+    v[(*n)++].iov_len = strlen(text);
+}
+
+static void write_journal(LogLevel level, const char *area, const char *file, int line, const char *func, const LogField *fields,
+                          const char *text)
+{
+    struct iovec v[MAX_FIELDS];
+    unsigned n = 0;
+    journal_field(v, &n, g_strdup_printf("MESSAGE=%s", text));
+    journal_field(v, &n, g_strdup_printf("PRIORITY=%d", syslog_priority[level]));
+    journal_field(v, &n, g_strdup_printf("SYSLOG_IDENTIFIER=berthd"));
+    journal_field(v, &n, g_strdup_printf("BERTH_AREA=%s", area));
+    journal_field(v, &n, g_strdup_printf("CODE_FILE=%s", file));
+    journal_field(v, &n, g_strdup_printf("CODE_LINE=%d", line));
+    journal_field(v, &n, g_strdup_printf("CODE_FUNC=%s", func));
+    for (const LogField *f = fields; f && f->key; f++)
+        if (f->value)
+            journal_field(v, &n, g_strdup_printf("BERTH_%s=%s", f->key, f->value));
+    sd_journal_sendv(v, (int)n);
+    for (unsigned i = 0; i < n; i++)
+        g_free(v[i].iov_base);
+}
+
+static void write_line(int fd, const char *line)
+{
+    ssize_t r;
+    do
+        r = write(fd, line, strlen(line));
+    while (r < 0 && errno == EINTR);
+}
+
+void log_write(LogLevel level, const char *area, const char *file, int line, const char *func, const LogField *fields, const char *fmt,
+               ...)
+{
+    int saved = errno;
     va_list ap;
     va_start(ap, fmt);
     g_autofree char *text = g_strdup_vprintf(fmt, ap);
     va_end(ap);
-    g_autofree char *whole = g_strdup_printf("%s: %s: %s\n", level_names[level], area, text);
-    fputs(whole, stderr);
+    g_autofree char *whole = format_line(level, area, fields, text, true);
+    const Settings *s = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
+    if (!s)
+        write_line(STDERR_FILENO, whole);
+    for (unsigned i = 0; s && i < s->outputs->len; i++) {
+        const Output *o = &g_array_index(s->outputs, Output, i);
+        if ((int)level < o->level)
+            continue;
+        switch (o->kind) {
+        case OUTPUT_STDERR:
+            write_line(STDERR_FILENO, whole);
+            break;
+        case OUTPUT_FILE:
+            write_line(o->fd, whole);
+            break;
+        case OUTPUT_SYSLOG: {
+            g_autofree char *plain = format_line(level, area, fields, text, false);
+            syslog(syslog_priority[level], "%s", plain);
+            break;
+        }
+        case OUTPUT_JOURNALD:
+            write_journal(level, area, file, line, func, fields, text);
+            break;
+        case OUTPUT_MAX:
+            break;
+        }
+    }
+    errno = saved;
 }

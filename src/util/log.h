@@ -40,6 +40,20 @@ typedef struct LogField {
             log_write((level), LOG_AREA, __FILE__, __LINE__, __func__, (fields), __VA_ARGS__); \
     } while (0)
 
+/* True when a line of this level from this area would go anywhere.  Takes no lock: cheap enough for any path. */
 bool log_wanted(LogLevel level, const char *area);
 void log_write(LogLevel level, const char *area, const char *file, int line, const char *func, const LogField *fields,
                const char *fmt, ...) PRINTF_LIKE(7, 8);
+
+struct Err;
+
+/* Sets what is logged and where, in libvirt's notation; may be called again at any time (reload, which also reopens files).
+ * `filters`: "LEVEL:AREA ..." — AREA is the beginning of an area's name or a pattern with *; the longest that matches decides, else
+ * `level`.  `outputs`: "LEVEL:stderr", "LEVEL:file:/PATH", "LEVEL:syslog:NAME", "LEVEL:journald"; an output gets lines of at least its
+ * level.  NULL or "": filters none; outputs the journal where there is one and stderr is not a terminal, else stderr.
+ * On failure (VIR_ERR_CONF_SYNTAX, VIR_ERR_SYSTEM_ERROR) the old settings stay.  Any thread, one at a time. */
+int log_configure(int level, const char *filters, const char *outputs, struct Err *err);
+/* The settings in force, in the notation above; caller frees the strings.  NULL: not wanted. */
+void log_settings(int *ret_level, char **ret_filters, char **ret_outputs);
+/* Closes files and forgets the settings; lines go to stderr from then on.  No other thread may log meanwhile. */
+void log_done(void);
