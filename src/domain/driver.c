@@ -2,7 +2,7 @@
  *
  * Owns:    the registry, the lock file, ids, the present qemu.conf settings; load and end
  * Threads: new, go, free on the main thread; the rest any
- * Locks:   driver.lock (leaf)
+ * Locks:   driver.lock (below the domain, above the leaves)
  * Errors:  VIR_ERR_OPERATION_FAILED naming the daemon that holds the state directory
  */
 #include "config.h"
@@ -17,6 +17,7 @@
 #include "util/fd.h"
 #include "util/file.h"
 #include "util/log.h"
+#include "util/uuid.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
 #include "domain/reconnect.h"
@@ -27,7 +28,6 @@
 #include "api_enums.h"
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
-#define TASKS_END_MS 60000u
 
 struct DomainDriver {
     gint refs;
@@ -37,9 +37,9 @@ struct DomainDriver {
     GPtrArray *to_reconnect; /* Reconnect, until go */
     gint next_id;
     gint autodestroy_seen;
-    Mutex lock; /* leaf */
-    Cond idle;
+    Mutex lock; /* LOCK_BUS: pool_submit() is called under it */
     unsigned tasks;
+    bool stopping;
     QemuConfig *config;
 };
 
@@ -106,6 +106,13 @@ static void reconnect_task(void *arg)
         log_warning("status of %s is not written: %s", r->d->name, err.detail);
     job_end(&r->job);
     domain_driver_task_end(r->d->drv);
+    object_unref(r->d);
+    g_free(r);
+}
+
+static void reconnect_drop(Reconnect *r)
+{
+    job_end(&r->job);
     object_unref(r->d);
     g_free(r);
 }
@@ -217,8 +224,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
     drv->opts.log_dir = g_strdup(opts->log_dir);
     drv->config = opts->config ? qemu_config_ref(opts->config) : NULL;
     drv->opts.config = NULL; /* domain_driver_config() */
-    mutex_init(&drv->lock, LOCK_LEAF, "domain driver");
-    cond_init(&drv->idle);
+    mutex_init(&drv->lock, LOCK_BUS, "domain driver");
     drv->registry = registry_new("domains");
     drv->to_reconnect = g_ptr_array_new();
     if (make_dirs(&drv->opts, err) < 0 || take_lock(drv, err) < 0) {
@@ -261,8 +267,12 @@ static bool first_time_this_boot(const DomainDriver *drv)
 void domain_driver_go(DomainDriver *drv)
 {
     for (unsigned i = 0; i < drv->to_reconnect->len; i++) {
+        Reconnect *r = drv->to_reconnect->pdata[i];
         domain_driver_task_begin(drv);
-        pool_submit(drv->opts.pool, LANE_NORMAL, reconnect_task, drv->to_reconnect->pdata[i]);
+        if (!domain_driver_submit(drv, LANE_NORMAL, reconnect_task, r)) {
+            domain_driver_task_end(drv);
+            reconnect_drop(r);
+        }
     }
     g_ptr_array_set_size(drv->to_reconnect, 0);
     if (!first_time_this_boot(drv))
@@ -309,7 +319,6 @@ void domain_driver_unref(DomainDriver *drv)
         return;
     g_ptr_array_unref(drv->to_reconnect);
     qemu_config_unref(drv->config);
-    cond_done(&drv->idle);
     mutex_done(&drv->lock);
     const char *strings[] = {drv->opts.config_dir, drv->opts.autostart_dir, drv->opts.run_dir, drv->opts.state_dir, drv->opts.log_dir};
     for (unsigned i = 0; i < N_ELEMENTS(strings); i++)
@@ -317,25 +326,31 @@ void domain_driver_unref(DomainDriver *drv)
     g_free(drv);
 }
 
+void domain_driver_stop(DomainDriver *drv)
+{
+    if (!drv)
+        return;
+    LOCK_SCOPE(&drv->lock);
+    drv->stopping = true;
+}
+
+bool domain_driver_submit(DomainDriver *drv, Lane lane, void (*fn)(void *arg), void *arg)
+{
+    LOCK_SCOPE(&drv->lock);
+    if (drv->stopping)
+        return false;
+    pool_submit(drv->opts.pool, lane, fn, arg);
+    return true;
+}
+
 void domain_driver_free(DomainDriver *drv)
 {
     if (!drv)
         return;
-    for (unsigned i = 0; i < drv->to_reconnect->len; i++) { /* never went */
-        Reconnect *r = drv->to_reconnect->pdata[i];
-        job_end(&r->job);
-        object_unref(r->d);
-        g_free(r);
-    }
+    for (unsigned i = 0; i < drv->to_reconnect->len; i++) /* never went */
+        reconnect_drop(drv->to_reconnect->pdata[i]);
     g_ptr_array_set_size(drv->to_reconnect, 0);
-    {
-        LOCK_SCOPE(&drv->lock);
-        Deadline end = deadline_in_ms(TASKS_END_MS);
-        while (drv->tasks > 0 && cond_wait_until(&drv->idle, &drv->lock, end))
-            ;
-        if (drv->tasks > 0)
-            log_warning("%u tasks are not over", drv->tasks);
-    }
+    domain_driver_stop(drv);
     g_autoptr(GPtrArray) all = registry_list(drv->registry);
     for (unsigned i = 0; i < all->len; i++) {
         Domain *d = all->pdata[i];
@@ -392,8 +407,7 @@ void domain_driver_task_begin(DomainDriver *drv)
 void domain_driver_task_end(DomainDriver *drv)
 {
     LOCK_SCOPE(&drv->lock);
-    if (--drv->tasks == 0)
-        cond_broadcast(&drv->idle);
+    drv->tasks--;
 }
 
 bool domain_driver_busy(DomainDriver *drv)

@@ -101,5 +101,8 @@ void domain_autodestroy(DomainDriver *drv, uint64_t conn_id)
     Gone *g = g_new0(Gone, 1);
     *g = (Gone){drv, conn_id};
     domain_driver_task_begin(drv);
-    pool_submit(domain_driver_opts(drv)->pool, LANE_FAST, gone_task, g);
+    if (!domain_driver_submit(drv, LANE_FAST, gone_task, g)) {
+        domain_driver_task_end(drv); /* the next daemon ends them: their status files say whose they are */
+        g_free(g);
+    }
 }
