@@ -92,8 +92,8 @@ static int read_some(const char *path, size_t max, char **ret, size_t *ret_len, 
 static int read_text(char **ret, size_t max, bool head, const char *path)
 {
     g_autofree char *text = NULL;
-    size_t len;
-    bool more;
+    size_t len = 0;
+    bool more = false;
     int r = read_some(path, max, &text, &len, &more);
     if (r < 0)
         return r;
