@@ -5,3 +5,4 @@ include tests/unit/ops.mk
 include tests/unit/wire.mk
 include tests/fuzz/local.mk
 include tests/unit/rpc.mk
+include tests/unit/node.mk
