@@ -204,7 +204,9 @@ static void task_run_job(void *arg)
     Call *call = arg;
     Domain *d = call->dom;
     domain_lock(d);
-    if (d->removing)
+    if (call->proc->scope == SCOPE_DESTROY)
+        run_handler(call); /* knows whether the machine is off because of its own signal */
+    else if (d->removing)
         err_set_full(&call->err, VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN, 0, "domain '%s' was removed while the call waited for it", d->name);
     else if (check_state(call, domain_is_active(d), &call->err) == 0)
         run_handler(call);

@@ -32,6 +32,7 @@ static void domain_free(Object *o)
     g_assert(!p->qmp);
     job_queue_done(&p->jobs);
     kill_switch_done(d);
+    timer_free(p->retry);
     inbox_done(&p->inbox);
     domain_view_done(d);
     stats_slot_free(d->stats);
@@ -43,6 +44,7 @@ static void domain_free(Object *o)
     g_free(d->name);
     g_free(p);
     object_done(o);
+    domain_driver_unref(d->drv);
     g_free(d);
 }
 
@@ -51,7 +53,7 @@ Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *
     EventLoop *loop = domain_driver_opts(drv)->monitor_loop;
     Domain *d = g_new0(Domain, 1);
     object_init(&d->obj, uuid, "domain", domain_free);
-    d->drv = drv;
+    d->drv = domain_driver_ref(drv);
     d->name = g_strdup(name);
     d->id = -1;
     d->state = VIR_DOMAIN_SHUTOFF;

@@ -81,8 +81,8 @@ void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, js
     }
     if (m)
         msg_free(m);
-    if (schedule)
-        pool_submit(domain_driver_opts(d->drv)->pool, LANE_FAST, drain_task, object_ref(d));
+    if (schedule && !domain_driver_submit(d->drv, LANE_FAST, drain_task, object_ref(d)))
+        object_unref(d);
 }
 
 static void apply(Domain *d, const InboxMsg *m)

@@ -31,6 +31,7 @@ typedef struct DomainPrivate {
     JobQueue jobs;
     Inbox inbox;
     KillSwitch kill;
+    Timer *retry; /* of a reconnect; NULL until needed */
 
     Mutex view_lock; /* leaf: view, job, monitor */
     DomainView *view;
@@ -61,6 +62,8 @@ typedef struct DomainPrivate {
     int run_reason;         /* VIR_DOMAIN_RUNNING_* of the next RESUME, 0: unpaused */
     uint64_t destroyed_life; /* the last life that ended by a destroy */
     uint64_t autodestroy;   /* connection id, 0: none */
+    bool owner_gone;        /* that connection ended while the machine was starting */
+    bool quiet_end;         /* a start taken back: no event tells of the end */
     uint64_t balloon_kib;
     pid_t *vcpu_tids;       /* by vcpu index; NULL: not known */
     unsigned n_vcpu_tids;
@@ -113,9 +116,43 @@ void monitor_link_free(MonitorLink *link, EventLoop *loop);
 
 /* Applies one QMP event.  Lock held. */
 void domain_event_apply(Domain *d, const char *name, json_t *data, uint64_t usec);
-/* Publishing. */
+/* The guest opened or closed the port of a channel; reason is VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_*. */
+void domain_channel_state(Domain *d, const char *alias, bool open, int reason);
+
+/* event.c */
+
+void domain_publish_event(Domain *d, DomainEvent *e); /* e is stolen */
 void domain_publish_lifecycle(Domain *d, int event, int detail);
 void domain_publish_plain(Domain *d, int event_id);
+
+/* Fed by domain_resync: as if QEMU had said it now. */
+void domain_event_missed(Domain *d, const char *name, json_t *data);
+
+/* define.c */
+
+/* The object of this name and uuid: a new one, already in the registry, or the one that is there (*ret_new false).  NULL when name or
+ * uuid belong to another.  A reference. */
+Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err);
+
+/* start.c */
+
+/* Starts `def` (stolen: a writable, whole copy).  Lock and exclusive job held, inactive; the lock is released meanwhile.  A failure
+ * leaves everything as before.  flags: VIR_DOMAIN_START_*. */
+int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn, Err *err);
+/* Takes over process and monitor of a launch or reconnect.  Lock held. */
+void domain_adopt(Domain *d, LaunchResult *res);
+/* After QEMU was reached: asks what only it knows (threads, balloon, channels).  Lock and job held. */
+int domain_read_back(Domain *d, int agent_reason, Err *err);
+
+/* stop.c */
+
+/* Its connection is gone.  Lock held. */
+void domain_autodestroy_now(Domain *d);
+
+/* power.c */
+
+/* Starts the guest's system over in the same QEMU after a SHUTDOWN; a task under a MODIFY job. */
+void domain_start_over(Domain *d, void *unused);
 
 /* process.c */
 

@@ -15,6 +15,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -241,7 +242,9 @@ static void make_off(Domain *d, const Verdict *v)
     launched_process_clear(&p->proc);
     domain_set_state(d, VIR_DOMAIN_SHUTOFF, v->reason);
     domain_mark_changed(d);
-    domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_STOPPED, v->detail);
+    if (!p->quiet_end)
+        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_STOPPED, v->detail);
+    p->quiet_end = false;
     registry_set_id(domain_driver_registry(d->drv), &d->obj, -1);
     d->id = -1;
     if (!d->persistent) {

@@ -11,3 +11,6 @@ int domain_resync(Domain *d, Err *err);
 void domain_resync_later(Domain *d);
 /* Reconnects one machine read from a status file; runs as a task under the RECONNECT job, lock held. */
 void domain_reconnect(Domain *d, void *unused);
+/* Makes the machine run as its status file tells.  At start, before anything else looks at it; takes the record's contents. */
+struct StatusRecord;
+void domain_load_status(Domain *d, struct StatusRecord *rec);

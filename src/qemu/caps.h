@@ -72,6 +72,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuCaps, qemu_caps_unref)
 /* Path of the emulator used for a guest architecture when its XML names none, or NULL when none is installed.  Static string per
  * architecture for the process' life. */
 const char *qemu_caps_emulator_for_arch(const char *arch);
+/* Names of all architectures QEMU can have an emulator for; static. */
+const char *const *qemu_caps_arches(unsigned *ret_n);
+bool qemu_caps_arch_known(const char *arch);
 
 /* ---- facts; all lock-free */
 

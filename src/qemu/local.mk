@@ -15,3 +15,9 @@ libqemu_a_SOURCES += \
 	src/qemu/forward.h \
 	src/qemu/launch.h \
 	src/qemu/props.c src/qemu/props.h
+libqemu_a_SOURCES += \
+	src/qemu/caps.c src/qemu/caps.h src/qemu/caps_flags.def src/qemu/caps_private.h \
+	src/qemu/caps_cache.c \
+	src/qemu/caps_kvm.c \
+	src/qemu/caps_probe.c \
+	src/qemu/caps_session.c src/qemu/caps_session.h

@@ -324,11 +324,39 @@ static void on_sent(void *ud, OutItem *it)
         stream_sent(it->pumps);
 }
 
+static void watch_stall(RpcConn *c);
+
+/* Nothing was taken for the whole time: the client hangs.  Something was: another round, while still much waits. */
+static int on_stall(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    RpcConn *c = userdata;
+    c->stall = sd_event_source_disable_unref(c->stall);
+    if (c->dead || c->out.bytes <= RPC_STALL_BYTES)
+        return 0;
+    if (c->bytes_out == c->stall_bytes)
+        conn_fail(c, "has read nothing for %u s: %zu bytes wait for it", c->server->limits.stall_timeout_ms / 1000, c->out.bytes);
+    else
+        watch_stall(c);
+    return 0;
+}
+
+static void watch_stall(RpcConn *c)
+{
+    unsigned ms = c->server->limits.stall_timeout_ms;
+    if (c->stall || ms == 0)
+        return;
+    c->stall_bytes = c->bytes_out;
+    if (sd_event_add_time_relative(event_loop_sd(c->loop), &c->stall, CLOCK_MONOTONIC, (uint64_t)ms * 1000, 0, on_stall, c) < 0)
+        conn_fail(c, "no timer");
+}
+
 static void conn_flush(RpcConn *c)
 {
     if (c->dead || !c->out.head)
         return;
     int r = out_queue_write(&c->out, &c->transport, on_sent, c, &c->bytes_out);
+    if (r == -EAGAIN && c->out.bytes > RPC_STALL_BYTES)
+        watch_stall(c);
     if (r < 0 && r != -EAGAIN)
         conn_fail(c, "write: %s", g_strerror(-r));
     else if (r == 0 && rpc_conn_state(c) == RPC_CONN_CLOSING)
@@ -448,6 +476,7 @@ void conn_close_impl(RpcConn *c)
     c->io = sd_event_source_disable_unref(c->io);
     c->deadline = sd_event_source_disable_unref(c->deadline);
     c->keepalive = sd_event_source_disable_unref(c->keepalive);
+    c->stall = sd_event_source_disable_unref(c->stall);
     while (c->streams->len > 0) {
         RpcStream *st = g_ptr_array_steal_index(c->streams, c->streams->len - 1);
         stream_conn_closed(st);

@@ -113,7 +113,7 @@ struct RpcConn {
     /* event thread only */
     int fd;
     RpcTransport *transport;
-    sd_event_source *io, *deadline, *keepalive;
+    sd_event_source *io, *deadline, *keepalive, *stall;
     FrameReader reader;
     OutQueue out;
     unsigned in_flight;
@@ -123,6 +123,7 @@ struct RpcConn {
     GPtrArray *streams; /* RpcStream, a ref each */
     uint64_t calls, bytes_in, bytes_out;
     uint64_t last_rx_us;
+    uint64_t stall_bytes; /* bytes_out when the stall timer was armed */
     unsigned pings;    /* sent without any packet since */
 };
 
