@@ -7,3 +7,4 @@ libhost_a_SOURCES += src/host/nodestats.c
 libhost_a_SOURCES += src/host/proc.c src/host/proc.h
 libhost_a_SOURCES += src/host/topology.c
 libhost_a_SOURCES += src/host/linkstat.c src/host/linkstat.h
+libhost_a_SOURCES += src/host/hostcpu.c src/host/hostcpu.h
