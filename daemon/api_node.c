@@ -1,7 +1,7 @@
 /* daemon/api_node.c - the machine the daemon runs on: cpus, memory, name, firmware, suspend
  *
- * Owns:    nothing; src/host knows, here it is put into replies.  Everything but the security model reads files of /proc and /sys,
- *          which is why none of it runs on the event thread.
+ * Owns:    nothing; src/host knows, here it is put into replies.  Everything but the security model reads files of
+ * /proc and /sys, which is why none of it runs on the event thread.
  */
 #include "config.h"
 
@@ -18,7 +18,7 @@
 
 #define SUSPEND_MIN_SECONDS 60u
 
-/* ---- the machine ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the machine ----------------------------------------------------------------------------- */
 
 int api_node_get_info(Call *call, remote_node_get_info_ret *ret, Err *err)
 {
@@ -43,7 +43,8 @@ int api_connect_get_hostname(Call *call, remote_connect_get_hostname_ret *ret, E
     return ret->hostname ? 0 : -1;
 }
 
-int api_connect_get_sysinfo(Call *call, const remote_connect_get_sysinfo_args *args, remote_connect_get_sysinfo_ret *ret, Err *err)
+int api_connect_get_sysinfo(Call *call, const remote_connect_get_sysinfo_args *args,
+                            remote_connect_get_sysinfo_ret *ret, Err *err)
 {
     ret->sysinfo = arena_take(&call->arena, sysinfo_host_xml(err));
     return ret->sysinfo ? 0 : -1;
@@ -60,23 +61,26 @@ int api_node_get_security_model(Call *call, remote_node_get_security_model_ret *
     return 0;
 }
 
-/* ---- cpus ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- cpus ------------------------------------------------------------------------------------ */
 
 /* How many parameters the caller has room for: none (it asks for the number) or exactly as many as there are. */
 static int check_room(int asked, int bound, int have, Err *err)
 {
     if (asked < 0 || asked > bound)
-        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "nparams is %d, at most %d are possible", asked, bound);
+        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "nparams is %d, at most %d are possible",
+                            asked, bound);
     if (asked && asked != have)
         return err_set(err, VIR_ERR_INVALID_ARG, "nparams is %d, it must be %d", asked, have);
     return 0;
 }
 
-int api_node_get_cpu_stats(Call *call, const remote_node_get_cpu_stats_args *args, remote_node_get_cpu_stats_ret *ret, Err *err)
+int api_node_get_cpu_stats(Call *call, const remote_node_get_cpu_stats_args *args, remote_node_get_cpu_stats_ret *ret,
+                           Err *err)
 {
     NodeCpuStats s;
     if (args->cpuNum < NODE_ALL)
-        return err_set(err, VIR_ERR_INVALID_ARG, "cpuNum is %d; of negative values only -1, all cpus, has a meaning", args->cpuNum);
+        return err_set(err, VIR_ERR_INVALID_ARG, "cpuNum is %d; of negative values only -1, all cpus, has a meaning",
+                       args->cpuNum);
     if (check_room(args->nparams, REMOTE_NODE_CPU_STATS_MAX, 4, err) < 0)
         return -1;
     if (args->nparams == 0) {
@@ -95,7 +99,8 @@ int api_node_get_cpu_stats(Call *call, const remote_node_get_cpu_stats_args *arg
     return 0;
 }
 
-int api_node_get_cpu_map(Call *call, const remote_node_get_cpu_map_args *args, remote_node_get_cpu_map_ret *ret, Err *err)
+int api_node_get_cpu_map(Call *call, const remote_node_get_cpu_map_args *args, remote_node_get_cpu_map_ret *ret,
+                         Err *err)
 {
     g_auto(NodeCpuMap) m = {0};
     if (node_cpu_map(&m, err) < 0)
@@ -111,14 +116,15 @@ int api_node_get_cpu_map(Call *call, const remote_node_get_cpu_map_args *args, r
     return 0;
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
-int api_node_get_memory_stats(Call *call, const remote_node_get_memory_stats_args *args, remote_node_get_memory_stats_ret *ret,
-                              Err *err)
+int api_node_get_memory_stats(Call *call, const remote_node_get_memory_stats_args *args,
+                              remote_node_get_memory_stats_ret *ret, Err *err)
 {
     NodeMemoryStats s;
     if (args->cellNum < NODE_ALL)
-        return err_set(err, VIR_ERR_INVALID_ARG, "cellNum is %d; of negative values only -1, all cells, has a meaning", args->cellNum);
+        return err_set(err, VIR_ERR_INVALID_ARG, "cellNum is %d; of negative values only -1, all cells, has a meaning",
+                       args->cellNum);
     if (node_memory_stats(args->cellNum, &s, err) < 0)
         return -1;
     /* of one cell, the kernel does not count buffers and page cache */
@@ -153,8 +159,8 @@ int api_node_get_cells_free_memory(Call *call, const remote_node_get_cells_free_
                                    remote_node_get_cells_free_memory_ret *ret, Err *err)
 {
     if (args->maxcells < 1 || args->maxcells > REMOTE_NODE_MAX_CELLS)
-        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "maxcells is %d, it must be 1 to %d", args->maxcells,
-                            REMOTE_NODE_MAX_CELLS);
+        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "maxcells is %d, it must be 1 to %d",
+                            args->maxcells, REMOTE_NODE_MAX_CELLS);
     unsigned long long bytes[REMOTE_NODE_MAX_CELLS];
     unsigned n;
     if (node_cells_free_memory(args->startCell, (unsigned)args->maxcells, bytes, &n, err) < 0)
@@ -166,14 +172,16 @@ int api_node_get_cells_free_memory(Call *call, const remote_node_get_cells_free_
     return 0;
 }
 
-int api_node_get_free_pages(Call *call, const remote_node_get_free_pages_args *args, remote_node_get_free_pages_ret *ret, Err *err)
+int api_node_get_free_pages(Call *call, const remote_node_get_free_pages_args *args,
+                            remote_node_get_free_pages_ret *ret, Err *err)
 {
     unsigned n_sizes = args->pages.pages_len;
     if (n_sizes == 0 || args->cellCount == 0 || args->startCell < NODE_ALL)
         return err_set(err, VIR_ERR_INVALID_ARG, "page sizes, a number of cells, and a cell from -1 on are required");
     if ((uint64_t)n_sizes * args->cellCount > REMOTE_NODE_MAX_CELLS)
-        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "%u sizes of %u cells are more than %d results", n_sizes,
-                            args->cellCount, REMOTE_NODE_MAX_CELLS);
+        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0,
+                            "%u sizes of %u cells are more than %d results", n_sizes, args->cellCount,
+                            REMOTE_NODE_MAX_CELLS);
     g_autoptr(NodeTopology) t = node_topology(err);
     if (!t)
         return -1;
@@ -197,7 +205,7 @@ int api_node_get_free_pages(Call *call, const remote_node_get_free_pages_args *a
     return 0;
 }
 
-/* ---- memory parameters: KSM ------------------------------------------------------------------------------------------------------- */
+/* ---- memory parameters: KSM ------------------------------------------------------------------ */
 
 int api_node_get_memory_parameters(Call *call, const remote_node_get_memory_parameters_args *args,
                                    remote_node_get_memory_parameters_ret *ret, Err *err)
@@ -206,8 +214,8 @@ int api_node_get_memory_parameters(Call *call, const remote_node_get_memory_para
     unsigned n;
     Params p;
     if (args->nparams < 0 || args->nparams > REMOTE_NODE_MEMORY_PARAMETERS_MAX)
-        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "nparams is %d, at most %d are possible", args->nparams,
-                            REMOTE_NODE_MEMORY_PARAMETERS_MAX);
+        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "nparams is %d, at most %d are possible",
+                            args->nparams, REMOTE_NODE_MEMORY_PARAMETERS_MAX);
     if (node_ksm_get(ksm, &n, err) < 0)
         return -1;
     params_init(&p, &call->arena);
@@ -243,7 +251,7 @@ int api_node_set_memory_parameters(Call *call, const remote_node_set_memory_para
     return 0;
 }
 
-/* ---- suspend -------------------------------------------------------------------------------------------------------------------- */
+/* ---- suspend --------------------------------------------------------------------------------- */
 
 int api_node_suspend_for_duration(Call *call, const remote_node_suspend_for_duration_args *args, Err *err)
 {
@@ -256,7 +264,8 @@ int api_node_suspend_for_duration(Call *call, const remote_node_suspend_for_dura
         [VIR_NODE_SUSPEND_TARGET_HYBRID] = {NODE_SUSPEND_HYBRID, "Hybrid-Suspend"},
     };
     if (args->target >= N_ELEMENTS(targets))
-        return err_set(err, VIR_ERR_INVALID_ARG, "suspend target %u: it is 0 (mem), 1 (disk) or 2 (hybrid)", args->target);
+        return err_set(err, VIR_ERR_INVALID_ARG, "suspend target %u: it is 0 (mem), 1 (disk) or 2 (hybrid)",
+                       args->target);
     if (!(node_suspend_targets() & targets[args->target].bit))
         return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "%s", targets[args->target].name);
     if (args->duration < SUSPEND_MIN_SECONDS)

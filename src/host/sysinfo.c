@@ -5,9 +5,10 @@
  * Locks:   none
  * Errors:  Err
  *
- * libvirt's daemon runs dmidecode and picks lines of its output; clients know those words, so the names of codes are the ones printed
- * there.  The table is read directly instead: no child, no text to parse.  A code this file has no name for, and a field the firmware
- * left out, give no entry.  Where the table may not be read (an unprivileged daemon), the strings in /sys/class/dmi/id stand in.
+ * libvirt's daemon runs dmidecode and picks lines of its output; clients know those words, so the names of codes are
+ * the ones printed there.  The table is read directly instead: no child, no text to parse.  A code this file has no
+ * name for, and a field the firmware left out, give no entry.  Where the table may not be read (an unprivileged
+ * daemon), the strings in /sys/class/dmi/id stand in.
  */
 #include "config.h"
 
@@ -30,7 +31,7 @@ enum {
     SMBIOS_MEMORY_DEVICE = 17,
 };
 
-/* ---- writing ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* An element is written when it gets its first entry. */
 typedef struct Section {
@@ -88,7 +89,7 @@ static const char *code_name(const char *const names[], size_t n, unsigned code)
     return code < n ? names[code] : NULL;
 }
 
-/* ---- bios, system, base board, chassis ------------------------------------------------------------------------------------------------ */
+/* ---- bios, system, base board, chassis ------------------------------------------------------- */
 
 static void write_bios(GString *out, const SmbiosStruct *s)
 {
@@ -118,8 +119,9 @@ static char *system_uuid(const SmbiosStruct *s, unsigned version)
     /* from 2.6 on the first three groups are little-endian numbers */
     static const uint8_t little[] = {3, 2, 1, 0, 5, 4, 7, 6}, big[] = {0, 1, 2, 3, 4, 5, 6, 7};
     const uint8_t *o = version == 0 || version >= 0x0206 ? little : big;
-    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[o[0]], u[o[1]], u[o[2]], u[o[3]],
-                           u[o[4]], u[o[5]], u[o[6]], u[o[7]], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[o[0]], u[o[1]],
+                           u[o[2]], u[o[3]], u[o[4]], u[o[5]], u[o[6]], u[o[7]], u[8], u[9], u[10], u[11], u[12], u[13],
+                           u[14], u[15]);
 }
 
 static void write_system(GString *out, const SmbiosStruct *s, unsigned version)
@@ -152,7 +154,7 @@ static void write_chassis(GString *out, const SmbiosStruct *s)
     section_close(&sec);
 }
 
-/* ---- processors ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- processors ------------------------------------------------------------------------------ */
 
 /* How a family's identification reads. */
 typedef enum { SIG_NONE, SIG_386, SIG_INTEL, SIG_AMD } SignatureKind;
@@ -205,13 +207,16 @@ static const struct {
 
 static char *signature_text(SignatureKind kind, uint32_t id)
 {
-    unsigned family = (id >> 8) & 0xf, model = (id >> 4) & 0xf, ext_family = (id >> 20) & 0xff, ext_model = (id >> 12) & 0xf0;
+    unsigned family = (id >> 8) & 0xf, model = (id >> 4) & 0xf, ext_family = (id >> 20) & 0xff,
+             ext_model = (id >> 12) & 0xf0;
     unsigned stepping = id & 0xf, type = (id >> 12) & 0x3;
     switch (kind) {
     case SIG_386:
-        return g_strdup_printf("Type %u, Family %u, Major Stepping %u, Minor Stepping %u", (id >> 12) & 0xf, family, model, stepping);
+        return g_strdup_printf("Type %u, Family %u, Major Stepping %u, Minor Stepping %u", (id >> 12) & 0xf, family,
+                               model, stepping);
     case SIG_INTEL:
-        return g_strdup_printf("Type %u, Family %u, Model %u, Stepping %u", type, family + ext_family, model | ext_model, stepping);
+        return g_strdup_printf("Type %u, Family %u, Model %u, Stepping %u", type, family + ext_family,
+                               model | ext_model, stepping);
     case SIG_AMD:
         if (family == 0xf) {
             family += ext_family;
@@ -231,7 +236,8 @@ static char *frequency_text(unsigned mhz)
 
 static char *processor_status(unsigned status)
 {
-    static const char *const states[] = {"Unknown", "Enabled", "Disabled By User", "Disabled By BIOS", "Idle", NULL, NULL, "Other"};
+    static const char *const states[] = {"Unknown", "Enabled", "Disabled By User", "Disabled By BIOS", "Idle", NULL,
+                                         NULL,      "Other"};
     if (!(status & 0x40))
         return g_strdup("Unpopulated");
     const char *state = states[status & 7];
@@ -240,8 +246,8 @@ static char *processor_status(unsigned status)
 
 static void write_processor(GString *out, const SmbiosStruct *s)
 {
-    static const char *const types[] = {NULL, "Other", "Unknown", "Central Processor", "Math Processor", "DSP Processor",
-                                        "Video Processor"};
+    static const char *const types[] = {
+        NULL, "Other", "Unknown", "Central Processor", "Math Processor", "DSP Processor", "Video Processor"};
     static const StringField tail[] = {{"serial_number", 0x20}, {"part_number", 0x22}};
     Section sec = {out, "processor", false};
     entry_take(&sec, "socket_destination", smbios_string(s, 0x04));
@@ -268,7 +274,7 @@ static void write_processor(GString *out, const SmbiosStruct *s)
     section_close(&sec);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static char *memory_size(const SmbiosStruct *s)
 {
@@ -292,9 +298,22 @@ static char *memory_size(const SmbiosStruct *s)
 
 static char *memory_detail(unsigned bits)
 {
-    static const char *const names[] = {NULL, "Other", "Unknown", "Fast-paged", "Static Column", "Pseudo-static", "RAMBus", "Synchronous",
-                                        "CMOS", "EDO", "Window DRAM", "Cache DRAM", "Non-Volatile", "Registered (Buffered)",
-                                        "Unbuffered (Unregistered)", "LRDIMM"};
+    static const char *const names[] = {NULL,
+                                        "Other",
+                                        "Unknown",
+                                        "Fast-paged",
+                                        "Static Column",
+                                        "Pseudo-static",
+                                        "RAMBus",
+                                        "Synchronous",
+                                        "CMOS",
+                                        "EDO",
+                                        "Window DRAM",
+                                        "Cache DRAM",
+                                        "Non-Volatile",
+                                        "Registered (Buffered)",
+                                        "Unbuffered (Unregistered)",
+                                        "LRDIMM"};
     GString *text = g_string_new(NULL);
     for (unsigned i = 1; i < N_ELEMENTS(names); i++) {
         if (bits & 1u << i)
@@ -315,12 +334,15 @@ static char *memory_speed(const SmbiosStruct *s)
 
 static void write_memory_device(GString *out, const SmbiosStruct *s)
 {
-    static const char *const forms[] = {NULL, "Other", "Unknown", "SIMM", "SIP", "Chip", "DIP", "ZIP", "Proprietary Card", "DIMM",
-                                        "TSOP", "Row Of Chips", "RIMM", "SODIMM", "SRIMM", "FB-DIMM", "Die"};
+    static const char *const forms[] = {
+        NULL,   "Other", "Unknown",      "SIMM", "SIP",    "Chip",  "DIP",     "ZIP", "Proprietary Card",
+        "DIMM", "TSOP",  "Row Of Chips", "RIMM", "SODIMM", "SRIMM", "FB-DIMM", "Die"};
     static const char *const types[] = {
-        NULL,    "Other", "Unknown", "DRAM",  "EDRAM", "VRAM",   "SRAM",   "RAM",    "ROM",    "Flash", "EEPROM", "FEPROM",
-        "EPROM", "CDRAM", "3DRAM",   "SDRAM", "SGRAM", "RDRAM",  "DDR",    "DDR2",   "DDR2 FB-DIMM", NULL, NULL,   NULL,
-        "DDR3",  "FBD2",  "DDR4",    "LPDDR", "LPDDR2", "LPDDR3", "LPDDR4", "Logical non-volatile device", "HBM", "HBM2", "DDR5", "LPDDR5"};
+        NULL,    "Other", "Unknown", "DRAM",   "EDRAM",        "VRAM",   "SRAM",   "RAM",
+        "ROM",   "Flash", "EEPROM",  "FEPROM", "EPROM",        "CDRAM",  "3DRAM",  "SDRAM",
+        "SGRAM", "RDRAM", "DDR",     "DDR2",   "DDR2 FB-DIMM", NULL,     NULL,     NULL,
+        "DDR3",  "FBD2",  "DDR4",    "LPDDR",  "LPDDR2",       "LPDDR3", "LPDDR4", "Logical non-volatile device",
+        "HBM",   "HBM2",  "DDR5",    "LPDDR5"};
     static const StringField tail[] = {{"manufacturer", 0x17}, {"serial_number", 0x18}, {"part_number", 0x1a}};
     Section sec = {out, "memory_device", false};
     if (smbios_word(s, 0x0c, 0) == 0)
@@ -338,7 +360,7 @@ static void write_memory_device(GString *out, const SmbiosStruct *s)
     section_close(&sec);
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 /* In the order of the schema, which is the order of the types but for the strings of the maker. */
 static void write_table(GString *out, const SmbiosTable *t)

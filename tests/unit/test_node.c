@@ -16,7 +16,7 @@
 #include "util/uuid.h"
 #include "tests/unit/fakeroot.h"
 
-#define CPU "/sys/devices/system/cpu"
+#define CPU  "/sys/devices/system/cpu"
 #define NODE "/sys/devices/system/node"
 
 static int setup(void **state)
@@ -44,8 +44,8 @@ static void put_cpu(unsigned id, int socket, int die, int core, const char *sibl
 
 static void put_cell(unsigned id, const char *cpus, unsigned total, unsigned free_kib, const char *distance)
 {
-    g_autofree char *text = g_strdup_printf("Node %u MemTotal:  %u kB\nNode %u MemFree:  %u kB\nNode %u SwapCached: 7 kB\n", id, total, id,
-                                            free_kib, id);
+    g_autofree char *text = g_strdup_printf(
+        "Node %u MemTotal:  %u kB\nNode %u MemFree:  %u kB\nNode %u SwapCached: 7 kB\n", id, total, id, free_kib, id);
     fakeroot_file(text, NODE "/node%u/meminfo", id);
     fakeroot_file(cpus, NODE "/node%u/cpulist", id);
     fakeroot_file(distance, NODE "/node%u/distance", id);
@@ -64,7 +64,9 @@ static void put_two_cells(void)
     put_cell(0, "0-1,4-5\n", 4000000, 1000, "10 21\n");
     put_cell(2, "2-3,6-7\n", 2000000, 3000, "21 10\n");
     fakeroot_file("processor\t: 0\ncpu MHz\t\t: 2596.134\n\nprocessor\t: 1\ncpu MHz\t\t: 800.1\n", "/proc/cpuinfo");
-    fakeroot_file("MemTotal:       9000000 kB\nMemFree:        5000 kB\nBuffers: 11 kB\nSwapCached: 1 kB\nCached:  12 kB\n", "/proc/meminfo");
+    fakeroot_file(
+        "MemTotal:       9000000 kB\nMemFree:        5000 kB\nBuffers: 11 kB\nSwapCached: 1 kB\nCached:  12 kB\n",
+        "/proc/meminfo");
 }
 
 static void test_info_of_two_cells(void **state)
@@ -357,7 +359,8 @@ static void test_uuid(void **state)
     g_auto(Err) err = ERR_INIT;
     fakeroot_file("", "/var/x");
     g_strlcpy(path, fakeroot_path("/var/host-uuid"), sizeof(path));
-    fakeroot_file("ffffffff-ffff-ffff-ffff-ffffffffffff\n", "/sys/class/dmi/id/product_uuid"); /* firmware that has none */
+    fakeroot_file("ffffffff-ffff-ffff-ffff-ffffffffffff\n",
+                  "/sys/class/dmi/id/product_uuid"); /* firmware that has none */
     assert_int_equal(node_uuid(path, a, NULL), 0);
     node_uuid_forget();
     assert_int_equal(node_uuid(path, b, NULL), 0);
@@ -404,8 +407,8 @@ static void test_hostname(void **state)
     assert_string_equal(plain, name);
     if (strchr(name, '.') || g_str_has_prefix(name, "localhost"))
         return;
-    g_autofree char *hosts = g_strdup_printf("127.0.0.1 localhost\n# 10.0.0.9 no.example %s\n10.0.0.1\thost.example.org alias %s # x\n", name,
-                                             name);
+    g_autofree char *hosts = g_strdup_printf(
+        "127.0.0.1 localhost\n# 10.0.0.9 no.example %s\n10.0.0.1\thost.example.org alias %s # x\n", name, name);
     fakeroot_file(hosts, "/etc/hosts");
     g_autofree char *full = node_hostname(NULL);
     assert_string_equal(full, "host.example.org");
@@ -450,8 +453,10 @@ static void test_idset(void **state)
 {
     static const struct {
         const char *in, *out;
-    } good[] = {{"", ""}, {"0", "0"}, {"0-3,5", "0-3,5"}, {"5,4,3", "3-5"}, {"63-64", "63-64"}, {"8191", "8191"}, {"0-8191", "0-8191"}};
-    static const char *const bad[] = {"8192", "0-8192", "1-", "-1", "3-1", "0,", ",0", "0,,1", "a", "0 1", "0-1-2", "99999999999999999999"};
+    } good[] = {{"", ""},           {"0", "0"},       {"0-3,5", "0-3,5"},  {"5,4,3", "3-5"},
+                {"63-64", "63-64"}, {"8191", "8191"}, {"0-8191", "0-8191"}};
+    static const char *const bad[] = {"8192", "0-8192", "1-", "-1",  "3-1",   "0,",
+                                      ",0",   "0,,1",   "a",  "0 1", "0-1-2", "99999999999999999999"};
     IdSet s;
     for (unsigned i = 0; i < N_ELEMENTS(good); i++) {
         assert_int_equal(idset_parse(good[i].in, IDSET_MAX, &s), 0);

@@ -12,7 +12,7 @@
 #include "host/proc.h"
 #include "tests/unit/fakeroot.h"
 
-#define PID 77
+#define PID       77
 #define STAT_HEAD "77 (a) b (evil) R)) S 1 77 77 0 -1 4194560 1 0 0 0 "
 #define STAT_TAIL " 0 0 20 0 5 0 4242 1000000 300 18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 3 0 0\n"
 
@@ -54,7 +54,13 @@ static void test_made_up(void **state)
 static void test_broken(void **state)
 {
     static const char *const bad[] = {
-        "", "77 a S 1", "77 (a)", "77 (a)S", STAT_HEAD, STAT_HEAD "x 30" STAT_TAIL, STAT_HEAD "1 -2" STAT_TAIL,
+        "",
+        "77 a S 1",
+        "77 (a)",
+        "77 (a)S",
+        STAT_HEAD,
+        STAT_HEAD "x 30" STAT_TAIL,
+        STAT_HEAD "1 -2" STAT_TAIL,
         STAT_HEAD "99999999999999999999999 1" STAT_TAIL,
     };
     HostCpuTime t = {1, 2, 3};

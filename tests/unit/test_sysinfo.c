@@ -1,4 +1,5 @@
-/* tests/unit/test_sysinfo.c - SMBIOS tables: one with everything, short ones, and the same cut and bent in every place */
+/* tests/unit/test_sysinfo.c - SMBIOS tables: one with everything, short ones, and the same cut and bent in every place
+ */
 #include "config.h"
 
 #include <setjmp.h>
@@ -25,10 +26,10 @@ static void add(uint8_t type, const void *body, size_t len, const char *strings,
 }
 
 /* strings: "a\0b" as a literal; its own NUL ends the last */
-#define ADD(type, strings, ...) \
-    do { \
-        const uint8_t body_[] = {__VA_ARGS__}; \
-        add(type, body_, sizeof(body_), strings, sizeof(strings) == 1 ? 0 : sizeof(strings)); \
+#define ADD(type, strings, ...)                                                                                        \
+    do {                                                                                                               \
+        const uint8_t body_[] = {__VA_ARGS__};                                                                         \
+        add(type, body_, sizeof(body_), strings, sizeof(strings) == 1 ? 0 : sizeof(strings));                          \
     } while (0)
 
 static void put_table(void)
@@ -52,9 +53,12 @@ static int teardown(void **state)
 
 static void build_full(void)
 {
-    ADD(0, "Maker & Co\0v <1>\0" "04/01/2014", 1, 2, 0, 0xe0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 11);
-    ADD(1, "M\0P \0V\0S", 1, 2, 3, 4, 0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
-        6, 0, 9);
+    ADD(0,
+        "Maker & Co\0v <1>\0"
+        "04/01/2014",
+        1, 2, 0, 0xe0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 11);
+    ADD(1, "M\0P \0V\0S", 1, 2, 3, 4, 0x33, 0x22, 0x11, 0x00, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa, 0xbb, 0xcc,
+        0xdd, 0xee, 0xff, 6, 0, 9);
     ADD(2, "B\0X\001Y", 1, 2, 0, 9, 1, 0, 1);
     ADD(3, "C\0SKU", 1, 0x11, 0, 0, 1, 3, 3, 3, 2, 0, 0, 0, 0, 0, 1, 1, 3, 1, 2, 3, 2);
     ADD(4, "CPU 0\0Intel\0Xeon", 1, 3, 0xb3, 2, 0xf2, 6, 3, 0, 0, 0, 0, 0, 3, 0, 100, 0, 0xa0, 0x0f, 0, 0, 0x41, 1);
@@ -64,61 +68,60 @@ static void build_full(void)
     ADD(127, "");
 }
 
-static const char full[] =
-    "<sysinfo type='smbios'>\n"
-    "  <bios>\n"
-    "    <entry name='vendor'>Maker &amp; Co</entry>\n"
-    "    <entry name='version'>v &lt;1&gt;</entry>\n"
-    "    <entry name='date'>04/01/2014</entry>\n"
-    "    <entry name='release'>4.11</entry>\n"
-    "  </bios>\n"
-    "  <system>\n"
-    "    <entry name='manufacturer'>M</entry>\n"
-    "    <entry name='product'>P</entry>\n"
-    "    <entry name='version'>V</entry>\n"
-    "    <entry name='serial'>S</entry>\n"
-    "    <entry name='uuid'>00112233-4455-6677-8899-aabbccddeeff</entry>\n"
-    "    <entry name='sku'>Not Specified</entry>\n"
-    "  </system>\n"
-    "  <baseBoard>\n"
-    "    <entry name='manufacturer'>B</entry>\n"
-    "    <entry name='product'>X.Y</entry>\n"
-    "    <entry name='version'>Not Specified</entry>\n"
-    "    <entry name='asset'>B</entry>\n"
-    "    <entry name='location'>B</entry>\n"
-    "  </baseBoard>\n"
-    "  <chassis>\n"
-    "    <entry name='manufacturer'>C</entry>\n"
-    "    <entry name='version'>Not Specified</entry>\n"
-    "    <entry name='serial'>Not Specified</entry>\n"
-    "    <entry name='asset'>C</entry>\n"
-    "    <entry name='sku'>SKU</entry>\n"
-    "  </chassis>\n"
-    "  <processor>\n"
-    "    <entry name='socket_destination'>CPU 0</entry>\n"
-    "    <entry name='type'>Central Processor</entry>\n"
-    "    <entry name='family'>Xeon</entry>\n"
-    "    <entry name='manufacturer'>Intel</entry>\n"
-    "    <entry name='signature'>Type 0, Family 6, Model 63, Stepping 2</entry>\n"
-    "    <entry name='version'>Xeon</entry>\n"
-    "    <entry name='external_clock'>100 MHz</entry>\n"
-    "    <entry name='max_speed'>4000 MHz</entry>\n"
-    "    <entry name='status'>Populated, Enabled</entry>\n"
-    "  </processor>\n"
-    "  <memory_device>\n"
-    "    <entry name='size'>16 GB</entry>\n"
-    "    <entry name='form_factor'>DIMM</entry>\n"
-    "    <entry name='locator'>D0</entry>\n"
-    "    <entry name='bank_locator'>Not Specified</entry>\n"
-    "    <entry name='type'>DDR4</entry>\n"
-    "    <entry name='type_detail'>Synchronous</entry>\n"
-    "    <entry name='speed'>2400 MT/s</entry>\n"
-    "  </memory_device>\n"
-    "  <oemStrings>\n"
-    "    <entry>one</entry>\n"
-    "    <entry>two</entry>\n"
-    "  </oemStrings>\n"
-    "</sysinfo>\n";
+static const char full[] = "<sysinfo type='smbios'>\n"
+                           "  <bios>\n"
+                           "    <entry name='vendor'>Maker &amp; Co</entry>\n"
+                           "    <entry name='version'>v &lt;1&gt;</entry>\n"
+                           "    <entry name='date'>04/01/2014</entry>\n"
+                           "    <entry name='release'>4.11</entry>\n"
+                           "  </bios>\n"
+                           "  <system>\n"
+                           "    <entry name='manufacturer'>M</entry>\n"
+                           "    <entry name='product'>P</entry>\n"
+                           "    <entry name='version'>V</entry>\n"
+                           "    <entry name='serial'>S</entry>\n"
+                           "    <entry name='uuid'>00112233-4455-6677-8899-aabbccddeeff</entry>\n"
+                           "    <entry name='sku'>Not Specified</entry>\n"
+                           "  </system>\n"
+                           "  <baseBoard>\n"
+                           "    <entry name='manufacturer'>B</entry>\n"
+                           "    <entry name='product'>X.Y</entry>\n"
+                           "    <entry name='version'>Not Specified</entry>\n"
+                           "    <entry name='asset'>B</entry>\n"
+                           "    <entry name='location'>B</entry>\n"
+                           "  </baseBoard>\n"
+                           "  <chassis>\n"
+                           "    <entry name='manufacturer'>C</entry>\n"
+                           "    <entry name='version'>Not Specified</entry>\n"
+                           "    <entry name='serial'>Not Specified</entry>\n"
+                           "    <entry name='asset'>C</entry>\n"
+                           "    <entry name='sku'>SKU</entry>\n"
+                           "  </chassis>\n"
+                           "  <processor>\n"
+                           "    <entry name='socket_destination'>CPU 0</entry>\n"
+                           "    <entry name='type'>Central Processor</entry>\n"
+                           "    <entry name='family'>Xeon</entry>\n"
+                           "    <entry name='manufacturer'>Intel</entry>\n"
+                           "    <entry name='signature'>Type 0, Family 6, Model 63, Stepping 2</entry>\n"
+                           "    <entry name='version'>Xeon</entry>\n"
+                           "    <entry name='external_clock'>100 MHz</entry>\n"
+                           "    <entry name='max_speed'>4000 MHz</entry>\n"
+                           "    <entry name='status'>Populated, Enabled</entry>\n"
+                           "  </processor>\n"
+                           "  <memory_device>\n"
+                           "    <entry name='size'>16 GB</entry>\n"
+                           "    <entry name='form_factor'>DIMM</entry>\n"
+                           "    <entry name='locator'>D0</entry>\n"
+                           "    <entry name='bank_locator'>Not Specified</entry>\n"
+                           "    <entry name='type'>DDR4</entry>\n"
+                           "    <entry name='type_detail'>Synchronous</entry>\n"
+                           "    <entry name='speed'>2400 MT/s</entry>\n"
+                           "  </memory_device>\n"
+                           "  <oemStrings>\n"
+                           "    <entry>one</entry>\n"
+                           "    <entry>two</entry>\n"
+                           "  </oemStrings>\n"
+                           "</sysinfo>\n";
 
 static void test_full(void **state)
 {
