@@ -22,6 +22,7 @@
 
 #include "daemon/events.h"
 #include "daemon/gate.h"
+#include "daemon/host.h"
 #include "daemon/idle.h"
 #include "daemon/listen.h"
 #include "daemon/options.h"
@@ -252,7 +253,7 @@ static int up(Daemon *d, Err *err)
     s->events = event_hub_new();
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
-    if (signals_init(d, err) < 0 || domains_init(d, err) < 0)
+    if (host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0)
         return -1;
     d->service = (RpcService){.ud = s,
                               .known_program = gate_known_program,

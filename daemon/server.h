@@ -19,5 +19,6 @@ typedef struct Server {
     struct QemuCapsCache *caps;
     RpcServer *rpc;
     EventHub *events;        /* daemon/events.c: who wants which event */
+    uint8_t host_uuid[UUID_LEN];
     bool privileged;         /* system daemon: qemu:///system, else qemu:///session */
 } Server;
