@@ -1,9 +1,15 @@
 # unit tests of object, store, domain
-dom_tests = tests/unit/test_object tests/unit/test_job
+dom_tests = tests/unit/test_object tests/unit/test_job tests/unit/test_store
 check_PROGRAMS += $(dom_tests)
 TESTS += $(dom_tests)
 
+dom_base_libs = libobject.a libevent.a libutil.a $(CMOCKA_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
 tests_unit_test_object_SOURCES = tests/unit/test_object.c
-tests_unit_test_object_LDADD = libobject.a libevent.a libutil.a $(GLIB_LIBS) $(SYSTEMD_LIBS) $(CMOCKA_LIBS)
+tests_unit_test_object_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_object_LDADD = $(dom_base_libs)
 tests_unit_test_job_SOURCES = tests/unit/test_job.c
-tests_unit_test_job_LDADD = libdomain.a $(tests_unit_test_object_LDADD)
+tests_unit_test_job_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_job_LDADD = libdomain.a $(dom_base_libs)
+tests_unit_test_store_SOURCES = tests/unit/test_store.c
+tests_unit_test_store_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_store_LDADD = libstore.a libmodel.a libutil.a $(CMOCKA_LIBS) $(LIBXML_LIBS) $(GLIB_LIBS) $(SYSTEMD_LIBS)
