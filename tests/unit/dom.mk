@@ -13,3 +13,9 @@ tests_unit_test_job_LDADD = libdomain.a $(dom_base_libs)
 tests_unit_test_store_SOURCES = tests/unit/test_store.c
 tests_unit_test_store_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_LDADD = libstore.a libmodel.a libutil.a $(CMOCKA_LIBS) $(LIBXML_LIBS) $(GLIB_LIBS) $(SYSTEMD_LIBS)
+check_PROGRAMS += tests/unit/test_domain
+TESTS += tests/unit/test_domain
+tests_unit_test_domain_SOURCES = tests/unit/test_domain.c
+tests_unit_test_domain_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_domain_LDADD = libdomain.a libqemu.a libqmppeer.a libqmp.a libhost.a libobject.a libstore.a libmodel.a libevent.a libutil.a \
+	$(CMOCKA_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(LIBNL_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
