@@ -7,8 +7,10 @@ daemon_support_table_LDADD = $(berthd_LDADD)
 # -u: fetches the table of XML elements out of its archive, if it is there; the reference to it is weak.
 daemon_support_table_LDFLAGS = $(AM_LDFLAGS) -Wl,-u,model_support_print
 EXTRA_DIST += docs/support.md
-.PHONY: docs/support.md
-docs/support.md: daemon/support_table$(EXEEXT)
+# Not a rule for the file itself: make dist would run it.
+.PHONY: update-support
+update-generated: update-support
+update-support: daemon/support_table$(EXEEXT)
 	$(AM_V_GEN)ASAN_OPTIONS=detect_leaks=0 ./daemon/support_table$(EXEEXT) > support.md.new && \
 	mv support.md.new $(srcdir)/docs/support.md
 dist_man_MANS += docs/berthd.8 docs/berthd.conf.5

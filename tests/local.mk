@@ -6,3 +6,5 @@ include tests/unit/wire.mk
 include tests/fuzz/local.mk
 include tests/lint/local.mk
 include tests/unit/rpc.mk
+include tests/unit/node.mk
+include tests/bench/local.mk

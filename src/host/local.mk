@@ -7,3 +7,6 @@ libhost_a_SOURCES += src/host/nodestats.c
 libhost_a_SOURCES += src/host/proc.c src/host/proc.h
 libhost_a_SOURCES += src/host/topology.c
 libhost_a_SOURCES += src/host/linkstat.c src/host/linkstat.h
+libhost_a_SOURCES += src/host/smbios.c src/host/smbios.h
+libhost_a_SOURCES += src/host/sysinfo.c src/host/sysinfo.h
+libhost_a_SOURCES += src/host/hostcpu.c src/host/hostcpu.h

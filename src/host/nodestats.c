@@ -21,10 +21,10 @@
 
 #define STAT_MAX (4u << 20) /* /proc/stat: a line per cpu and one with a number per interrupt */
 #define SYS_NODE "/sys/devices/system/node"
-#define SYS_KSM "/sys/kernel/mm/ksm"
+#define SYS_KSM  "/sys/kernel/mm/ksm"
 #define SYS_HUGE "/sys/kernel/mm/hugepages"
 
-/* ---- processors --------------------------------------------------------------------------------------------------------------- */
+/* ---- processors ------------------------------------------------------------------------------ */
 
 /* The columns of a "cpu" line of /proc/stat that are reported; nothing of guests, which user and nice contain. */
 enum { COL_USER, COL_NICE, COL_SYSTEM, COL_IDLE, COL_IOWAIT, COL_IRQ, COL_SOFTIRQ, COL_MAX };
@@ -53,7 +53,8 @@ int node_cpu_stats(int cpu, NodeCpuStats *ret, Err *err)
         at += strspn(at, " ");
         if (!text_number(&at, &v[i])) {
             if (i <= COL_IDLE)
-                return err_set(err, VIR_ERR_INTERNAL_ERROR, "the line '%s' of /proc/stat is not understood", g_strchomp(name));
+                return err_set(err, VIR_ERR_INTERNAL_ERROR, "the line '%s' of /proc/stat is not understood",
+                               g_strchomp(name));
             break; /* columns that old kernels do not have */
         }
     }
@@ -78,12 +79,12 @@ int node_cpu_map(NodeCpuMap *ret, Err *err)
         present = online;
     NodeCpuMap m = {0};
     IDSET_EACH(i, &present)
-        m.n = i + 1;
+    m.n = i + 1;
     IDSET_EACH(i, &online)
-        m.n = MAX(m.n, i + 1);
+    m.n = MAX(m.n, i + 1);
     m.bits = g_malloc0((m.n + 7) / 8);
     IDSET_EACH(i, &online)
-        m.bits[i / 8] |= (uint8_t)(1u << (i % 8));
+    m.bits[i / 8] |= (uint8_t)(1u << (i % 8));
     m.online = idset_count(&online);
     *ret = m;
     return 0;
@@ -95,7 +96,7 @@ void node_cpu_map_done(NodeCpuMap *m)
     *m = (NodeCpuMap){0};
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* Which cells there are; false: the host has no NUMA, its memory is cell 0. */
 static bool cells_online(IdSet *ret)
@@ -111,7 +112,7 @@ static unsigned last_cell(const IdSet *cells)
 {
     unsigned last = 0;
     IDSET_EACH(i, cells)
-        last = i;
+    last = i;
     return last;
 }
 
@@ -166,7 +167,8 @@ int node_free_memory(unsigned long long *ret, Err *err)
             return -1;
         sum = s.free;
     } else {
-        IDSET_EACH(i, &cells) {
+        IDSET_EACH(i, &cells)
+        {
             if (cell_memory(i, &s, err) < 0)
                 return -1;
             sum += s.free;
@@ -205,7 +207,8 @@ int node_free_pages(unsigned size_kib, int cell, unsigned long long *ret, Err *e
     bool numa = cells_online(&cells);
     if (cell != NODE_ALL && (cell < 0 || !idset_has(&cells, (unsigned)cell)))
         return cell_range_error(cell, &cells, err);
-    g_autofree char *dir = cell != NODE_ALL && numa ? g_strdup_printf(SYS_NODE "/node%d/hugepages", cell) : g_strdup(SYS_HUGE);
+    g_autofree char *dir =
+        cell != NODE_ALL && numa ? g_strdup_printf(SYS_NODE "/node%d/hugepages", cell) : g_strdup(SYS_HUGE);
     unsigned sizes[NODE_MAX_PAGE_SIZES];
     unsigned n = topology_page_sizes(sizes, N_ELEMENTS(sizes), dir);
     for (unsigned i = 0; i < n; i++) {
@@ -237,7 +240,7 @@ int node_free_pages(unsigned size_kib, int cell, unsigned long long *ret, Err *e
     return err_set(err, VIR_ERR_OPERATION_FAILED, "page size %u is not available on node %d", size_kib, cell);
 }
 
-/* ---- KSM ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- KSM ------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *field, *file;
@@ -275,7 +278,8 @@ int node_ksm_get(NodeKsmParam ret[NODE_KSM_PARAMS], unsigned *ret_n, Err *err)
 static int ksm_row(const char *field, Err *err)
 {
     for (unsigned i = 0; i < NODE_KSM_PARAMS; i++) {
-        if (strcmp(ksm_rows[i].field, field) == 0 && ksm_rows[i].writable && hostfs_exists(SYS_KSM "/%s", ksm_rows[i].file))
+        if (strcmp(ksm_rows[i].field, field) == 0 && ksm_rows[i].writable &&
+            hostfs_exists(SYS_KSM "/%s", ksm_rows[i].file))
             return (int)i;
     }
     return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "parameter '%s' cannot be set on this host", field);
