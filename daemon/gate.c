@@ -321,7 +321,6 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
 {
     Server *s = ud;
     Client *cl = rpc_conn_userdata(c);
-    log_info("%s closed: %s", rpc_conn_name(c), reason ? reason : "by the client");
     if (!cl)
         return;
     cl->open = false;

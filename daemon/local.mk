@@ -10,6 +10,7 @@ daemon_sources = \
 	daemon/api_domain_list.c \
 	daemon/api_domain_stats.c \
 	daemon/api_event.c \
+	daemon/api_native.c \
 	daemon/api_node.c \
 	daemon/call.h daemon/client.h \
 	daemon/conf.c daemon/conf.h daemon/conf_libvirtd.c daemon/conf_berthd.c \

@@ -22,3 +22,4 @@ libdomain_a_SOURCES = \
 	src/domain/stop.c \
 	src/domain/task.c \
 	src/domain/view.c
+libdomain_a_SOURCES += src/domain/native.c src/domain/native.h

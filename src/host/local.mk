@@ -9,3 +9,4 @@ libhost_a_SOURCES += src/host/topology.c
 libhost_a_SOURCES += src/host/linkstat.c src/host/linkstat.h
 libhost_a_SOURCES += src/host/smbios.c src/host/smbios.h
 libhost_a_SOURCES += src/host/sysinfo.c src/host/sysinfo.h
+libhost_a_SOURCES += src/host/hostcpu.c src/host/hostcpu.h

@@ -274,3 +274,8 @@ const QemuCpuModel *qemu_caps_cpu_models(const QemuCaps *caps, QemuAccel accel, 
     *ret_n = caps->cpus[accel]->len;
     return (const QemuCpuModel *)(void *)caps->cpus[accel]->data;
 }
+
+bool qemu_cpu_model_is_plain(const QemuCpuModel *m)
+{
+    return !m->is_versioned && strcmp(m->name, "max") != 0 && strcmp(m->name, "host") != 0 && strcmp(m->name, "base") != 0;
+}

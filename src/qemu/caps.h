@@ -96,4 +96,6 @@ const char *qemu_caps_machine_canonical(const QemuCaps *caps, const char *name);
 /* Canonical name of the machine used when XML names none. */
 const char *qemu_caps_default_machine(const QemuCaps *caps);
 
+/* A model users choose by name: not a version of one, nor "host", "max", "base". */
+bool qemu_cpu_model_is_plain(const QemuCpuModel *m);
 const QemuCpuModel *qemu_caps_cpu_models(const QemuCaps *caps, QemuAccel accel, unsigned *ret_n);

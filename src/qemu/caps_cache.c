@@ -249,12 +249,13 @@ QemuCaps *qemu_caps_peek(QemuCapsCache *cc, const char *binary)
 
 /* ---- emulators of architectures */
 
-/* Architecture as libvirt names it, QEMU's target. */
+/* Architecture as libvirt names it, QEMU's target; in the order capabilities list them. */
 static const char *const arch_targets[][2] = {
-    {"x86_64", "x86_64"}, {"i686", "i386"}, {"aarch64", "aarch64"}, {"armv7l", "arm"}, {"armv6l", "arm"}, {"ppc64", "ppc64"},
-    {"ppc64le", "ppc64"}, {"ppc", "ppc"}, {"s390x", "s390x"}, {"riscv64", "riscv64"}, {"riscv32", "riscv32"}, {"mips", "mips"},
-    {"mipsel", "mipsel"}, {"mips64", "mips64"}, {"mips64el", "mips64el"}, {"sparc", "sparc"}, {"sparc64", "sparc64"},
-    {"loongarch64", "loongarch64"}, {"alpha", "alpha"}, {"m68k", "m68k"}, {"hppa", "hppa"}, {"sh4", "sh4"}, {"xtensa", "xtensa"},
+    {"alpha", "alpha"}, {"armv6l", "arm"}, {"armv7l", "arm"}, {"aarch64", "aarch64"}, {"cris", "cris"}, {"i686", "i386"}, {"m68k", "m68k"},
+    {"microblaze", "microblaze"}, {"microblazeel", "microblazeel"}, {"mips", "mips"}, {"mipsel", "mipsel"}, {"mips64", "mips64"},
+    {"mips64el", "mips64el"}, {"or32", "or1k"}, {"parisc", "hppa"}, {"ppc", "ppc"}, {"ppc64", "ppc64"}, {"ppc64le", "ppc64"},
+    {"riscv32", "riscv32"}, {"riscv64", "riscv64"}, {"s390x", "s390x"}, {"sh4", "sh4"}, {"sh4eb", "sh4eb"}, {"sparc", "sparc"},
+    {"sparc64", "sparc64"}, {"x86_64", "x86_64"}, {"xtensa", "xtensa"}, {"xtensaeb", "xtensaeb"}, {"loongarch64", "loongarch64"},
 };
 
 const char *const *qemu_caps_arches(unsigned *ret_n)

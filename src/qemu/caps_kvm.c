@@ -36,6 +36,14 @@
 typedef enum { VERDICT_UNKNOWN, VERDICT_NONE, VERDICT_DENIED, VERDICT_BROKEN, VERDICT_WORKS } Verdict;
 
 #ifdef __x86_64__
+/* Behind the code in the shared page: what the child learnt by the way. */
+typedef struct Learnt {
+    int64_t tsc_khz;
+    int tsc_scaling;
+} Learnt;
+#define LEARNT_OFFSET 2048
+static Learnt learnt; /* written once, before the verdict is known */
+
 /* mov al,'B'; out 0x10,al; hlt */
 static const uint8_t guest_code[] = {0xb0, 'B', 0xe6, 0x10, 0xf4};
 #define GUEST_PORT 0x10
@@ -56,6 +64,9 @@ static int run_guest(int kvm, uint8_t *page, struct kvm_run *(*map)(int, size_t)
     if (vcpu < 0 || size < (int)sizeof(struct kvm_run))
         return 12;
     struct kvm_run *run = map(vcpu, (size_t)size);
+    Learnt *out = (Learnt *)(void *)(page + LEARNT_OFFSET);
+    out->tsc_khz = ioctl(vcpu, KVM_GET_TSC_KHZ, 0);
+    out->tsc_scaling = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_CONTROL);
     struct kvm_sregs sregs;
     if (!run || ioctl(vcpu, KVM_GET_SREGS, &sregs) < 0)
         return 13;
@@ -118,12 +129,28 @@ static Verdict try_kvm(void)
         _exit(run_guest(kvm, page, map_run));
     const char *why = "no test process could be made";
     bool ok = pid > 0 && await_child(pid, &why);
+    if (ok)
+        learnt = *(const Learnt *)(const void *)(page + LEARNT_OFFSET);
     munmap(page, 4096);
     if (!ok)
         log_warning("KVM is there but not usable: %s", why);
     return ok ? VERDICT_WORKS : VERDICT_BROKEN;
 }
+
+bool caps_kvm_tsc(uint64_t *ret_hz, bool *ret_scaling)
+{
+    if (!caps_kvm_works() || learnt.tsc_khz <= 0)
+        return false;
+    *ret_hz = (uint64_t)learnt.tsc_khz * 1000;
+    *ret_scaling = learnt.tsc_scaling > 0;
+    return true;
+}
 #else
+bool caps_kvm_tsc(uint64_t *ret_hz, bool *ret_scaling)
+{
+    return false;
+}
+
 static Verdict try_kvm(void)
 {
     /* Elsewhere QEMU's own word (query-kvm, and a machine that starts) has to do. */

@@ -31,6 +31,9 @@ bool caps_kvm_works(void);
 /* A word for the state of KVM on this host, part of the cache key: "none", "denied", "broken" or "works". */
 const char *caps_kvm_state(void);
 
+/* Frequency of the time stamp counter as KVM gives it to guests, and whether it can give another.  False: not known.  Sleeps. */
+bool caps_kvm_tsc(uint64_t *ret_hz, bool *ret_scaling);
+
 typedef enum CapKind { CAP_KIND_TYPE, CAP_KIND_PROP, CAP_KIND_COMMAND, CAP_KIND_EVENT, CAP_KIND_SCHEMA, CAP_KIND_OPTION } CapKind;
 
 typedef struct CapRow {

@@ -21,3 +21,8 @@ libqemu_a_SOURCES += \
 	src/qemu/caps_kvm.c \
 	src/qemu/caps_probe.c \
 	src/qemu/caps_session.c src/qemu/caps_session.h
+libqemu_a_SOURCES += \
+	src/qemu/capabilities.c src/qemu/caps_xml.h \
+	src/qemu/cpu.c src/qemu/cpu.h src/qemu/cpu_features.def \
+	src/qemu/domcaps.c \
+	src/qemu/firmware.c src/qemu/firmware.h

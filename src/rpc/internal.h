@@ -139,6 +139,11 @@ void conn_release(RpcConn *c);
 void dispatch_packet(RpcConn *c, RpcMsg *m);
 void conn_close_impl(RpcConn *c);
 
+/* conn_info.c */
+void conn_find_peer(RpcConn *c);
+/* Sets one of the atomic flags. */
+void conn_set_flag(int *flag);
+
 /* keepalive.c */
 void keepalive_handle(RpcConn *c, const RpcHeader *h);
 void keepalive_start_on_loop(RpcConn *c);

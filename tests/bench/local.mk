@@ -1,6 +1,6 @@
 # `make bench`: numbers, not verdicts; build without sanitizers for them
 bench_programs = tests/bench/bench_rpc
-EXTRA_PROGRAMS = $(bench_programs)
+EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 bench: $(bench_programs)
 	@for b in $(bench_programs); do echo "== $$b"; ./$$b || exit 1; done

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "daemon/listen.h"
 #include "tests/rpc/toy.h"
@@ -214,6 +215,64 @@ static void unknown_group(void **state)
     assert_int_equal(files_in_dir(), 0);
 }
 
+/* In a child, because the descriptors must be 3 and up, and the variables name the process. */
+static int activated_child(const char *dir)
+{
+    static const char *const names[] = {"libvirt-sock", "libvirt-sock-ro", "libvirt-admin-sock"};
+    char number[16];
+    place->dir = g_strdup(dir);
+    place->spec.dir = place->dir;
+    for (int i = 0; i < 3; i++) {
+        int fd = other_daemon(names[i]);
+        if (fd != 3 + i && dup2(fd, 3 + i) < 0)
+            return 10;
+    }
+    g_snprintf(number, sizeof(number), "%d", (int)getpid());
+    g_setenv("LISTEN_PID", number, TRUE);
+    g_setenv("LISTEN_FDS", "3", TRUE);
+    g_setenv("LISTEN_FDNAMES", "berthd.socket:berthd-ro.socket:berthd-admin.socket", TRUE);
+    toy_start(&place->toy, NULL);
+    toy_on_loop(&place->toy, do_open);
+    if (!place->l || !listen_activated(place->l) || listen_count(place->l) != 2)
+        return 11;
+    if (g_getenv("LISTEN_FDS"))
+        return 12; /* children would take them for theirs */
+    int fd = client("libvirt-sock");
+    client_expect_silence(fd);
+    if (rpc_conn_read_only(place->toy.conn))
+        return 13;
+    int ro = client("virtqemud-sock-ro");
+    client_expect_silence(ro);
+    if (!rpc_conn_read_only(place->toy.conn))
+        return 14;
+    toy_on_loop(&place->toy, do_close);
+    return files_in_dir() == 3 ? 0 : 15; /* the service manager's stay */
+}
+
+static void sockets_from_the_service_manager(void **state)
+{
+    g_autofree char *dir = g_dir_make_tmp("berth-listen-XXXXXX", NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        place = g_new0(Place, 1);
+        place->spec = (ListenSpec){.privileged = true, .modular = true, .backlog = 4};
+        for (int fd = 3; fd < 64; fd++)
+            close(fd);
+        _exit(activated_child(dir));
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    GDir *d = g_dir_open(dir, 0, NULL);
+    for (const char *name = NULL; (name = g_dir_read_name(d));) {
+        g_autofree char *path = g_build_filename(dir, name, NULL);
+        g_unlink(path);
+    }
+    g_dir_close(d);
+    g_rmdir(dir);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void set_limits(Toy *t)
 {
     rpc_server_set_limits(t->server, &place->limits);
@@ -264,6 +323,7 @@ static void out_of_descriptors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sockets_from_the_service_manager), /* first: it forks, and no thread runs yet */
         TEST(all_names_lead_here),
         TEST(session_has_no_read_only_socket),
         TEST(living_daemon_is_respected),
