@@ -248,7 +248,7 @@ static void submit(Call *call)
         call->job = (JobRequest){.kind = kind,
                                  .what = p->name,
                                  .owner = rpc_conn_id(call->conn),
-                                 .deadline = deadline_in_ms(JOB_WAIT_MS),
+                                 .deadline = deadline_in_ms((uint64_t)g_atomic_int_get(&call_server(call)->job_timeout_ms)),
                                  .granted = job_granted,
                                  .refused = job_refused};
         job_request(call->dom, &call->job);

@@ -105,6 +105,7 @@ static void reload(Daemon *d)
         RpcLimits rl = rpc_limits(c);
         pool_set_limits(d->server.pool, &pl);
         rpc_server_set_limits(d->server.rpc, &rl);
+        g_atomic_int_set(&d->server.job_timeout_ms, c->job_timeout * 1000);
         domain_driver_reload(d->server.domains, q);
         daemon_config_unref(d->config);
         qemu_config_unref(d->qemu_config);
@@ -247,6 +248,7 @@ static int up(Daemon *d, Err *err)
     s->privileged = geteuid() == 0;
     s->client_loop = event_loop_new("client");
     s->monitor_loop = event_loop_new("monitor");
+    s->job_timeout_ms = d->config->job_timeout * 1000;
     PoolLimits pl = pool_limits(d->config);
     s->pool = pool_new(&pl);
     s->bus = bus_new(s->client_loop);
