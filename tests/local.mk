@@ -3,3 +3,8 @@ include tests/unit/launch.mk
 include tests/unit/dom.mk
 include tests/unit/ops.mk
 include tests/unit/wire.mk
+include tests/fuzz/local.mk
+include tests/lint/local.mk
+include tests/unit/rpc.mk
+include tests/unit/node.mk
+include tests/bench/local.mk

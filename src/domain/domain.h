@@ -65,11 +65,20 @@ void domain_mark_changed(Domain *d);
 int domain_flush(Domain *d, Err *err);
 static inline bool domain_is_active(const Domain *d);
 void domain_set_state(Domain *d, int state, int reason);
+/* Sleeps until something changes (or the deadline: false); lock held on entry and return, the inbox is drained. */
+bool domain_wait(Domain *d, Deadline deadline);
+/* Replaces `live` or `config` (stolen) and marks the machine changed.  Lock held. */
+void domain_set_live(Domain *d, DomainDef *def);
+void domain_set_config(Domain *d, DomainDef *def);
 
 /* Runs a QMP command: lock and job held on entry and return; released while waiting.  On return the inbox is drained.  -1 also when
  * the machine's life ended meanwhile (VIR_ERR_OPERATION_INVALID).  args is stolen; *ret (may be NULL) is the "return" member, caller
  * decrefs.  The deadline is the command's class in qmp/commands.def. */
 int domain_qmp(Domain *d, const char *command, json_t *args, json_t **ret, Err *err);
+/* A gap of another kind (fork, fsync, probing): leave publishes and releases the lock, enter takes it again and drains.  enter fails
+ * (VIR_ERR_OPERATION_INVALID, lock held all the same) when the machine's life moved on meanwhile. */
+uint64_t domain_leave(Domain *d);
+int domain_enter(Domain *d, uint64_t life, Err *err);
 
 /* The same with a descriptor that travels with the command (getfd, add-fd); it stays the caller's. */
 int domain_qmp_fd(Domain *d, const char *command, json_t *args, int fd, json_t **ret, Err *err);

@@ -2,6 +2,10 @@
  */
 #pragma once
 
+#include "domain/forward.h"
+#include "model/forward.h"
+#include "object/object.h"
+
 struct Domain {
     Object obj; /* lock, changed, uuid */
     DomainDriver *drv;
@@ -11,5 +15,5 @@ struct Domain {
     uint64_t life; /* moves on at every start and every end */
     bool persistent, autostart, updated, removing;
     struct StatsSlot *stats; /* made and freed by stats_slot_new/free (stats.h) with the machine */
-    void *priv; /* DomainPrivate: monitor, process, inbox, job queue, view (domain/private.h) */
+    struct DomainPrivate *priv; /* monitor, process, inbox, job queue, view (domain/private.h) */
 };

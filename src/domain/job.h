@@ -56,7 +56,8 @@ struct JobRequest {
 
 #define JOB_WAIT_MS 30000u
 
-/* Asks for the job.  Domain lock not held.  The request must live until granted/refused and then job_end. */
+/* Asks for the job.  granted() and refused() may run inside: a caller that holds the domain lock needs callbacks that do not take it.
+ * The request must live until granted/refused and then job_end. */
 void job_request(Domain *d, JobRequest *r);
 /* Takes a parked request out (client gone); refused() is called with VIR_ERR_OPERATION_ABORTED.  No effect when granted already.  The
  * caller must know that the request still lives (its own state machine does: neither callback has freed it). */

@@ -1,1 +1,12 @@
 # host: the machine we run on; knows no domain
+noinst_LIBRARIES += libhost.a
+libhost_a_SOURCES =
+libhost_a_SOURCES += src/host/hostfs.c src/host/hostfs.h src/host/private.h
+libhost_a_SOURCES += src/host/node.c src/host/node.h
+libhost_a_SOURCES += src/host/nodestats.c
+libhost_a_SOURCES += src/host/proc.c src/host/proc.h
+libhost_a_SOURCES += src/host/topology.c
+libhost_a_SOURCES += src/host/linkstat.c src/host/linkstat.h
+libhost_a_SOURCES += src/host/smbios.c src/host/smbios.h
+libhost_a_SOURCES += src/host/sysinfo.c src/host/sysinfo.h
+libhost_a_SOURCES += src/host/hostcpu.c src/host/hostcpu.h

@@ -171,4 +171,5 @@ typedef struct NodeKsmParam {
 /* Those the kernel has; *ret_n may be 0 (no KSM). */
 int node_ksm_get(NodeKsmParam ret[NODE_KSM_PARAMS], unsigned *ret_n, Err *err);
 /* Unknown, read-only or not in this kernel: VIR_ERR_ARGUMENT_UNSUPPORTED; refused by the kernel: VIR_ERR_SYSTEM_ERROR. */
+int node_ksm_check(const char *field, Err *err); /* the same refusals, nothing set */
 int node_ksm_set(const char *field, unsigned long long value, Err *err);

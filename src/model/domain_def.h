@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 #include "model/forward.h"
 #include "model/enums.h"
 
@@ -75,6 +77,7 @@ typedef struct StorageSource {
     TriState relabel;      /* <seclabel relabel=> given on the source */
     struct StorageSource *backing; /* <backingStore>; NULL: not given or end */
     bool backing_ends;     /* an empty <backingStore/> ends the chain */
+    bool detected;         /* found by reading the image above, not given by the user: shown live only */
     OptU64 slice_offset, slice_size;
 } StorageSource;
 
@@ -429,3 +432,32 @@ int domain_def_set_metadata(DomainDef *d, int type, const char *text, const char
 DiskDef *domain_def_find_disk(const DomainDef *d, const char *target_or_path);
 NetDef *domain_def_find_net(const DomainDef *d, const char *ifname_or_mac);
 DeviceInfo *domain_def_find_alias(const DomainDef *d, const char *alias, DeviceKind *ret_kind);
+
+/* ---- devices by kind (model/dom_devices.c) ---------------------------------------------------------------------------------- */
+
+/* The list of a kind, borrowed; NULL for memballoon, which is one pointer. */
+GPtrArray *domain_def_devices(const DomainDef *d, DeviceKind kind);
+void device_def_free(DeviceKind kind, void *dev);
+void *device_def_copy(DeviceKind kind, const void *dev);
+/* The element alone, unindented.  Caller frees. */
+char *device_def_format(DeviceKind kind, const void *dev, FormatFlags flags);
+
+/* ---- differences (model/diff.c) ---------------------------------------------------------------------------------------------- */
+
+/* Called once a difference: "disk/target/@dev" and its DefFieldFlags. */
+typedef enum {
+    DEF_FIELD_LIVE = 1 << 1, /* may change on a running guest */
+    DEF_FIELD_ABI = 1 << 2,  /* the guest sees it */
+} DefFieldFlags;
+typedef void (*DefChangedFn)(void *ud, const char *path, unsigned flags);
+
+/* Every field that differs; returns how many.  Lists compare by position. */
+unsigned domain_def_diff(const DomainDef *a, const DomainDef *b, DefChangedFn changed, void *ud);
+unsigned device_def_diff(DeviceKind kind, const void *a, const void *b, DefChangedFn changed, void *ud);
+/* Would the guest notice?  -1 with VIR_ERR_CONFIG_UNSUPPORTED naming the first field of the ABI that differs. */
+int domain_def_check_abi(const DomainDef *src, const DomainDef *dst, Err *err);
+/* May `from` become `to` on a running guest?  -1 with VIR_ERR_OPERATION_UNSUPPORTED naming the first field that cannot change. */
+int device_def_check_update(DeviceKind kind, const void *from, const void *to, Err *err);
+
+/* A table of every element and attribute, supported or refused, as Markdown (model/support.c). */
+void model_support_print(FILE *out);

@@ -1,7 +1,32 @@
 # model: a definition as data; no process, no QMP
 noinst_LIBRARIES += libmodel.a
 libmodel_a_SOURCES = \
+	src/model/chr_xml.h \
+	src/model/dev_chr.c \
+	src/model/dev_chr_source.c \
+	src/model/dev_controller.c \
+	src/model/dev_disk.c \
+	src/model/dev_graphics.c \
+	src/model/dev_info.c \
+	src/model/dev_input.c \
+	src/model/dev_misc.c \
+	src/model/dev_net.c \
+	src/model/dev_storage.c \
+	src/model/dev_video.c \
 	src/model/devices.def \
-	src/model/domain_def.h \
+	src/model/dom_cpu.c \
+	src/model/dom_devices.c \
+	src/model/dom_os.c \
+	src/model/domain_def.c src/model/domain_def.h \
+	src/model/domain_format.c \
+	src/model/domain_parse.c \
 	src/model/enums.c src/model/enums.h \
-	src/model/forward.h
+	src/model/field.h \
+	src/model/field_format.c \
+	src/model/field_memory.c \
+	src/model/field_parse.c \
+	src/model/forward.h \
+	src/model/metadata.c src/model/metadata.h \
+	src/model/parts.h \
+	src/model/storage_xml.h \
+	src/model/units.c src/model/units.h

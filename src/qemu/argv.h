@@ -50,6 +50,7 @@ typedef struct ArgvEnv {
     const char *private_dir; /* the guest's own directory (sockets) */
     const char *channel_dir; /* default place of channel sockets */
     bool vhost_net;          /* /dev/vhost-net can be opened */
+    int64_t now;             /* seconds since 1970: what a variable clock counts from; 0: the present */
     ArgvFlags flags;
 } ArgvEnv;
 

@@ -2,3 +2,27 @@
 noinst_LIBRARIES += libqemu.a
 libqemu_a_SOURCES =
 libqemu_a_SOURCES += src/qemu/conf.c src/qemu/conf.h
+libqemu_a_SOURCES += \
+	src/qemu/argv.c src/qemu/argv.h \
+	src/qemu/argv_machine.c \
+	src/qemu/build.h \
+	src/qemu/dev_chr.c \
+	src/qemu/dev_controller.c \
+	src/qemu/dev_disk.c \
+	src/qemu/dev_graphics.c \
+	src/qemu/dev_misc.c \
+	src/qemu/dev_net.c \
+	src/qemu/forward.h \
+	src/qemu/launch.h \
+	src/qemu/props.c src/qemu/props.h
+libqemu_a_SOURCES += \
+	src/qemu/caps.c src/qemu/caps.h src/qemu/caps_flags.def src/qemu/caps_private.h \
+	src/qemu/caps_cache.c \
+	src/qemu/caps_kvm.c \
+	src/qemu/caps_probe.c \
+	src/qemu/caps_session.c src/qemu/caps_session.h
+libqemu_a_SOURCES += \
+	src/qemu/capabilities.c src/qemu/caps_xml.h \
+	src/qemu/cpu.c src/qemu/cpu.h src/qemu/cpu_features.def \
+	src/qemu/domcaps.c \
+	src/qemu/firmware.c src/qemu/firmware.h

@@ -121,6 +121,8 @@ void frame_reader_pause(FrameReader *r)
 static size_t take(FrameReader *r, uint8_t *to, size_t want)
 {
     size_t n = MIN(want, r->in_len);
+    if (n == 0)
+        return 0;
     memcpy(to, r->in, n);
     r->in += n;
     r->in_len -= n;

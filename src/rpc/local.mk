@@ -3,6 +3,7 @@ noinst_LIBRARIES += librpc.a
 librpc_a_SOURCES = \
 	src/rpc/auth.h \
 	src/rpc/conn.c src/rpc/conn.h \
+	src/rpc/conn_info.c \
 	src/rpc/dispatch.c \
 	src/rpc/forward.h \
 	src/rpc/frame.c src/rpc/frame.h \
@@ -13,5 +14,6 @@ librpc_a_SOURCES = \
 	src/rpc/server.c src/rpc/server.h \
 	src/rpc/stream.c src/rpc/stream.h \
 	src/rpc/stream_fd.c \
+	src/rpc/stream_file.c \
 	src/rpc/stream_internal.h \
 	src/rpc/transport.c src/rpc/transport.h

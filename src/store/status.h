@@ -8,7 +8,8 @@
 
 #define STATUS_FORMAT 1
 
-typedef struct StatusRecord {
+typedef struct StatusRecord StatusRecord;
+struct StatusRecord {
     DomainDef *live; /* own reference */
     int id, state, reason;
     uint64_t life;
@@ -25,7 +26,7 @@ typedef struct StatusRecord {
     int stop_reason;     /* VIR_DOMAIN_SHUTOFF_* somebody asked for, 0: nobody */
     char *job_what;      /* long job and its phase, NULL: none */
     int job_phase;
-} StatusRecord;
+};
 
 typedef enum {
     STATUS_OK,

@@ -12,4 +12,5 @@ libutil_a_SOURCES = \
 	src/util/log.c src/util/log.h \
 	src/util/pool.c src/util/pool.h \
 	src/util/spawn.c src/util/spawn.h \
-	src/util/uuid.c src/util/uuid.h
+	src/util/uuid.c src/util/uuid.h \
+	src/util/xml.c src/util/xml.h

@@ -42,5 +42,7 @@ void xml_text(XmlWriter *w, const char *text);
 /* <name>text</name> */
 void xml_leaf(XmlWriter *w, const char *name, const char *text);
 void xml_leaff(XmlWriter *w, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Finished XML: only its first line gets indented. */
+void xml_verbatim(XmlWriter *w, const char *xml);
 /* A copied subtree, indented at the present level. */
 void xml_subtree(XmlWriter *w, xmlNode *node);

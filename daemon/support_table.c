@@ -1,0 +1,134 @@
+/* daemon/support_table.c - prints docs/support.md: what this daemon answers, from the tables it answers by
+ *
+ * Owns:    main() of a program used by the build only (make update-support)
+ * Threads: one
+ * Locks:   none
+ * Errors:  exit status 1 if the output cannot be written
+ *
+ * Linked with all objects of the daemon but main.o, so that a handler counts as present exactly if the daemon has it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/proctable.h"
+#include "protocol/events.h"
+#include "protocol/flag_masks.h"
+#include "protocol/lxc_protocol.h"
+#include "protocol/procs.h"
+#include "protocol/qemu_protocol.h"
+#include "protocol/remote_protocol.h"
+
+/* Prints the table of XML elements.  Weak: without it the page has the procedures only. */
+void model_support_print(FILE *out) __attribute__((weak));
+
+/* Masks as text: the names in flag_masks.h are macros, the flags themselves are not, so a mask expands to the list of its flags. */
+#define TEXT(...) TEXT_(__VA_ARGS__)
+#define TEXT_(...) #__VA_ARGS__
+#define FLAGS__
+#define FLAGS_NO_FLAGS
+#define FLAGS_FLAGS(mask) mask
+#define READONLY_RO yes
+#define READONLY_RW no
+#define READONLY_RW_IF(mask) without mask
+#define READONLY_RW_PARAM(field, value) unless field is value
+
+static const struct {
+    const char *flags, *readonly;
+} texts[] = {
+#define ROW(flags, ro) {TEXT(FLAGS_##flags), TEXT(READONLY_##ro)},
+#define PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(flags, ro)
+#define QEMU_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(flags, ro)
+#define LXC_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(flags, ro)
+#include "protocol/procs.def"
+};
+
+/* In the order of the rules. */
+static const char *const rule_texts[] = {
+#define ACL_IF(NAME, perm, mask) "with " #mask,
+#define ACL_CONFIG(NAME, perm) "for the persistent definition",
+#define ACL_PARAM(NAME, perm, field, value) "if " #field " is " #value,
+#include "protocol/procs.def"
+};
+
+/* "(A | B)" as "A, B": a bar would end the cell. */
+static void print_text(const char *s)
+{
+    for (; *s; s++) {
+        if (g_str_has_prefix(s, " | ")) {
+            fputs(", ", stdout);
+            s += 2;
+        } else if (*s != '(' && *s != ')') {
+            putchar(*s);
+        }
+    }
+}
+
+static void print_perm(Perm perm, const char **sep)
+{
+    const PermInfo *info = perm_info(perm);
+    printf("%s%s:%s", *sep, info->object, info->permission);
+    *sep = ", ";
+}
+
+static void print_perms(const ProcInfo *p)
+{
+    const char *sep = "";
+    size_t n;
+    const AclRule *first_rule = proc_acl_rules(proc_table(&n), &n);
+    const AclRule *rules = proc_acl_rules(p, &n);
+
+    for (size_t i = 0; i < N_ELEMENTS(p->perms) && p->perms[i] != PERM_NONE; i++)
+        print_perm(p->perms[i], &sep);
+    for (size_t i = 0; i < n; i++) {
+        print_perm(rules[i].perm, &sep);
+        putchar(' ');
+        print_text(rule_texts[rules + i - first_rule]);
+    }
+    if (sep[0] == '\0')
+        fputs("none", stdout);
+}
+
+static void print_program(const char *title, uint32_t prog)
+{
+    size_t n, calls = 0, done = 0;
+    const ProcInfo *procs = proc_table(&n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (procs[i].prog != prog)
+            continue;
+        calls++;
+        if (proc_handler(&procs[i]))
+            done++;
+    }
+    printf("## %s: %zu of %zu calls\n\n", title, done, calls);
+    puts("| nr | function | supported | read-only | flags accepted | permission |");
+    puts("|---:|---|---|---|---|---|");
+    for (size_t i = 0; i < n; i++) {
+        const ProcInfo *p = &procs[i];
+        if (p->prog != prog)
+            continue;
+        printf("| %d | %s | %s | ", p->nr, p->api, proc_handler(p) ? "yes" : "no");
+        print_text(texts[i].readonly);
+        fputs(" | ", stdout);
+        print_text(texts[i].flags);
+        fputs(" | ", stdout);
+        print_perms(p);
+        puts(" |");
+    }
+    puts("");
+}
+
+int main(void)
+{
+    puts("# What is supported\n\n"
+         "Made by `make update-support` from the tables the daemon runs by; edits are lost.\n\n"
+         "A call that is not supported is answered with error 3 (VIR_ERR_NO_SUPPORT) and its name. \"Flags accepted\" are those the\n"
+         "daemon lets through; what a call does not do yet it refuses by name. \"Read-only\" says whether a read-only connection may\n"
+         "make the call. Permissions are those of libvirt's access control.\n");
+    print_program("Main program", REMOTE_PROGRAM);
+    print_program("QEMU program", QEMU_PROGRAM);
+    print_program("LXC program", LXC_PROGRAM);
+    if (model_support_print)
+        model_support_print(stdout);
+    return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,396 @@
+/* domain/domain.c - one machine: its lock, and the ways out of it
+ *
+ * Owns:    the object's life, lock and unlock, status flushing, the config writer's turn, QMP with the lock released
+ * Threads: workers and tasks; event threads only read views and append to the inbox
+ * Locks:   the domain's; leaves of its parts
+ * Errors:  VIR_ERR_OPERATION_INVALID when a machine is not in the state a call needs
+ *
+ * Theory of operation.  Whoever takes the lock, or gets it back after a gap, first drains the inbox: no holder sees a state older than
+ * what QEMU said before.  Whoever gives it up publishes the view if something changed.  A gap (domain_leave/enter, domain_qmp) remembers
+ * the life counter: when the machine ended meanwhile the function that made the gap fails, and all its callers unwind.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#define LOG_AREA "domain"
+#include "util/log.h"
+#include "domain/private.h"
+#include "domain/stats.h"
+#include "store/defs.h"
+#include "store/status.h"
+#include "api_enums.h"
+
+#define CONFIG_WAIT_MS 30000u
+
+/* ---- life ------------------------------------------------------------------------------------------------------------------ */
+
+static void domain_free(Object *o)
+{
+    Domain *d = (Domain *)o;
+    DomainPrivate *p = d->priv;
+    g_assert(!p->qmp);
+    job_queue_done(&p->jobs);
+    kill_switch_done(d);
+    timer_free(p->retry);
+    inbox_done(&p->inbox);
+    domain_view_done(d);
+    stats_slot_free(d->stats);
+    domain_def_unref(d->config);
+    domain_def_unref(d->live);
+    domain_def_unref(p->last);
+    launched_process_clear(&p->proc);
+    g_free(p->vcpu_tids);
+    g_free(d->name);
+    g_free(p);
+    object_done(o);
+    domain_driver_unref(d->drv);
+    g_free(d);
+}
+
+Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *name)
+{
+    EventLoop *loop = domain_driver_opts(drv)->monitor_loop;
+    Domain *d = g_new0(Domain, 1);
+    object_init(&d->obj, uuid, "domain", domain_free);
+    d->drv = domain_driver_ref(drv);
+    d->name = g_strdup(name);
+    d->id = -1;
+    d->state = VIR_DOMAIN_SHUTOFF;
+    d->reason = VIR_DOMAIN_SHUTOFF_UNKNOWN;
+    d->stats = stats_slot_new();
+    DomainPrivate *p = d->priv = g_new0(DomainPrivate, 1);
+    job_queue_init(&p->jobs, d, loop, domain_view_job);
+    inbox_init(&p->inbox);
+    kill_switch_init(d, loop);
+    domain_view_init(d);
+    mutex_lock(&d->obj.lock);
+    domain_publish(d);
+    mutex_unlock(&d->obj.lock);
+    return d;
+}
+
+void domain_set_name(Domain *d, const char *name)
+{
+    domain_assert_locked(d);
+    g_free(d->name);
+    d->name = g_strdup(name);
+    domain_mark_changed(d);
+}
+
+DomainDriver *domain_driver(Domain *d)
+{
+    return d->drv;
+}
+
+JobQueue *domain_jobs(Domain *d)
+{
+    return &d->priv->jobs;
+}
+
+struct StatsSlot *domain_stats_slot(Domain *d)
+{
+    return d->stats;
+}
+
+/* ---- lock ------------------------------------------------------------------------------------------------------------------ */
+
+void domain_lock(Domain *d)
+{
+    event_assert_may_block();
+    mutex_lock(&d->obj.lock);
+    inbox_drain(d);
+}
+
+void domain_unlock(Domain *d)
+{
+    if (d->priv->dirty)
+        domain_publish(d);
+    mutex_unlock(&d->obj.lock);
+}
+
+bool domain_wait(Domain *d, Deadline deadline)
+{
+    domain_assert_locked(d);
+    if (d->priv->dirty)
+        domain_publish(d);
+    pool_blocking_begin();
+    bool in_time = cond_wait_until(&d->obj.changed, &d->obj.lock, deadline);
+    pool_blocking_end();
+    inbox_drain(d);
+    return in_time;
+}
+
+uint64_t domain_leave(Domain *d)
+{
+    domain_assert_locked(d);
+    uint64_t life = d->life;
+    domain_unlock(d);
+    return life;
+}
+
+int domain_enter(Domain *d, uint64_t life, Err *err)
+{
+    domain_lock(d);
+    if (d->life == life && !(d->live && d->priv->dying))
+        return 0;
+    return domain_err_inactive(err);
+}
+
+int domain_err_inactive(Err *err)
+{
+    return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+}
+
+/* ---- state ----------------------------------------------------------------------------------------------------------------- */
+
+void domain_mark_changed(Domain *d)
+{
+    domain_assert_locked(d);
+    d->priv->dirty = true;
+    d->priv->changes++;
+}
+
+void domain_set_state(Domain *d, int state, int reason)
+{
+    domain_assert_locked(d);
+    if (d->state == state && d->reason == reason)
+        return;
+    log_debug("%s: state %d (%d) -> %d (%d)", d->name, d->state, d->reason, state, reason);
+    d->state = state;
+    d->reason = reason;
+    domain_mark_changed(d);
+}
+
+void domain_set_live(Domain *d, DomainDef *def)
+{
+    domain_assert_locked(d);
+    domain_def_unref(d->live);
+    d->live = def;
+    domain_mark_changed(d);
+}
+
+void domain_set_config(Domain *d, DomainDef *def)
+{
+    domain_assert_locked(d);
+    domain_def_unref(d->config);
+    d->config = def;
+    domain_mark_changed(d);
+}
+
+int domain_affect(const Domain *d, unsigned flags, DomainAffect *ret, Err *err)
+{
+    DomainAffect a = {.live = flags & VIR_DOMAIN_AFFECT_LIVE, .config = flags & VIR_DOMAIN_AFFECT_CONFIG};
+    bool active = domain_is_active(d);
+    if (!a.live && !a.config) {
+        a.live = active;
+        a.config = !active;
+    }
+    if (a.live && !active)
+        return domain_err_inactive(err);
+    if (a.config && !d->persistent)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "transient domains do not have any persistent config");
+    *ret = a;
+    return 0;
+}
+
+/* ---- status file ----------------------------------------------------------------------------------------------------------- */
+
+static void fill_record(const Domain *d, StatusRecord *rec)
+{
+    const DomainPrivate *p = d->priv;
+    *rec = (StatusRecord){
+        .live = domain_def_ref(d->live),
+        .id = d->id,
+        .state = d->state,
+        .reason = d->reason,
+        .life = d->life,
+        .pid = p->proc.pid,
+        .start_time = p->proc.start_time,
+        .monitor_path = g_strdup(p->proc.monitor_path),
+        .private_dir = g_strdup(p->proc.private_dir),
+        .log_path = g_strdup(p->proc.log_path),
+        .cgroup = g_strdup(p->proc.cgroup),
+        .node_index = p->proc.node_index,
+        .persistent = d->persistent,
+        .starting = p->starting,
+        .autodestroy = p->autodestroy != 0,
+        .fake_reboot = p->fake_reboot,
+        .tainted_monitor = p->tainted_monitor,
+        .stop_reason = p->stop_reason,
+    };
+    if (p->proc.taps && p->proc.taps->len) {
+        rec->taps = g_new0(char *, p->proc.taps->len + 1);
+        for (unsigned i = 0; i < p->proc.taps->len; i++)
+            rec->taps[i] = g_strdup(p->proc.taps->pdata[i]);
+    }
+}
+
+int domain_flush(Domain *d, Err *err)
+{
+    DomainPrivate *p = d->priv;
+    int r = 0;
+    domain_lock(d);
+    /* One writer at a time; who waited finds its change written along. */
+    while (p->flushing)
+        domain_wait(d, deadline_in_ms(1000));
+    while (r == 0 && d->live && !p->dying && p->written != p->changes) {
+        g_auto(StatusRecord) rec = {0};
+        uint64_t count = p->changes;
+        fill_record(d, &rec);
+        p->flushing = true;
+        domain_unlock(d);
+        r = status_save(domain_driver_opts(d->drv)->run_dir, &rec, err);
+        domain_lock(d);
+        p->flushing = false;
+        if (r == 0)
+            p->written = count;
+        cond_broadcast(&d->obj.changed);
+    }
+    domain_unlock(d);
+    return r;
+}
+
+/* ---- QMP ------------------------------------------------------------------------------------------------------------------- */
+
+/* Before a gap for QMP: the client to use, or NULL with Err. */
+static QmpClient *qmp_begin(Domain *d, Err *err)
+{
+    domain_assert_locked(d);
+    job_assert_held(d);
+    if (!d->priv->qmp || d->priv->dying) {
+        domain_err_inactive(err);
+        return NULL;
+    }
+    return qmp_client_ref(d->priv->qmp);
+}
+
+/* After it. */
+static QmpStatus qmp_end(Domain *d, uint64_t life, QmpStatus s, json_t **ret, Err *err)
+{
+    DomainPrivate *p = d->priv;
+    domain_lock(d);
+    if (d->life != life || p->dying || s == QMP_CLOSED) {
+        err_clear(err);
+        if (ret && s == QMP_OK)
+            g_clear_pointer(ret, json_decref);
+        domain_err_inactive(err);
+        return QMP_CLOSED;
+    }
+    if (s == QMP_TIMEOUT && !p->stuck) {
+        p->stuck = true;
+        domain_mark_changed(d);
+        domain_publish_plain(d, VIR_DOMAIN_EVENT_ID_CONTROL_ERROR);
+    }
+    return s;
+}
+
+QmpClient *domain_set_monitor(Domain *d, QmpClient *qmp)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    QmpClient *old = p->qmp, *old_ref;
+    p->qmp = qmp;
+    {
+        LOCK_SCOPE(&p->view_lock);
+        old_ref = p->monitor;
+        p->monitor = qmp ? qmp_client_ref(qmp) : NULL;
+    }
+    qmp_client_unref(old_ref);
+    return old;
+}
+
+struct QmpClient *domain_monitor_ref(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    LOCK_SCOPE(&p->view_lock);
+    return p->monitor ? qmp_client_ref(p->monitor) : NULL;
+}
+
+QmpStatus domain_qmp_fds(Domain *d, const QmpCommand *cmd, json_t *args, const int *fds, unsigned n_fds, Deadline deadline,
+                         json_t **ret, Err *err)
+{
+    g_autoptr(QmpClient) client = qmp_begin(d, err);
+    if (!client) {
+        json_decref(args);
+        return QMP_CLOSED;
+    }
+    uint64_t life = domain_leave(d);
+    QmpStatus s = qmp_call_fds(client, cmd, args, fds, n_fds, deadline, ret, err);
+    return qmp_end(d, life, s, ret, err);
+}
+
+QmpStatus domain_qmp_status(Domain *d, const QmpCommand *cmd, json_t *args, json_t **ret, Err *err)
+{
+    return domain_qmp_fds(d, cmd, args, NULL, 0, qmp_deadline(cmd), ret, err);
+}
+
+int domain_qmp(Domain *d, const char *command, json_t *args, json_t **ret, Err *err)
+{
+    const QmpCommand *cmd = qmp_command_find(command);
+    if (!cmd)
+        g_error("QMP command %s has no row in commands.def", command);
+    return domain_qmp_status(d, cmd, args, ret, err) == QMP_OK ? 0 : -1;
+}
+
+int domain_qmp_fd(Domain *d, const char *command, json_t *args, int fd, json_t **ret, Err *err)
+{
+    const QmpCommand *cmd = qmp_command_find(command);
+    if (!cmd)
+        g_error("QMP command %s has no row in commands.def", command);
+    return domain_qmp_fds(d, cmd, args, &fd, 1, qmp_deadline(cmd), ret, err) == QMP_OK ? 0 : -1;
+}
+
+int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, Deadline deadline, json_t **ret_reply, Err *err)
+{
+    g_autoptr(QmpClient) client = qmp_begin(d, err);
+    if (!client) {
+        json_decref(command);
+        return -1;
+    }
+    if (!d->priv->tainted_monitor) {
+        d->priv->tainted_monitor = true;
+        domain_mark_changed(d);
+    }
+    uint64_t life = domain_leave(d);
+    QmpStatus s = qmp_call_raw(client, command, fds, n_fds, deadline, ret_reply, err);
+    return qmp_end(d, life, s, ret_reply, err) == QMP_OK ? 0 : -1;
+}
+
+/* ---- the stored definition ------------------------------------------------------------------------------------------------- */
+
+int domain_config_begin(Domain *d, Err *err)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    Deadline end = deadline_in_ms(CONFIG_WAIT_MS);
+    while (p->config_busy) {
+        if (!domain_wait(d, end) && p->config_busy)
+            return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "another change of the definition of '%s' is being written for %u s",
+                           d->name, CONFIG_WAIT_MS / 1000);
+    }
+    if (d->removing)
+        return err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' is being removed", d->name);
+    p->config_busy = true;
+    return 0;
+}
+
+int domain_config_commit(Domain *d, DomainDef *new_config, Err *err)
+{
+    domain_assert_locked(d);
+    g_assert(d->priv->config_busy);
+    g_autoptr(DomainDef) def = new_config;
+    domain_unlock(d);
+    int r = defs_save(domain_driver_opts(d->drv)->config_dir, def, err);
+    domain_lock(d);
+    if (r == 0)
+        domain_set_config(d, g_steal_pointer(&def));
+    return r;
+}
+
+void domain_config_end(Domain *d)
+{
+    domain_assert_locked(d);
+    d->priv->config_busy = false;
+    cond_broadcast(&d->obj.changed);
+}

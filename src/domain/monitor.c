@@ -1,0 +1,71 @@
+/* domain/monitor.c - what the monitor's connection tells, on its way into the inbox
+ *
+ * Owns:    MonitorLink: the life a connection belongs to
+ * Threads: handlers on the monitor event thread
+ * Locks:   none of its own
+ */
+#include "config.h"
+
+#include "domain/private.h"
+
+static void on_event(void *userdata, const char *name, json_t *data, uint64_t usec)
+{
+    MonitorLink *link = userdata;
+    inbox_append(link->d, link->life, INBOX_EVENT, name, data, usec);
+}
+
+static void on_responsive(void *userdata)
+{
+    MonitorLink *link = userdata;
+    inbox_append(link->d, link->life, INBOX_RESPONSIVE, NULL, NULL, 0);
+}
+
+static void on_closed(void *userdata, const char *reason)
+{
+    MonitorLink *link = userdata;
+    inbox_append(link->d, link->life, INBOX_CLOSED, reason, NULL, 0);
+}
+
+const QmpHandlers monitor_handlers = {
+    .on_event = on_event,
+    .on_responsive = on_responsive,
+    .on_closed = on_closed,
+};
+
+MonitorLink *monitor_link_new(Domain *d, uint64_t life)
+{
+    MonitorLink *link = g_new0(MonitorLink, 1);
+    link->d = object_ref(d);
+    link->life = life;
+    return link;
+}
+
+static void free_now(void *arg)
+{
+    MonitorLink *link = arg;
+    object_unref(link->d);
+    g_free(link);
+}
+
+typedef struct Later {
+    EventLoop *loop;
+    MonitorLink *link;
+} Later;
+
+static void free_later(void *arg)
+{
+    Later *l = arg;
+    event_post(l->loop, free_now, l->link);
+    g_free(l);
+}
+
+/* The client's end is posted to the loop by qmp_client_close(), and from there on_closed may be posted once more: two rounds later
+ * nothing refers to the link. */
+void monitor_link_free(MonitorLink *link, EventLoop *loop)
+{
+    if (!link)
+        return;
+    Later *l = g_new0(Later, 1);
+    *l = (Later){loop, link};
+    event_post(loop, free_later, l);
+}

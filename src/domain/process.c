@@ -1,0 +1,299 @@
+/* domain/process.c - the end of a machine's QEMU
+ *
+ * Owns:    the kill switch (pidfd and its timer), the announcement of a death, the tear-down
+ * Threads: signal from any thread, the client event thread too; tear-down on workers
+ * Locks:   kill.lock (leaf)
+ * Errors:  none: what cannot be removed is logged
+ *
+ * Theory of operation.  A machine ends in three steps.
+ *   1. announced: the monitor's end of file (or a broken monitor) sets `dying` and moves the life counter on; whoever waits in QMP or on
+ *      `changed` wakes and fails, and gives its job back.  The definition stays, so nothing is freed beneath anybody.
+ *   2. a task, or the destroy call that caused it, gets the DESTROY job.
+ *   3. tear-down waits for the process by pidfd, removes what it left on the host, makes the machine off, tells everybody.
+ * Signals go through the pidfd only, which cannot come to mean another process.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define LOG_AREA "domain.process"
+#include "util/fd.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "domain/lifecycle.h"
+#include "domain/private.h"
+#include "domain/stats.h"
+#include "store/status.h"
+#include "api_enums.h"
+
+#define GRACE_MS 5000u     /* between asking and SIGKILL */
+#define EXIT_MS 15000u     /* a QEMU whose monitor has ended flushes and exits in this time, or is killed */
+#define KILLED_MS 30000u   /* a killed process that is not gone by then hangs in the kernel */
+
+/* ---- kill switch ----------------------------------------------------------------------------------------------------------- */
+
+static int pidfd_signal(int pidfd, int sig)
+{
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+
+static void on_grace_over(void *arg)
+{
+    Domain *d = arg;
+    KillSwitch *k = &d->priv->kill;
+    LOCK_SCOPE(&k->lock);
+    if (k->pidfd >= 0 && k->asked_life == k->life && !k->graceful)
+        pidfd_signal(k->pidfd, SIGKILL);
+}
+
+void kill_switch_init(Domain *d, EventLoop *loop)
+{
+    KillSwitch *k = &d->priv->kill;
+    mutex_init(&k->lock, LOCK_LEAF, "kill switch");
+    k->pidfd = -1;
+    k->timer = timer_new(loop, on_grace_over, d);
+}
+
+void kill_switch_done(Domain *d)
+{
+    KillSwitch *k = &d->priv->kill;
+    timer_free(k->timer);
+    fd_close(&k->pidfd);
+    mutex_done(&k->lock);
+}
+
+void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life)
+{
+    KillSwitch *k = &d->priv->kill;
+    LOCK_SCOPE(&k->lock);
+    fd_close(&k->pidfd);
+    k->pidfd = pidfd;
+    k->pid = pid;
+    k->life = life;
+    k->unresponsive = false;
+    k->graceful = false;
+}
+
+void kill_switch_disarm(Domain *d)
+{
+    KillSwitch *k = &d->priv->kill;
+    timer_disarm(k->timer);
+    LOCK_SCOPE(&k->lock);
+    fd_close(&k->pidfd);
+    k->pid = 0;
+}
+
+bool kill_switch_signal(Domain *d, uint64_t life, int sig)
+{
+    KillSwitch *k = &d->priv->kill;
+    LOCK_SCOPE(&k->lock);
+    if (k->pidfd < 0 || (life && k->life != life))
+        return false;
+    return pidfd_signal(k->pidfd, sig) == 0;
+}
+
+bool kill_switch_wait(Domain *d, uint64_t life, Deadline deadline)
+{
+    KillSwitch *k = &d->priv->kill;
+    AUTO_CLOSE int fd = -1;
+    {
+        LOCK_SCOPE(&k->lock);
+        if (k->pidfd < 0 || (life && k->life != life))
+            return true;
+        fd = fcntl(k->pidfd, F_DUPFD_CLOEXEC, 3);
+    }
+    if (fd < 0)
+        return false;
+    event_assert_may_block();
+    pool_blocking_begin();
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int r;
+    do
+        r = poll(&p, 1, deadline_left_ms(deadline));
+    while (r < 0 && errno == EINTR);
+    pool_blocking_end();
+    if (r <= 0)
+        return false;
+    siginfo_t info;
+    waitid((idtype_t)P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG); /* ours to reap unless an earlier daemon started it */
+    return true;
+}
+
+/* A stopped process acts on no signal but SIGKILL. */
+static bool is_stopped(pid_t pid)
+{
+    char path[64];
+    g_snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    g_autofree char *text = NULL;
+    size_t len;
+    if (file_read(path, 4096, &text, &len) < 0)
+        return false;
+    const char *end = strrchr(text, ')');
+    return end && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
+}
+
+void domain_kill(Domain *d, unsigned flags)
+{
+    KillSwitch *k = &d->priv->kill;
+    bool graceful = flags & VIR_DOMAIN_DESTROY_GRACEFUL;
+    bool grace = false;
+    {
+        LOCK_SCOPE(&k->lock);
+        if (k->pidfd < 0)
+            return;
+        k->asked_life = k->life;
+        k->graceful = graceful;
+        grace = graceful || (!k->unresponsive && !is_stopped(k->pid));
+        pidfd_signal(k->pidfd, grace ? SIGTERM : SIGKILL);
+    }
+    if (grace && !graceful)
+        timer_arm_by(k->timer, deadline_in_ms(GRACE_MS));
+}
+
+static bool kill_was_asked(Domain *d)
+{
+    KillSwitch *k = &d->priv->kill;
+    LOCK_SCOPE(&k->lock);
+    return k->pidfd >= 0 && k->asked_life == k->life;
+}
+
+/* ---- announced ------------------------------------------------------------------------------------------------------------- */
+
+static void tear_down_task(Domain *d, void *unused)
+{
+    domain_tear_down(d);
+}
+
+void domain_announce_death(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    if (p->dying || !d->live)
+        return;
+    p->dying = true;
+    d->life++;
+    domain_mark_changed(d);
+    cond_broadcast(&d->obj.changed);
+    domain_task(d, JOB_DESTROY, "end of QEMU", d->life, tear_down_task, NULL, NULL);
+}
+
+/* ---- torn down ------------------------------------------------------------------------------------------------------------- */
+
+/* Waits for the process; kills it when it outlives its monitor. */
+static void wait_for_end(Domain *d)
+{
+    if (kill_switch_wait(d, 0, deadline_in_ms(kill_was_asked(d) ? KILLED_MS : EXIT_MS)))
+        return;
+    log_warning("%s: QEMU outlives its monitor, killing it", d->name);
+    kill_switch_signal(d, 0, SIGKILL);
+    if (!kill_switch_wait(d, 0, deadline_in_ms(KILLED_MS)))
+        log_error("%s: QEMU does not end %u s after SIGKILL: it hangs in the kernel", d->name, KILLED_MS / 1000);
+}
+
+typedef struct Verdict {
+    int reason, detail; /* VIR_DOMAIN_SHUTOFF_*, VIR_DOMAIN_EVENT_STOPPED_* */
+    const char *word;
+} Verdict;
+
+static Verdict judge(const Domain *d, bool killed)
+{
+    const DomainPrivate *p = d->priv;
+    if (killed)
+        return (Verdict){VIR_DOMAIN_SHUTOFF_DESTROYED, VIR_DOMAIN_EVENT_STOPPED_DESTROYED, "destroyed"};
+    switch (p->stop_reason) {
+    case 0:
+        break;
+    case VIR_DOMAIN_SHUTOFF_DESTROYED:
+        return (Verdict){VIR_DOMAIN_SHUTOFF_DESTROYED, VIR_DOMAIN_EVENT_STOPPED_DESTROYED, "destroyed"};
+    case VIR_DOMAIN_SHUTOFF_CRASHED:
+        return (Verdict){VIR_DOMAIN_SHUTOFF_CRASHED, VIR_DOMAIN_EVENT_STOPPED_CRASHED, "crashed"};
+    case VIR_DOMAIN_SHUTOFF_FAILED:
+        return (Verdict){VIR_DOMAIN_SHUTOFF_FAILED, VIR_DOMAIN_EVENT_STOPPED_FAILED, "failed"};
+    default:
+        return (Verdict){p->stop_reason, p->stop_detail, "stopped"};
+    }
+    if (p->got_shutdown)
+        return (Verdict){VIR_DOMAIN_SHUTOFF_SHUTDOWN, VIR_DOMAIN_EVENT_STOPPED_SHUTDOWN, "shutdown"};
+    return (Verdict){VIR_DOMAIN_SHUTOFF_CRASHED, VIR_DOMAIN_EVENT_STOPPED_FAILED, "crashed"};
+}
+
+/* Makes the machine off.  Lock held. */
+static void make_off(Domain *d, const Verdict *v)
+{
+    DomainPrivate *p = d->priv;
+    domain_def_unref(p->last);
+    p->last = d->live;
+    d->live = NULL;
+    d->life++;
+    p->dying = p->stuck = p->starting = p->got_shutdown = p->fake_reboot = p->tainted_monitor = false;
+    p->stop_reason = p->stop_detail = p->pause_reason = p->run_reason = 0;
+    p->autodestroy = 0;
+    p->balloon_kib = 0;
+    g_clear_pointer(&p->vcpu_tids, g_free);
+    p->n_vcpu_tids = 0;
+    domain_stats_reset(d);
+    launched_process_clear(&p->proc);
+    domain_set_state(d, VIR_DOMAIN_SHUTOFF, v->reason);
+    domain_mark_changed(d);
+    if (!p->quiet_end)
+        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_STOPPED, v->detail);
+    p->quiet_end = false;
+    registry_set_id(domain_driver_registry(d->drv), &d->obj, -1);
+    d->id = -1;
+    if (!d->persistent) {
+        d->removing = true;
+        registry_remove(domain_driver_registry(d->drv), &d->obj);
+    }
+    domain_publish(d);
+    cond_broadcast(&d->obj.changed);
+}
+
+void domain_tear_down(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    job_assert_held(d);
+    if (!d->live || !p->dying)
+        return;
+    while (p->flushing) /* nobody writes the status file after it is removed below: dying machines are not flushed anew */
+        domain_wait(d, deadline_in_ms(1000));
+    QmpClient *qmp = domain_set_monitor(d, NULL);
+    MonitorLink *link = g_steal_pointer(&p->link);
+    g_autoptr(DomainDef) def = domain_def_ref(d->live);
+    LaunchedProcess proc = {0};
+    launched_process_copy(&proc, &p->proc);
+    g_autofree char *name = g_strdup(d->name);
+    bool killed = kill_was_asked(d);
+    uint64_t process_life;
+    {
+        LOCK_SCOPE(&p->kill.lock);
+        process_life = p->kill.life;
+    }
+    Verdict v = judge(d, killed);
+    const DomainDriverOpts *o = domain_driver_opts(d->drv);
+
+    domain_unlock(d);
+    if (qmp)
+        qmp_client_close(qmp, "the machine ended");
+    qmp_client_unref(qmp);
+    monitor_link_free(link, o->monitor_loop);
+    wait_for_end(d);
+    kill_switch_disarm(d);
+    qemu_launch_cleanup(&proc, def, v.word);
+    launched_process_clear(&proc);
+    g_auto(Err) err = ERR_INIT;
+    if (status_remove(o->run_dir, name, &err) < 0)
+        log_warning("%s", err.detail);
+    domain_lock(d);
+
+    if (v.reason == VIR_DOMAIN_SHUTOFF_DESTROYED)
+        p->destroyed_life = process_life;
+    make_off(d, &v);
+}

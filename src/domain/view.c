@@ -1,0 +1,129 @@
+/* domain/view.c - what readers see of a machine
+ *
+ * Owns:    the published view, and the job as readers see it
+ * Threads: read from any, the event threads too; published by the holder of the domain lock, the job part by the job queue
+ * Locks:   view_lock (leaf)
+ * Errors:  none
+ *
+ * A view never changes once published.  The job comes and goes without the domain lock, so its part is copied into a new view on its
+ * own; its sequence number keeps an older state of the queue from overwriting a newer one.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "domain/private.h"
+
+DomainView *domain_view_ref(DomainView *v)
+{
+    g_atomic_int_inc(&v->refs);
+    return v;
+}
+
+void domain_view_unref(DomainView *v)
+{
+    if (!v || !g_atomic_int_dec_and_test(&v->refs))
+        return;
+    g_free(v->name);
+    g_free(v->dir);
+    domain_def_unref(v->config);
+    domain_def_unref(v->live);
+    g_free(v->vcpu_tids);
+    g_free(v);
+}
+
+DomainView *domain_view(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    LOCK_SCOPE(&p->view_lock);
+    return domain_view_ref(p->view);
+}
+
+static void put_job(DomainView *v, const JobInfo *job)
+{
+    v->job = job->kind;
+    v->job_what = job->what;
+    v->job_since_us = job->since_us;
+}
+
+static DomainDef *def_ref(DomainDef *def)
+{
+    return def ? domain_def_ref(def) : NULL;
+}
+
+static DomainView *build(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    DomainView *v = g_new0(DomainView, 1);
+    v->refs = 1;
+    memcpy(v->uuid, d->obj.uuid, UUID_LEN);
+    v->name = g_strdup(d->name);
+    v->id = d->id;
+    v->state = d->state;
+    v->reason = d->reason;
+    v->config = def_ref(d->config);
+    v->live = def_ref(d->live);
+    if (!v->config && !v->live)
+        v->config = def_ref(p->last); /* a reader always has a definition */
+    v->persistent = d->persistent;
+    v->autostart = d->autostart;
+    v->updated = d->updated;
+    v->pid = d->live ? p->proc.pid : 0;
+    v->life = d->life;
+    v->balloon_kib = p->balloon_kib;
+    v->published_us = now_us();
+    v->monitor_stuck = p->stuck;
+    v->dir = d->live ? g_strdup(p->proc.private_dir) : NULL;
+    v->vcpu_tids = g_memdup2(p->vcpu_tids, p->n_vcpu_tids * sizeof(pid_t));
+    v->n_vcpu_tids = p->n_vcpu_tids;
+    return v;
+}
+
+void domain_publish(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    p->dirty = false;
+    DomainView *v = build(d), *old;
+    {
+        LOCK_SCOPE(&p->view_lock);
+        put_job(v, &p->job);
+        old = p->view;
+        p->view = v;
+    }
+    domain_view_unref(old);
+}
+
+void domain_view_job(Domain *d, const JobInfo *info)
+{
+    DomainPrivate *p = d->priv;
+    DomainView *old = NULL;
+    {
+        LOCK_SCOPE(&p->view_lock);
+        if (info->seq <= p->job.seq)
+            return;
+        p->job = *info;
+        old = p->view;
+        DomainView *v = g_memdup2(old, sizeof(*old));
+        v->refs = 1;
+        v->name = g_strdup(old->name);
+        v->dir = g_strdup(old->dir);
+        v->config = def_ref(old->config);
+        v->live = def_ref(old->live);
+        v->vcpu_tids = g_memdup2(old->vcpu_tids, old->n_vcpu_tids * sizeof(pid_t));
+        put_job(v, info);
+        p->view = v;
+    }
+    domain_view_unref(old);
+}
+
+void domain_view_init(Domain *d)
+{
+    mutex_init(&d->priv->view_lock, LOCK_LEAF, "view");
+}
+
+void domain_view_done(Domain *d)
+{
+    domain_view_unref(d->priv->view);
+    mutex_done(&d->priv->view_lock);
+}

@@ -1,0 +1,133 @@
+/* host/proc.c - what a process uses, from /proc
+ *
+ * Owns:    nothing
+ * Threads: any
+ * Locks:   none
+ * Errors:  negative errno
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/hostfs.h"
+#include "host/proc.h"
+
+/* Positions in /proc/PID/stat as proc(5) counts them; the name in parentheses may hold anything, so counting starts
+ * behind it. */
+enum {
+    STAT_STATE = 3,
+    STAT_UTIME = 14,
+    STAT_STIME = 15,
+    STAT_START_TIME = 22,
+    STAT_RSS = 24,
+    STAT_PROCESSOR = 39,
+};
+
+static int no_process(int r)
+{
+    return r == -ENOENT || r == -ENOTDIR ? -ESRCH : r;
+}
+
+/* One number of the text of a stat file. */
+static int stat_field(const char *text, int field, unsigned long long *ret)
+{
+    const char *at = strrchr(text, ')');
+    if (!at)
+        return -EBADMSG;
+    at++;
+    for (int i = STAT_STATE; i <= field; i++) {
+        if (*at != ' ')
+            return -EBADMSG;
+        at++;
+        if (i < field)
+            at += strcspn(at, " ");
+    }
+    if (!text_number(&at, ret) || (*at && *at != ' '))
+        return -EBADMSG;
+    return 0;
+}
+
+static unsigned long long ticks_to_ns(unsigned long long ticks)
+{
+    long hz = sysconf(_SC_CLK_TCK);
+    unsigned long long tick = 1000000000ULL / (hz > 0 ? (unsigned long long)hz : 100);
+    return ticks > ULLONG_MAX / 4 / tick ? ULLONG_MAX / 4 : ticks * tick;
+}
+
+static int read_stat(pid_t pid, pid_t tid, char **ret)
+{
+    if (pid <= 0 || tid < 0)
+        return -ESRCH;
+    if (tid)
+        return no_process(hostfs_read(ret, HOSTFS_SMALL, "/proc/%d/task/%d/stat", (int)pid, (int)tid));
+    return no_process(hostfs_read(ret, HOSTFS_SMALL, "/proc/%d/stat", (int)pid));
+}
+
+int host_process_cpu(pid_t pid, HostCpuTime *ret)
+{
+    g_autofree char *text = NULL;
+    unsigned long long user, sys;
+    int r = read_stat(pid, 0, &text);
+    if (r < 0 || (r = stat_field(text, STAT_UTIME, &user)) < 0 || (r = stat_field(text, STAT_STIME, &sys)) < 0)
+        return r;
+    ret->user_ns = ticks_to_ns(user);
+    ret->system_ns = ticks_to_ns(sys);
+    ret->total_ns = ret->user_ns + ret->system_ns;
+    return 0;
+}
+
+int host_thread_stat(pid_t pid, pid_t tid, unsigned long long *ret_ns, int *ret_cpu)
+{
+    g_autofree char *text = NULL;
+    unsigned long long user, sys, cpu;
+    if (tid <= 0)
+        return -ESRCH;
+    int r = read_stat(pid, tid, &text);
+    if (r < 0 || (r = stat_field(text, STAT_UTIME, &user)) < 0 || (r = stat_field(text, STAT_STIME, &sys)) < 0 ||
+        (r = stat_field(text, STAT_PROCESSOR, &cpu)) < 0)
+        return r;
+    if (cpu > INT_MAX)
+        return -EBADMSG;
+    *ret_ns = ticks_to_ns(user) + ticks_to_ns(sys);
+    *ret_cpu = (int)cpu;
+    return 0;
+}
+
+int host_thread_delay(pid_t pid, pid_t tid, unsigned long long *ret_delay_ns)
+{
+    g_autofree char *text = NULL;
+    unsigned long long run, wait;
+    if (pid <= 0 || tid <= 0)
+        return -ESRCH;
+    int r = no_process(hostfs_read(&text, HOSTFS_SMALL, "/proc/%d/task/%d/schedstat", (int)pid, (int)tid));
+    if (r < 0)
+        return r;
+    const char *at = text;
+    if (!text_number(&at, &run) || *at++ != ' ' || !text_number(&at, &wait))
+        return -EBADMSG;
+    *ret_delay_ns = wait;
+    return 0;
+}
+
+int host_process_rss_kib(pid_t pid, unsigned long long *ret)
+{
+    g_autofree char *text = NULL;
+    unsigned long long pages, page_kib = (unsigned long long)sysconf(_SC_PAGESIZE) / 1024;
+    int r = read_stat(pid, 0, &text);
+    if (r < 0 || (r = stat_field(text, STAT_RSS, &pages)) < 0)
+        return r;
+    if (pages > ULLONG_MAX / page_kib)
+        return -EBADMSG;
+    *ret = pages * page_kib;
+    return 0;
+}
+
+int host_process_start_time(pid_t pid, unsigned long long *ret)
+{
+    g_autofree char *text = NULL;
+    int r = read_stat(pid, 0, &text);
+    return r < 0 ? r : stat_field(text, STAT_START_TIME, ret);
+}

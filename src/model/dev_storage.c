@@ -1,0 +1,199 @@
+/* model/dev_storage.c - images: <source> of a disk and the chain of <backingStore> below it
+ *
+ * Owns:    reading and writing of StorageSource
+ * Threads: any
+ * Errors:  VIR_ERR_XML_ERROR; other kinds of storage than file and block: VIR_ERR_CONFIG_UNSUPPORTED
+ */
+#include "config.h"
+
+#include <inttypes.h>
+
+#include "base.h"
+#include "errors.h"
+#define ERR_FROM VIR_FROM_DOMAIN
+#include "model/storage_xml.h"
+
+#define CHAIN_MAX 200 /* images in one chain; the document's depth limit comes first in practice */
+
+static const Field slice_table_fields[] = {
+    IGNORE("@type"),
+    A_OPT("offset", StorageSource, slice_offset, REQUIRED | ABI, 0),
+    A_OPT("size", StorageSource, slice_size, REQUIRED | NONZERO | ABI, 0),
+};
+GROUP_TABLE(slice_table, "slice");
+
+static const Field slices_table_fields[] = {
+    GROUP("slice", slice_table, 0),
+};
+GROUP_TABLE(slices_table, "slices");
+
+static const Field seclabel_table_fields[] = {
+    IGNORE("@model"),
+    IGNORE("@labelskip"),
+    A_YESNO("relabel", StorageSource, relabel, 0),
+    REFUSE("label"),
+};
+GROUP_TABLE(seclabel_table, "seclabel");
+
+/* Rows of memory for the chain, and what the hooks below read, for documentation. */
+static const Field storage_source_table_fields[] = {
+    IGNORE("@file"),
+    IGNORE("@dev"),
+    IGNORE("@startupPolicy"),
+    IGNORE("@index"),
+    REFUSE("@dir"),
+    REFUSE("@protocol"),
+    REFUSE("@name"),
+    REFUSE("@pool"),
+    REFUSE("@volume"),
+    REFUSE("@mode"),
+    REFUSE("@fdgroup"),
+    REFUSE("@query"),
+    REFUSE("@tls"),
+    REFUSE("@tlsHostname"),
+    REFUSE("@type"),
+    REFUSE("@managed"),
+    REFUSE("@namespace"),
+    REFUSE("@path"),
+    REFUSE("host"),
+    REFUSE("auth"),
+    REFUSE("encryption"),
+    REFUSE("reservations"),
+    REFUSE("initiator"),
+    REFUSE("snapshot"),
+    REFUSE("config"),
+    REFUSE("address"),
+    REFUSE("ssl"),
+    REFUSE("cookies"),
+    REFUSE("readahead"),
+    REFUSE("timeout"),
+    REFUSE("identity"),
+    REFUSE("knownHosts"),
+    IGNORE("privateData"),
+    GROUP("slices", slices_table, 0),
+    GROUP("seclabel", seclabel_table, 0),
+    M_STR("@file", StorageSource, path, ABI),
+    {.name = "@type", .at = AT_MEMORY, .type = T_ENUM, .off = offsetof(StorageSource, type), .flags = 0},
+    {.name = "format", .at = AT_MEMORY, .type = T_ENUM, .off = offsetof(StorageSource, format), .flags = 0},
+    M_OPT("@index", StorageSource, index, RUNTIME),
+    M_PTR("backingStore", StorageSource, backing, storage_source_table, 0),
+};
+const Table storage_source_table = {.element = "source",
+                                    .size = sizeof(StorageSource),
+                                    .fields = storage_source_table_fields,
+                                    .n = N_ELEMENTS(storage_source_table_fields)};
+
+static const char *path_attr(const StorageSource *src)
+{
+    return src->type == STORAGE_BLOCK ? "dev" : "file";
+}
+
+int storage_source_parse(ParseCtx *c, xmlNode *node, StorageSource *src, StartupPolicy *ret_policy)
+{
+    if (table_parse(c, &storage_source_table, node, src) < 0)
+        return -1;
+    src->path = node_attr(node, path_attr(src));
+    if (src->path && !*src->path)
+        g_clear_pointer(&src->path, g_free);
+    if (ret_policy && attr_enum(c, node, "startupPolicy", startup_policy_names, STARTUP_MAX, ret_policy) < 0)
+        return -1;
+    if (!(c->flags & PARSE_INACTIVE) || (c->flags & PARSE_STATUS))
+        return attr_u64(c, node, "index", 10, UINT32_MAX, &src->index.v, &src->index.set);
+    return 0;
+}
+
+void storage_source_format(FormatCtx *c, const StorageSource *src, StartupPolicy policy)
+{
+    XmlWriter *w = &c->w;
+    bool index = src->index.set && src->index.v && field_written(c, RUNTIME);
+    bool label = src->relabel != TRI_ABSENT, slice = src->slice_size.set;
+    if (!src->path && !policy && !index && !label && !slice)
+        return;
+    xml_begin(w, "source");
+    xml_attr(w, path_attr(src), src->path);
+    xml_attr(w, "startupPolicy", enum_word(startup_policy_names, STARTUP_MAX, (int)policy));
+    if (index)
+        xml_attrf(w, "index", "%" PRIu64, src->index.v);
+    if (slice) {
+        xml_begin(w, "slices");
+        xml_begin(w, "slice");
+        xml_attr(w, "type", "storage");
+        xml_attrf(w, "offset", "%" PRIu64, src->slice_offset.v);
+        xml_attrf(w, "size", "%" PRIu64, src->slice_size.v);
+        xml_end(w);
+        xml_end(w);
+    }
+    if (label) {
+        xml_begin(w, "seclabel");
+        xml_attr(w, "model", "dac");
+        xml_attr(w, "relabel", tri_yesno_names[src->relabel]);
+        xml_end(w);
+    }
+    xml_end(w);
+}
+
+int storage_backing_parse(ParseCtx *c, xmlNode *parent, StorageSource *src)
+{
+    xmlNode *node = node_child(parent, "backingStore");
+    for (unsigned depth = 0; node; depth++) {
+        g_autofree char *type = node_attr(node, "type");
+        xmlNode *source = node_child(node, "source");
+        if (!type && !source) {
+            src->backing_ends = true;
+            return 0;
+        }
+        if (depth >= CHAIN_MAX)
+            return bad_value(c, node, NULL, "backingStore", "a shorter chain");
+        if (!type)
+            return missing_attr(c, node, "type");
+        StorageSource *below = src->backing = table_new(&storage_source_table);
+        if (attr_enum(c, node, "type", storage_type_names, STORAGE_MAX, &below->type) < 0)
+            return -1;
+        if (below->type != STORAGE_FILE && below->type != STORAGE_BLOCK)
+            return refuse_element(c, node, "type");
+        xmlNode *format = node_child(node, "format");
+        if (!source || !format) {
+            g_autofree char *where = node_where(node);
+            return err_set(c->err, VIR_ERR_XML_ERROR, "missing <%s> in <backingStore> (%s)", source ? "format" : "source", where);
+        }
+        if (attr_enum(c, format, "type", storage_format_names, STORAGE_FORMAT_MAX, &below->format) < 0)
+            return -1;
+        if (!below->format)
+            return missing_attr(c, format, "type");
+        if (storage_source_parse(c, source, below, NULL) < 0)
+            return -1;
+        if (!below->index.set && !(c->flags & PARSE_INACTIVE) &&
+            attr_u64(c, node, "index", 10, UINT32_MAX, &below->index.v, &below->index.set) < 0)
+            return -1;
+        src = below;
+        node = node_child(node, "backingStore");
+    }
+    return 0;
+}
+
+void storage_backing_format(FormatCtx *c, const StorageSource *src)
+{
+    XmlWriter *w = &c->w;
+    unsigned open = 0;
+    for (; src->backing; src = src->backing, open++) {
+        const StorageSource *below = src->backing;
+        if (below->detected && !field_written(c, RUNTIME))
+            break;
+        xml_begin(w, "backingStore");
+        xml_attr(w, "type", storage_type_names[below->type]);
+        if (below->index.set && below->index.v && field_written(c, RUNTIME))
+            xml_attrf(w, "index", "%" PRIu64, below->index.v);
+        xml_begin(w, "format");
+        xml_attr(w, "type", enum_word(storage_format_names, STORAGE_FORMAT_MAX, (int)below->format));
+        xml_end(w);
+        StorageSource bare = *below;
+        bare.index.set = false; /* stands on <backingStore> */
+        storage_source_format(c, &bare, STARTUP_ABSENT);
+    }
+    if (!src->backing && src->backing_ends) {
+        xml_begin(w, "backingStore");
+        xml_end(w);
+    }
+    for (; open > 0; open--)
+        xml_end(w);
+}

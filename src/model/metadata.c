@@ -1,0 +1,191 @@
+/* model/metadata.c - <metadata>, <title>, <description>
+ *
+ * Owns:    the text of <metadata>; its elements are opaque but for their namespace
+ * Threads: any; setters need a definition of the caller's own
+ * Errors:  VIR_ERR_NO_DOMAIN_METADATA, VIR_ERR_INVALID_ARG, VIR_ERR_XML_DETAIL
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include <libxml/parser.h>
+
+#include "api_enums.h"
+#include "base.h"
+#include "errors.h"
+#define ERR_FROM VIR_FROM_DOMAIN
+#include "model/domain_def.h"
+#include "model/metadata.h"
+
+/* Indentation of a node at this level in the finished document: <domain><metadata>. */
+#define METADATA_LEVEL 1
+
+static char *node_dump(xmlNode *node, int level)
+{
+    xmlBuffer *buf = xmlBufferCreate();
+    if (!buf || xmlNodeDump(buf, node->doc, node, level, 1) < 0)
+        g_error("out of memory");
+    char *text = g_strndup((const char *)xmlBufferContent(buf), (gsize)xmlBufferLength(buf));
+    xmlBufferFree(buf);
+    return text;
+}
+
+/* A second element of one namespace, and one without, never survive: the API could not address them. */
+static void drop_unaddressable(xmlNode *metadata)
+{
+    for (xmlNode *n = metadata->children, *next; n; n = next) {
+        next = n->next;
+        if (n->type != XML_ELEMENT_NODE)
+            continue;
+        bool keep = n->ns && n->ns->href;
+        for (xmlNode *p = n->prev; keep && p; p = p->prev) {
+            if (p->type == XML_ELEMENT_NODE && p->ns && strcmp((const char *)p->ns->href, (const char *)n->ns->href) == 0)
+                keep = false;
+        }
+        if (!keep) {
+            xmlUnlinkNode(n);
+            xmlFreeNode(n);
+        }
+    }
+}
+
+static void drop_blanks(xmlNode *metadata)
+{
+    for (xmlNode *n = metadata->children, *next; n; n = next) {
+        next = n->next;
+        if (xmlIsBlankNode(n)) {
+            xmlUnlinkNode(n);
+            xmlFreeNode(n);
+        }
+    }
+}
+
+char *metadata_from_node(xmlNode *node)
+{
+    xmlNode *copy = xmlDocCopyNode(node, node->doc, 1);
+    if (!copy)
+        g_error("out of memory");
+    drop_unaddressable(copy);
+    /* Namespaces declared further up must travel along. */
+    xmlReconciliateNs(node->doc, copy);
+    char *text = node_dump(copy, METADATA_LEVEL);
+    xmlFreeNode(copy);
+    return text;
+}
+
+void metadata_write(XmlWriter *w, const char *metadata)
+{
+    /* Already indented for its place but for the first line. */
+    xml_verbatim(w, metadata);
+}
+
+/* ---- API ------------------------------------------------------------------------------------------------------------------- */
+
+static xmlNode *find_uri(xmlNode *metadata, const char *uri)
+{
+    for (xmlNode *n = metadata ? metadata->children : NULL; n; n = n->next) {
+        if (n->type == XML_ELEMENT_NODE && n->ns && n->ns->href && strcmp((const char *)n->ns->href, uri) == 0)
+            return n;
+    }
+    return NULL;
+}
+
+/* What was parsed once parses again. */
+static xmlDoc *metadata_doc(const char *metadata)
+{
+    return metadata ? xmlReadMemory(metadata, (int)strlen(metadata), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING)
+                    : NULL;
+}
+
+char *domain_def_get_metadata(const DomainDef *d, int type, const char *uri, Err *err)
+{
+    char *ret = NULL;
+    switch (type) {
+    case VIR_DOMAIN_METADATA_DESCRIPTION:
+        ret = g_strdup(d->description);
+        break;
+    case VIR_DOMAIN_METADATA_TITLE:
+        ret = g_strdup(d->title);
+        break;
+    case VIR_DOMAIN_METADATA_ELEMENT: {
+        if (!uri) {
+            err_set(err, VIR_ERR_INVALID_ARG, "a metadata element is addressed by its namespace URI");
+            return NULL;
+        }
+        g_autoptr(xmlDoc) doc = metadata_doc(d->metadata);
+        xmlNode *n = doc ? find_uri(xmlDocGetRootElement(doc), uri) : NULL;
+        if (n) {
+            /* The client gave it without our namespace declarations and gets it back so. */
+            xmlNode *copy = xmlDocCopyNode(n, doc, 1);
+            ret = node_dump(copy, 0);
+            xmlFreeNode(copy);
+        }
+        break;
+    }
+    default:
+        err_set(err, VIR_ERR_INVALID_ARG, "unknown metadata type %d", type);
+        return NULL;
+    }
+    if (!ret)
+        err_set(err, VIR_ERR_NO_DOMAIN_METADATA, "Requested metadata element is not present");
+    return ret;
+}
+
+static int set_element(DomainDef *d, const char *text, const char *key, const char *uri, Err *err)
+{
+    if (!uri || (text && !key))
+        return err_set(err, VIR_ERR_INVALID_ARG, "a metadata element needs a namespace URI and, to be set, a key");
+    g_autoptr(xmlDoc) given = NULL;
+    if (text) {
+        given = xml_parse(text, strlen(text), "(metadata_xml)", err);
+        if (!given)
+            return -1;
+    }
+    g_autoptr(xmlDoc) doc = metadata_doc(d->metadata);
+    if (!doc) {
+        doc = xmlNewDoc((const xmlChar *)"1.0");
+        xmlDocSetRootElement(doc, xmlNewNode(NULL, (const xmlChar *)"metadata"));
+    }
+    xmlNode *metadata = xmlDocGetRootElement(doc);
+    xmlNode *old = find_uri(metadata, uri);
+    if (old) {
+        xmlUnlinkNode(old);
+        xmlFreeNode(old);
+    }
+    if (given) {
+        xmlNode *root = xmlDocCopyNode(xmlDocGetRootElement(given), doc, 1);
+        xmlNs *ns = xmlNewNs(root, (const xmlChar *)uri, (const xmlChar *)key);
+        if (!ns) {
+            xmlFreeNode(root);
+            return err_set(err, VIR_ERR_INTERNAL_ERROR, "the prefix '%s' is already declared in the given metadata", key);
+        }
+        xmlSetNs(root, ns);
+        xmlAddChild(metadata, root);
+    }
+    drop_blanks(metadata);
+    g_free(d->metadata);
+    d->metadata = metadata->children ? node_dump(metadata, METADATA_LEVEL) : NULL;
+    return 0;
+}
+
+int domain_def_set_metadata(DomainDef *d, int type, const char *text, const char *key, const char *uri, Err *err)
+{
+    char **slot = NULL;
+    switch (type) {
+    case VIR_DOMAIN_METADATA_TITLE:
+        if (text && strchr(text, '\n'))
+            return err_set(err, VIR_ERR_INVALID_ARG, "Domain title can't contain newlines");
+        slot = &d->title;
+        break;
+    case VIR_DOMAIN_METADATA_DESCRIPTION:
+        slot = &d->description;
+        break;
+    case VIR_DOMAIN_METADATA_ELEMENT:
+        return set_element(d, text, key, uri, err);
+    default:
+        return err_set(err, VIR_ERR_INVALID_ARG, "unknown metadata type %d", type);
+    }
+    g_free(*slot);
+    *slot = text && *text ? g_strdup(text) : NULL;
+    return 0;
+}

@@ -1,0 +1,447 @@
+/* qemu/dev_disk.c - disks: block nodes, the device in front of them, throttling
+ *
+ * Owns:    node names and their numbering; which descriptors an image needs
+ * Errors:  VIR_ERR_CONFIG_UNSUPPORTED naming the part of <disk>
+ *
+ * Each image is two nodes: "libvirt-N-storage" (file or block device) and "libvirt-N-format".  Images are opened by the daemon and
+ * reach QEMU in fdset N.  QEMU picks from a set by access mode and opens a node with auto-read-only first for reading, then, when a
+ * writer comes, again for writing; so the set of a writable image holds both.  Backing images get the reading one only: committing into
+ * one starts with adding the other to its set.
+ */
+#include "config.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "qemu/build.h"
+
+/* ---- nodes ------------------------------------------------------------------------------------------------------------------- */
+
+char *qemu_node_storage(const StorageSource *src)
+{
+    return g_strdup_printf("libvirt-%u-storage", (unsigned)src->index.v);
+}
+
+char *qemu_node_format(const StorageSource *src)
+{
+    return g_strdup_printf("libvirt-%u-format", (unsigned)src->index.v);
+}
+
+char *qemu_node_top(const DiskDef *disk)
+{
+    if (disk->copy_on_read == TRI_YES)
+        return g_strdup_printf("libvirt-CoR-%s", disk->dst);
+    return qemu_node_format(disk->src);
+}
+
+void qemu_assign_nodes_disk(DiskDef *disk, unsigned *next)
+{
+    for (StorageSource *s = disk->src; s; s = s->backing) {
+        if (!s->index.set)
+            s->index = (OptU64){true, ++*next};
+        else
+            *next = MAX(*next, (unsigned)s->index.v);
+    }
+}
+
+void qemu_assign_nodes(DomainDef *def, unsigned *next)
+{
+    /* last first: hot-plugged ones then number on from the top */
+    for (unsigned i = def->disks->len; i > 0; i--)
+        qemu_assign_nodes_disk(def->disks->pdata[i - 1], next);
+}
+
+/* What a cache mode means for the nodes and for the device. */
+typedef struct CacheMode {
+    bool direct, no_flush, writeback;
+} CacheMode;
+
+static const CacheMode cache_modes[DISK_CACHE_MAX] = {
+    [DISK_CACHE_NONE] = {true, false, true},
+    [DISK_CACHE_WRITETHROUGH] = {false, false, false},
+    [DISK_CACHE_WRITEBACK] = {false, false, true},
+    [DISK_CACHE_DIRECTSYNC] = {true, false, false},
+    [DISK_CACHE_UNSAFE] = {false, true, true},
+};
+
+static void cache_props(json_t *o, const DiskDef *disk)
+{
+    if (disk->cache == DISK_CACHE_ABSENT)
+        return;
+    const CacheMode *m = &cache_modes[disk->cache];
+    json_t *cache = json_object();
+    props_bool(cache, "direct", m->direct);
+    props_bool(cache, "no-flush", m->no_flush);
+    json_object_set_new(o, "cache", cache);
+}
+
+/* QEMU's driver for a format; NULL: none. */
+static const char *format_driver(StorageFormat f)
+{
+    switch (f) {
+    case STORAGE_FORMAT_ABSENT:
+    case STORAGE_FORMAT_RAW:
+    case STORAGE_FORMAT_ISO:
+        return "raw";
+    case STORAGE_FORMAT_BOCHS:
+    case STORAGE_FORMAT_CLOOP:
+    case STORAGE_FORMAT_DMG:
+    case STORAGE_FORMAT_VPC:
+    case STORAGE_FORMAT_VDI:
+    case STORAGE_FORMAT_QCOW:
+    case STORAGE_FORMAT_QCOW2:
+    case STORAGE_FORMAT_QED:
+    case STORAGE_FORMAT_VMDK:
+        return storage_format_names[f];
+    case STORAGE_FORMAT_VHD:
+        return "vpc";
+    case STORAGE_FORMAT_PLOOP:
+        return "parallels";
+    default:
+        return NULL;
+    }
+}
+
+static bool format_can_back(StorageFormat f)
+{
+    return f == STORAGE_FORMAT_QCOW2 || f == STORAGE_FORMAT_QCOW || f == STORAGE_FORMAT_QED || f == STORAGE_FORMAT_VMDK;
+}
+
+json_t *qemu_storage_props(const DiskDef *disk, const StorageSource *src, const char *filename, Err *err)
+{
+    if (src->type != STORAGE_FILE && src->type != STORAGE_BLOCK) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "source type '%s' of disk '%s'",
+                enum_word(storage_type_names, STORAGE_MAX, (int)src->type), disk->dst);
+        return NULL;
+    }
+    json_t *o = json_object();
+    props_str(o, "driver", src->type == STORAGE_BLOCK ? "host_device" : "file");
+    props_str(o, "filename", filename ? filename : src->path);
+    props_str(o, "aio", enum_word(disk_io_names, DISK_IO_MAX, (int)disk->io));
+    g_autofree char *node = qemu_node_storage(src);
+    props_str(o, "node-name", node);
+    cache_props(o, disk);
+    props_bool(o, "auto-read-only", true);
+    props_str(o, "discard", "unmap");
+    return o;
+}
+
+json_t *qemu_format_props(const DiskDef *disk, const StorageSource *src, bool read_only, Err *err)
+{
+    const char *driver = format_driver(src->format);
+    if (driver == NULL) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "format '%s' of disk '%s'",
+                enum_word(storage_format_names, STORAGE_FORMAT_MAX, (int)src->format), disk->dst);
+        return NULL;
+    }
+    bool top = src == disk->src;
+    g_autofree char *node = qemu_node_format(src);
+    g_autofree char *file = qemu_node_storage(src);
+    json_t *o = json_object();
+    props_str(o, "node-name", node);
+    props_bool(o, "read-only", read_only);
+    props_str(o, "discard", enum_word(disk_discard_names, DISK_DISCARD_MAX, (int)disk->discard));
+    if (top) {
+        /* unmapping zeroes needs discarding to be on */
+        DiskDetectZeroes z = disk->detect_zeroes;
+        if (z == DISK_DETECT_ZEROES_UNMAP && disk->discard != DISK_DISCARD_UNMAP)
+            z = DISK_DETECT_ZEROES_ON;
+        props_str(o, "detect-zeroes", enum_word(disk_detect_zeroes_names, DISK_DETECT_ZEROES_MAX, (int)z));
+    }
+    cache_props(o, disk);
+    props_str(o, "driver", driver);
+    if (strcmp(driver, "raw") == 0) {
+        props_opt(o, "offset", src->slice_offset);
+        props_opt(o, "size", src->slice_size);
+    }
+    props_str(o, "file", file);
+    if (src->backing) {
+        g_autofree char *backing = qemu_node_format(src->backing);
+        props_str(o, "backing", backing);
+    } else if (src->backing_ends && format_can_back(src->format)) {
+        json_object_set_new(o, "backing", json_null());
+    }
+    return o;
+}
+
+json_t *qemu_copy_on_read_props(const DiskDef *disk)
+{
+    g_autofree char *node = qemu_node_top(disk);
+    g_autofree char *file = qemu_node_format(disk->src);
+    json_t *o = json_object();
+    props_str(o, "driver", "copy-on-read");
+    props_str(o, "node-name", node);
+    props_str(o, "file", file);
+    props_str(o, "discard", "unmap");
+    return o;
+}
+
+/* ---- the device -------------------------------------------------------------------------------------------------------------- */
+
+static const ControllerDef *disk_controller(const DomainDef *def, ControllerType type, const DiskDef *disk, Err *err)
+{
+    for (unsigned i = 0; i < def->controllers->len; i++) {
+        const ControllerDef *c = def->controllers->pdata[i];
+        if (c->type == type && c->index.set && c->index.v == disk->info.addr.drive.controller)
+            return c;
+    }
+    err_set(err, VIR_ERR_INTERNAL_ERROR, "disk '%s' is on %s controller %u, which does not exist", disk->dst,
+            controller_type_names[type], disk->info.addr.drive.controller);
+    return NULL;
+}
+
+static bool disk_is_cdrom(const DiskDef *d)
+{
+    return d->device == DISK_DEVICE_CDROM;
+}
+
+static int ide_head(json_t *o, const DomainDef *def, const DiskDef *disk, Err *err)
+{
+    bool sata = disk->bus == DISK_BUS_SATA;
+    const ControllerDef *c = disk_controller(def, sata ? CONTROLLER_SATA : CONTROLLER_IDE, disk, err);
+    if (c == NULL)
+        return -1;
+    props_str(o, "driver", disk_is_cdrom(disk) ? "ide-cd" : "ide-hd");
+    const char *bus = c->info.alias ? c->info.alias : "ide";
+    if (sata) {
+        props_strf(o, "bus", "%s.%u", bus, disk->info.addr.drive.unit);
+    } else {
+        props_strf(o, "bus", "%s.%u", bus, disk->info.addr.drive.bus);
+        props_u64(o, "unit", disk->info.addr.drive.unit);
+    }
+    return 0;
+}
+
+static int scsi_head(json_t *o, const DomainDef *def, const DiskDef *disk, Err *err)
+{
+    const ControllerDef *c = disk_controller(def, CONTROLLER_SCSI, disk, err);
+    if (c == NULL)
+        return -1;
+    if (disk->device == DISK_DEVICE_LUN)
+        props_str(o, "driver", "scsi-block");
+    else
+        props_str(o, "driver", disk_is_cdrom(disk) ? "scsi-cd" : "scsi-hd");
+    props_strf(o, "bus", "%s.0", c->info.alias);
+    switch (c->model) {
+    case CONTROLLER_MODEL_LSILOGIC: /* knows targets only */
+    case CONTROLLER_MODEL_DC390:
+    case CONTROLLER_MODEL_AM53C974:
+    case CONTROLLER_MODEL_NCR53C90:
+        props_u64(o, "scsi-id", disk->info.addr.drive.unit);
+        break;
+    default:
+        props_u64(o, "channel", disk->info.addr.drive.bus);
+        props_u64(o, "scsi-id", disk->info.addr.drive.target);
+        props_u64(o, "lun", disk->info.addr.drive.unit);
+        break;
+    }
+    if (disk->device != DISK_DEVICE_LUN) {
+        /* named so that the guest sees the same identifier QEMU once derived from the drive's id */
+        if (disk->serial)
+            props_str(o, "device_id", disk->serial);
+        else
+            props_strf(o, "device_id", "drive-%s", disk->info.alias);
+    }
+    return 0;
+}
+
+static int virtio_head(json_t *o, const DomainDef *def, const DiskDef *disk, Err *err)
+{
+    static const char *const drivers[DISK_MODEL_MAX] = {
+        [DISK_MODEL_ABSENT] = "virtio-blk-pci",
+        [DISK_MODEL_VIRTIO] = "virtio-blk-pci",
+        [DISK_MODEL_VIRTIO_TRANSITIONAL] = "virtio-blk-pci-transitional",
+        [DISK_MODEL_VIRTIO_NON_TRANSITIONAL] = "virtio-blk-pci-non-transitional",
+    };
+    if (disk->iothread.set)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "iothread of disk '%s'", disk->dst);
+    props_str(o, "driver", drivers[disk->model]);
+    props_tri(o, "ioeventfd", disk->ioeventfd);
+    props_tri(o, "event_idx", disk->event_idx);
+    props_opt(o, "num-queues", disk->queues);
+    props_opt(o, "queue-size", disk->queue_size);
+    return props_address(o, def, &disk->info, "a disk", err);
+}
+
+static int disk_head(json_t *o, const DomainDef *def, const DiskDef *disk, Err *err)
+{
+    switch (disk->bus) {
+    case DISK_BUS_IDE:
+    case DISK_BUS_SATA:
+        return ide_head(o, def, disk, err);
+    case DISK_BUS_SCSI:
+        return scsi_head(o, def, disk, err);
+    case DISK_BUS_VIRTIO:
+        return virtio_head(o, def, disk, err);
+    case DISK_BUS_USB:
+        props_str(o, "driver", "usb-storage");
+        return props_address(o, def, &disk->info, "a disk", err);
+    case DISK_BUS_FDC:
+        props_str(o, "driver", "floppy");
+        props_u64(o, "unit", disk->info.addr.drive.unit);
+        return 0;
+    default:
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "bus '%s' of disk '%s'", enum_word(disk_bus_names, DISK_BUS_MAX, (int)disk->bus),
+                       disk->dst);
+    }
+}
+
+static void error_policy_props(json_t *o, const DiskDef *disk)
+{
+    const char *w = enum_word(disk_error_policy_names, DISK_ERROR_MAX, (int)disk->error_policy);
+    const char *r = enum_word(disk_error_policy_names, DISK_ERROR_MAX, (int)disk->rerror_policy);
+    if (disk->error_policy == DISK_ERROR_ENOSPACE) {
+        w = "enospc"; /* for writes only; reads cannot run out of space */
+    } else if (disk->rerror_policy == DISK_ERROR_ABSENT) {
+        r = w;
+    }
+    props_str(o, "werror", w);
+    props_str(o, "rerror", r);
+}
+
+/* WWNs are 16 hex digits in XML and a number in QEMU. */
+static int wwn_prop(json_t *o, const DiskDef *disk, Err *err)
+{
+    if (disk->wwn == NULL)
+        return 0;
+    guint64 wwn;
+    if (!g_ascii_string_to_unsigned(g_str_has_prefix(disk->wwn, "0x") ? disk->wwn + 2 : disk->wwn, 16, 0, G_MAXUINT64, &wwn, NULL))
+        return err_set(err, VIR_ERR_XML_ERROR, "wwn '%s' of disk '%s' is not 16 hexadecimal digits", disk->wwn, disk->dst);
+    props_u64(o, "wwn", wwn);
+    return 0;
+}
+
+static int disk_tail(json_t *o, const DomainDef *def, const DiskDef *disk, Err *err)
+{
+    if (disk->shareable && disk->bus != DISK_BUS_FDC)
+        props_bool(o, "share-rw", true);
+    if (disk->src->path) {
+        g_autofree char *drive = qemu_node_top(disk);
+        props_str(o, "drive", drive);
+    }
+    props_str(o, "id", disk->info.alias);
+    unsigned boot = qemu_boot_index(def, DEVICE_DISK, disk);
+    if (boot && disk->bus != DISK_BUS_FDC) /* a floppy's is a property of its controller */
+        props_u64(o, "bootindex", boot);
+    props_opt(o, "logical_block_size", disk->logical_block_size);
+    props_opt(o, "physical_block_size", disk->physical_block_size);
+    if (wwn_prop(o, disk, err) < 0)
+        return -1;
+    props_opt(o, "rotation_rate", disk->rotation_rate);
+    props_str(o, "vendor", disk->vendor);
+    props_str(o, "product", disk->product);
+    if (disk->bus == DISK_BUS_USB)
+        props_tri(o, "removable", disk->removable);
+    if (disk->cache != DISK_CACHE_ABSENT && disk->bus != DISK_BUS_FDC)
+        props_str(o, "write-cache", cache_modes[disk->cache].writeback ? "on" : "off");
+    props_opt(o, "cyls", disk->cyls);
+    props_opt(o, "heads", disk->heads);
+    props_opt(o, "secs", disk->secs);
+    props_str(o, "serial", disk->serial);
+    error_policy_props(o, disk);
+    return 0;
+}
+
+json_t *qemu_disk_props(const DomainDef *def, const DiskDef *disk, const QemuCaps *caps, Err *err)
+{
+    json_t *o = json_object();
+    if (disk_head(o, def, disk, err) < 0 || disk_tail(o, def, disk, err) < 0) {
+        json_decref(o);
+        return NULL;
+    }
+    return o;
+}
+
+/* ---- throttling -------------------------------------------------------------------------------------------------------------- */
+
+json_t *qemu_throttle_props(const DiskDef *disk)
+{
+    const DiskIoTune *t = &disk->iotune;
+    if (!(t->total_bytes_sec || t->read_bytes_sec || t->write_bytes_sec || t->total_iops_sec || t->read_iops_sec ||
+          t->write_iops_sec))
+        return NULL;
+    json_t *o = json_object();
+    props_u64(o, "bps", t->total_bytes_sec);
+    props_u64(o, "bps_rd", t->read_bytes_sec);
+    props_u64(o, "bps_wr", t->write_bytes_sec);
+    props_u64(o, "iops", t->total_iops_sec);
+    props_u64(o, "iops_rd", t->read_iops_sec);
+    props_u64(o, "iops_wr", t->write_iops_sec);
+    const struct {
+        const char *key;
+        uint64_t value;
+    } extra[] = {
+        {"bps_max", t->total_bytes_sec_max},
+        {"bps_rd_max", t->read_bytes_sec_max},
+        {"bps_wr_max", t->write_bytes_sec_max},
+        {"iops_max", t->total_iops_sec_max},
+        {"iops_rd_max", t->read_iops_sec_max},
+        {"iops_wr_max", t->write_iops_sec_max},
+        {"iops_size", t->size_iops_sec},
+        {"bps_max_length", t->total_bytes_sec_max_length},
+        {"bps_rd_max_length", t->read_bytes_sec_max_length},
+        {"bps_wr_max_length", t->write_bytes_sec_max_length},
+        {"iops_max_length", t->total_iops_sec_max_length},
+        {"iops_rd_max_length", t->read_iops_sec_max_length},
+        {"iops_wr_max_length", t->write_iops_sec_max_length},
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(extra); i++) {
+        if (extra[i].value)
+            props_u64(o, extra[i].key, extra[i].value);
+    }
+    props_str(o, "group", t->group_name);
+    return o;
+}
+
+/* ---- command line ------------------------------------------------------------------------------------------------------------ */
+
+/* The file name of an image for QEMU: its path, or the fdset its planned descriptors go to. Caller frees. */
+static char *plan_image(ArgvBuild *b, const StorageSource *src, bool writable)
+{
+    if (build_native(b))
+        return g_strdup(src->path);
+    int set = (int)src->index.v;
+    g_autofree char *node = qemu_node_storage(src);
+    argv_plan_fdset(b, set, O_RDONLY, src->path, node);
+    if (writable)
+        argv_plan_fdset(b, set, O_RDWR, src->path, node);
+    return g_strdup_printf("/dev/fdset/%d", set);
+}
+
+/* Deepest image first: each names the one below. */
+static int argv_image(ArgvBuild *b, const DiskDef *disk, const StorageSource *src, Err *err)
+{
+    if (src->backing && argv_image(b, disk, src->backing, err) < 0)
+        return -1;
+    bool read_only = src != disk->src || disk->readonly || disk_is_cdrom(disk);
+    g_autofree char *filename = plan_image(b, src, !read_only);
+    json_t *storage = qemu_storage_props(disk, src, filename, err);
+    if (storage == NULL)
+        return -1;
+    argv_add_json(b, "-blockdev", storage);
+    json_t *format = qemu_format_props(disk, src, read_only, err);
+    if (format == NULL)
+        return -1;
+    argv_add_json(b, "-blockdev", format);
+    return 0;
+}
+
+int argv_disks(ArgvBuild *b, Err *err)
+{
+    for (unsigned i = 0; i < b->def->disks->len; i++) {
+        const DiskDef *disk = b->def->disks->pdata[i];
+        if (disk->transient)
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "<transient/> of disk '%s'", disk->dst);
+        if (disk->src->path) {
+            if (argv_image(b, disk, disk->src, err) < 0)
+                return -1;
+            if (disk->copy_on_read == TRI_YES)
+                argv_add_json(b, "-blockdev", qemu_copy_on_read_props(disk));
+        }
+        json_t *props = qemu_disk_props(b->def, disk, b->env->caps, err);
+        if (props == NULL)
+            return -1;
+        argv_add_json(b, "-device", props);
+    }
+    return 0;
+}

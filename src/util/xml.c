@@ -1,0 +1,301 @@
+/* util/xml.c - bounded XML parsing, and an indenting writer
+ *
+ * Owns:    the limits every document from outside meets, and the layout of every document we write
+ * Threads: any; a document or a writer belongs to one thread at a time
+ * Errors:  not well-formed: VIR_ERR_XML_DETAIL; a limit: VIR_ERR_XML_ERROR
+ */
+#include "config.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include <libxml/parser.h>
+#include <libxml/parserInternals.h>
+
+#include "base.h"
+#include "errors.h"
+#define ERR_FROM VIR_FROM_XML
+#include "util/xml.h"
+
+#define XML_MAX_NODES 200000u
+#define XML_ERR_LINE  80u /* of the offending line at most this much is quoted */
+
+/* ---- parsing --------------------------------------------------------------------------------------------------------------- */
+
+/* What the SAX hooks below count; reached through ctxt->_private. */
+typedef struct ParseGuard {
+    unsigned depth, nodes;
+    const char *limit;    /* what was exceeded, or NULL */
+    int line;
+    startElementNsSAX2Func start;
+    endElementNsSAX2Func end;
+} ParseGuard;
+
+static void guard_stop(xmlParserCtxt *ctxt, ParseGuard *g, const char *limit)
+{
+    if (g->limit)
+        return;
+    g->limit = limit;
+    g->line = ctxt->input ? ctxt->input->line : 0;
+    xmlStopParser(ctxt);
+}
+
+static void guard_start(void *ud, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int n_ns,
+                        const xmlChar **ns, int n_attr, int n_default, const xmlChar **attrs)
+{
+    xmlParserCtxt *ctxt = ud;
+    ParseGuard *g = ctxt->_private;
+    g->nodes += 1 + (unsigned)n_attr + (unsigned)n_ns;
+    if (++g->depth > XML_MAX_DEPTH)
+        guard_stop(ctxt, g, "elements are nested too deeply");
+    else if (g->nodes > XML_MAX_NODES)
+        guard_stop(ctxt, g, "too many elements and attributes");
+    else
+        g->start(ud, name, prefix, uri, n_ns, ns, n_attr, n_default, attrs);
+}
+
+static void guard_end(void *ud, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri)
+{
+    xmlParserCtxt *ctxt = ud;
+    ParseGuard *g = ctxt->_private;
+    if (g->limit)
+        return;
+    g->depth--;
+    g->end(ud, name, prefix, uri);
+}
+
+/* Entities are the way a small document becomes a large one, and nobody's definition needs them. */
+static void guard_entity(void *ud, const xmlChar *name, int type, const xmlChar *public_id, const xmlChar *system_id,
+                         xmlChar *content)
+{
+    xmlParserCtxt *ctxt = ud;
+    guard_stop(ctxt, ctxt->_private, "entity declarations are not allowed");
+}
+
+static void quiet(void *ud, xmlErrorPtr error)
+{
+}
+
+/* "what:line: words", the offending line and a caret, as clients are used to. */
+static void set_detail(Err *err, const char *what, const char *text, const xmlError *e)
+{
+    int line_no = e ? e->line : 0;
+    const char *line = text;
+    for (int i = 1; i < line_no; i++) {
+        const char *next = strchr(line, '\n');
+        if (!next)
+            break;
+        line = next + 1;
+    }
+    size_t len = strcspn(line, "\n");
+    int column = e ? e->int2 : 0;
+    if (len > XML_ERR_LINE)
+        len = XML_ERR_LINE;
+    /* A cut or foreign line may not be UTF-8, which a message must be. */
+    g_autofree char *quoted = g_utf8_make_valid(line, (gssize)len);
+    g_autofree char *words = g_strdup(e && e->message ? e->message : "not well-formed");
+    g_strchomp(words);
+    int pad = column > 1 && column - 1 <= (int)len ? column - 1 : 0;
+    g_autofree char *caret = g_strnfill((gsize)pad, '-');
+    err_set(err, VIR_ERR_XML_DETAIL, "%s:%d: %s\n%s\n%s^", what, line_no, words, quoted, caret);
+}
+
+xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
+{
+    if (len > XML_MAX_BYTES) {
+        err_set(err, VIR_ERR_XML_ERROR, "%s: the document has %zu bytes, at most %u are accepted", what, len,
+                XML_MAX_BYTES);
+        return NULL;
+    }
+    xmlParserCtxt *ctxt = xmlNewParserCtxt();
+    if (!ctxt)
+        g_error("out of memory");
+    ParseGuard guard = {.start = ctxt->sax->startElementNs, .end = ctxt->sax->endElementNs};
+    ctxt->_private = &guard;
+    ctxt->sax->startElementNs = guard_start;
+    ctxt->sax->endElementNs = guard_end;
+    ctxt->sax->entityDecl = guard_entity;
+    ctxt->sax->serror = quiet;
+    xmlDoc *doc = xmlCtxtReadMemory(ctxt, text, (int)len, NULL, NULL,
+                                    XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_COMPACT | XML_PARSE_BIG_LINES);
+    if (guard.limit) {
+        err_set(err, VIR_ERR_XML_ERROR, "%s:%d: %s", what, guard.line, guard.limit);
+    } else if (!doc || !ctxt->wellFormed) {
+        set_detail(err, what, text, xmlCtxtGetLastError(ctxt));
+    } else if (!xmlDocGetRootElement(doc)) {
+        err_set(err, VIR_ERR_INTERNAL_ERROR, "%s: missing root element", what);
+    } else {
+        xmlFreeParserCtxt(ctxt);
+        return doc;
+    }
+    if (doc)
+        xmlFreeDoc(doc);
+    else if (ctxt->myDoc)
+        xmlFreeDoc(ctxt->myDoc);
+    xmlFreeParserCtxt(ctxt);
+    return NULL;
+}
+
+/* ---- writer ---------------------------------------------------------------------------------------------------------------- */
+
+void xml_writer_init(XmlWriter *w)
+{
+    *w = (XmlWriter){.out = g_string_sized_new(4096), .stack = g_ptr_array_new()};
+}
+
+char *xml_writer_steal(XmlWriter *w)
+{
+    char *text = g_string_free(w->out, FALSE);
+    w->out = NULL;
+    xml_writer_done(w);
+    return text;
+}
+
+void xml_writer_done(XmlWriter *w)
+{
+    if (w->out)
+        g_string_free(w->out, TRUE);
+    if (w->stack)
+        g_ptr_array_unref(w->stack);
+    *w = (XmlWriter){0};
+}
+
+/* The same characters libvirt escapes, in attributes and text alike; control characters that XML cannot hold are dropped. */
+static void append_escaped(GString *out, const char *s)
+{
+    for (const char *p = s; *p; p++) {
+        unsigned char c = (unsigned char)*p;
+        switch (c) {
+        case '<':
+            g_string_append(out, "&lt;");
+            break;
+        case '>':
+            g_string_append(out, "&gt;");
+            break;
+        case '&':
+            g_string_append(out, "&amp;");
+            break;
+        case '"':
+            g_string_append(out, "&quot;");
+            break;
+        case '\'':
+            g_string_append(out, "&apos;");
+            break;
+        default:
+            if (c >= 0x20 || c == '\n' || c == '\t' || c == '\r')
+                g_string_append_c(out, (char)c);
+        }
+    }
+}
+
+static void indent(XmlWriter *w)
+{
+    for (unsigned i = 0; i < w->depth; i++)
+        g_string_append(w->out, "  ");
+}
+
+/* Ends the open start tag so that something can go inside. */
+static void close_tag(XmlWriter *w, bool newline)
+{
+    if (!w->tag_open)
+        return;
+    g_string_append_c(w->out, '>');
+    if (newline)
+        g_string_append_c(w->out, '\n');
+    w->tag_open = false;
+}
+
+void xml_begin(XmlWriter *w, const char *name)
+{
+    close_tag(w, true);
+    indent(w);
+    g_string_append_c(w->out, '<');
+    g_string_append(w->out, name);
+    union {
+        const char *in;
+        gpointer out;
+    } p = {.in = name};
+    g_ptr_array_add(w->stack, p.out);
+    w->depth++;
+    w->tag_open = true;
+    w->text_inside = false;
+}
+
+void xml_end(XmlWriter *w)
+{
+    g_assert(w->stack->len > 0);
+    const char *name = g_ptr_array_steal_index(w->stack, w->stack->len - 1);
+    w->depth--;
+    if (w->tag_open) {
+        g_string_append(w->out, "/>\n");
+    } else {
+        if (!w->text_inside)
+            indent(w);
+        g_string_append(w->out, "</");
+        g_string_append(w->out, name);
+        g_string_append(w->out, ">\n");
+    }
+    w->tag_open = false;
+    w->text_inside = false;
+}
+
+void xml_attr(XmlWriter *w, const char *name, const char *value)
+{
+    if (!value)
+        return;
+    g_assert(w->tag_open);
+    g_string_append_c(w->out, ' ');
+    g_string_append(w->out, name);
+    g_string_append(w->out, "='");
+    append_escaped(w->out, value);
+    g_string_append_c(w->out, '\'');
+}
+
+void xml_attrf(XmlWriter *w, const char *name, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    g_autofree char *value = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    xml_attr(w, name, value);
+}
+
+void xml_text(XmlWriter *w, const char *text)
+{
+    close_tag(w, false);
+    append_escaped(w->out, text);
+    w->text_inside = true;
+}
+
+void xml_leaf(XmlWriter *w, const char *name, const char *text)
+{
+    xml_begin(w, name);
+    xml_text(w, text);
+    xml_end(w);
+}
+
+void xml_leaff(XmlWriter *w, const char *name, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    g_autofree char *text = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    xml_leaf(w, name, text);
+}
+
+void xml_verbatim(XmlWriter *w, const char *xml)
+{
+    close_tag(w, true);
+    indent(w);
+    g_string_append(w->out, xml);
+    g_string_append_c(w->out, '\n');
+}
+
+void xml_subtree(XmlWriter *w, xmlNode *node)
+{
+    xmlBuffer *buf = xmlBufferCreate();
+    if (!buf || xmlNodeDump(buf, node->doc, node, (int)w->depth, 1) < 0)
+        g_error("out of memory");
+    xml_verbatim(w, (const char *)xmlBufferContent(buf));
+    xmlBufferFree(buf);
+}

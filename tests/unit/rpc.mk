@@ -1,0 +1,21 @@
+# tests of src/rpc: the packet reader, client bytes into a real server
+rpc_tests = tests/rpc/test_frame tests/rpc/test_server tests/rpc/test_stream tests/rpc/test_listen
+check_PROGRAMS += $(rpc_tests)
+TESTS += $(rpc_tests)
+check_LIBRARIES += librpctoy.a
+librpctoy_a_SOURCES = tests/rpc/toy.c tests/rpc/toy.h
+librpctoy_a_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+rpc_test_libs = librpctoy.a librpc.a libevent.a libutil.a $(CMOCKA_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
+
+tests_rpc_test_frame_SOURCES = tests/rpc/test_frame.c
+tests_rpc_test_frame_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_rpc_test_frame_LDADD = $(rpc_test_libs)
+tests_rpc_test_server_SOURCES = tests/rpc/test_server.c
+tests_rpc_test_server_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_rpc_test_server_LDADD = $(rpc_test_libs)
+tests_rpc_test_listen_SOURCES = tests/rpc/test_listen.c daemon/listen.c daemon/listen.h
+tests_rpc_test_listen_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_rpc_test_listen_LDADD = $(rpc_test_libs)
+tests_rpc_test_stream_SOURCES = tests/rpc/test_stream.c
+tests_rpc_test_stream_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_rpc_test_stream_LDADD = $(rpc_test_libs)
