@@ -282,9 +282,11 @@ static void finish_closing(RpcConn *c)
 
 static void conn_flush(RpcConn *c)
 {
-    if (c->dead || !c->out.head)
+    if (c->dead || c->flushing || !c->out.head)
         return;
+    c->flushing = true; /* what on_sent makes a stream queue is written by this same loop */
     int r = out_queue_write(&c->out, &c->transport, on_sent, c, &c->bytes_out);
+    c->flushing = false;
     if (r == -EAGAIN && c->out.bytes > RPC_STALL_BYTES)
         watch_stall(c);
     if (r < 0 && r != -EAGAIN)

@@ -107,7 +107,11 @@ static void open_stream(Toy *t, RpcMsg *m)
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
         if (t->stream_sndbuf)
             assert_int_equal(setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &t->stream_sndbuf, sizeof(int)), 0);
-        t->stream_peer = sv[1];
+        {
+            LOCK_SCOPE(&t->lock);
+            fd_close(&t->stream_peer);
+            t->stream_peer = sv[1];
+        }
         st = rpc_stream_open_fd(m, sv[0], -1, &owner);
         break;
     }
@@ -307,6 +311,14 @@ int toy_connect(Toy *t)
     *a = (Adopt){t, sv[1]};
     event_post(t->loop, do_adopt, a);
     return sv[0];
+}
+
+void toy_hang_up_stream(Toy *t)
+{
+    LOCK_SCOPE(&t->lock);
+    fd_close(&t->stream_peer);
+    if (t->stream)
+        rpc_stream_abort(t->stream, NULL);
 }
 
 bool toy_last_reason_has(Toy *t, const char *text)
