@@ -175,6 +175,14 @@ def test_free_pages(conn):
     assert code_of(conn.getFreePages, [base], MANY, 1) == libvirt.VIR_ERR_INTERNAL_ERROR
 
 
+@needs_numa
+@pytest.mark.skipif(not os.path.exists("/sys/kernel/mm/hugepages/hugepages-2048kB"), reason="no huge pages of 2 MiB")
+def test_alloc_pages_that_changes_nothing(conn):
+    assert conn.allocPages({2048: 0}, cells()[0], 1) == 1
+    assert code_of(conn.allocPages, {2048: 0}, MANY, 1) == libvirt.VIR_ERR_INTERNAL_ERROR
+    assert code_of(conn.allocPages, {3: 0}, cells()[0], 1) == libvirt.VIR_ERR_OPERATION_FAILED
+
+
 @needs_ksm
 def test_memory_parameters(conn, server):
     params = conn.getMemoryParameters()
