@@ -158,9 +158,11 @@ int api_node_get_free_memory(Call *call, remote_node_get_free_memory_ret *ret, E
 int api_node_get_cells_free_memory(Call *call, const remote_node_get_cells_free_memory_args *args,
                                    remote_node_get_cells_free_memory_ret *ret, Err *err)
 {
-    if (args->maxcells < 1 || args->maxcells > REMOTE_NODE_MAX_CELLS)
-        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "maxcells is %d, it must be 1 to %d",
-                            args->maxcells, REMOTE_NODE_MAX_CELLS);
+    if (args->maxcells < 0 || args->maxcells > REMOTE_NODE_MAX_CELLS)
+        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_RPC, 0, "maxcells is %d, it must be 1 to %d", args->maxcells,
+                            REMOTE_NODE_MAX_CELLS);
+    if (args->maxcells == 0 || args->startCell < 0)
+        return err_set(err, VIR_ERR_INVALID_ARG, "%d cells from cell %d on", args->maxcells, args->startCell);
     unsigned long long bytes[REMOTE_NODE_MAX_CELLS];
     unsigned n;
     if (node_cells_free_memory(args->startCell, (unsigned)args->maxcells, bytes, &n, err) < 0)
