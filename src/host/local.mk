@@ -3,6 +3,7 @@ noinst_LIBRARIES += libhost.a
 libhost_a_SOURCES =
 libhost_a_SOURCES += src/host/hostfs.c src/host/hostfs.h src/host/private.h
 libhost_a_SOURCES += src/host/node.c src/host/node.h
+libhost_a_SOURCES += src/host/nodepages.c
 libhost_a_SOURCES += src/host/nodestats.c
 libhost_a_SOURCES += src/host/proc.c src/host/proc.h
 libhost_a_SOURCES += src/host/topology.c
