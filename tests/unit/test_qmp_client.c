@@ -581,6 +581,14 @@ static void test_codec_limits(void **state)
     qmp_codec_done(&q);
     json_decref(got);
 
+    /* fuller: many tiny values */
+    g_autoptr(GString) full = g_string_new("[");
+    for (unsigned i = 0; i <= QMP_MAX_VALUES; i++)
+        g_string_append(full, "0,");
+    assert_null(qmp_json_parse(full->str, full->len, 4, &err));
+    assert_string_equal(err.detail, "JSON with too many values");
+    err_clear(&err);
+
     static const char numbers[] = "{\"a\": [18446744073709551615, 1.5e3, \"18446744073709551615\", -5]}";
     json_t *v = qmp_json_parse(numbers, sizeof(numbers) - 1, 8, &err);
     json_t *a = json_object_get(v, "a");
