@@ -21,6 +21,7 @@
 #include "domain/private.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
+#include "qemu/cpu_guest.h"
 #include "api_enums.h"
 
 #define LAUNCH_MS 60000u
@@ -195,7 +196,10 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
     int r = -1;
     g_autoptr(QemuConfig) cfg = domain_driver_config(d->drv);
     g_autoptr(QemuCaps) caps = domain_def_caps(d->drv, def, err);
-    if (caps) {
+    QemuAccel accel = def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG;
+    if (caps && !qemu_caps_accel_usable(caps, accel))
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "Emulator '%s' does not support virt type 'kvm'", def->emulator);
+    else if (caps && qemu_cpu_resolve(caps, accel, &def->cpu, err) == 0) {
         LaunchRequest req = {.def = def,
                              .caps = caps,
                              .config = cfg,
@@ -205,6 +209,7 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .handlers_data = link,
                              .deadline = deadline_in_ms(LAUNCH_MS)};
         r = qemu_launch(&req, res, err);
+        qemu_cpu_make_live(caps, accel, &def->cpu);
     }
     domain_lock(d);
     if (r < 0)
