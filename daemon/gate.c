@@ -131,7 +131,7 @@ static int check_args(const Call *call, Err *err)
     if (rpc_conn_read_only(call->conn) && proc_readonly_refused(p, call->args))
         return err_set_full(err, VIR_FROM_NONE, VIR_ERR_OPERATION_DENIED, 0, "read only access prevents %s", p->api);
     if (p->flags_width && (flags & ~p->flags_mask))
-        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_INVALID_ARG, 0, "unsupported flags (0x%" PRIx64 ") in function %s",
+        return err_set_bare(err, VIR_FROM_QEMU, VIR_ERR_INVALID_ARG, "unsupported flags (0x%" PRIx64 ") in function %s",
                             flags & ~p->flags_mask, p->api);
     return 0;
 }

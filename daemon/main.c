@@ -81,6 +81,7 @@ static RpcLimits rpc_limits(const DaemonConfig *c)
     l.max_anonymous_clients = (unsigned)c->max_anonymous_clients;
     l.max_client_requests = (unsigned)c->max_client_requests;
     l.max_queue_bytes = c->max_client_queue;
+    l.stall_timeout_ms = (unsigned)c->client_stall_timeout * 1000;
     l.keepalive_interval = c->keepalive_interval;
     l.keepalive_count = (unsigned)c->keepalive_count;
     return l;

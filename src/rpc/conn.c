@@ -27,6 +27,7 @@
 
 static void conn_process(RpcConn *c);
 static void conn_flush(RpcConn *c);
+static void finish_closing(RpcConn *c);
 
 /* ---- life ---- */
 
@@ -230,6 +231,7 @@ void conn_release(RpcConn *c)
     c->in_flight--;
     if (!c->processing && !c->dead)
         conn_process(c);
+    finish_closing(c);
 }
 
 /* ---- writing ---- */
@@ -271,17 +273,26 @@ static void watch_stall(RpcConn *c)
         conn_fail(c, "no timer");
 }
 
+/* CLOSING ends when all calls taken are answered and the answers have left. */
+static void finish_closing(RpcConn *c)
+{
+    if (!c->dead && rpc_conn_state(c) == RPC_CONN_CLOSING && !c->out.head && c->in_flight == 0)
+        conn_fail(c, "closed");
+}
+
 static void conn_flush(RpcConn *c)
 {
-    if (c->dead || !c->out.head)
+    if (c->dead || c->flushing || !c->out.head)
         return;
+    c->flushing = true; /* what on_sent makes a stream queue is written by this same loop */
     int r = out_queue_write(&c->out, &c->transport, on_sent, c, &c->bytes_out);
+    c->flushing = false;
     if (r == -EAGAIN && c->out.bytes > RPC_STALL_BYTES)
         watch_stall(c);
     if (r < 0 && r != -EAGAIN)
         conn_fail(c, "write: %s", g_strerror(-r));
-    else if (r == 0 && rpc_conn_state(c) == RPC_CONN_CLOSING)
-        conn_fail(c, "closed");
+    else if (r == 0)
+        finish_closing(c);
 }
 
 static void enqueue(RpcConn *c, OutItem *it)
@@ -440,8 +451,7 @@ static void do_close_after_flush(void *arg)
     set_state(c, RPC_CONN_CLOSING);
     set_deadline(c, RPC_FLUSH_TIMEOUT_MS);
     conn_flush(c);
-    if (!c->dead && !c->out.head)
-        conn_fail(c, "closed");
+    finish_closing(c);
     update_events(c);
 }
 

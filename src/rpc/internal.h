@@ -119,6 +119,7 @@ struct RpcConn {
     unsigned in_flight;
     bool anonymous;    /* counted in server->n_anonymous */
     bool processing;   /* in conn_process: sends are batched */
+    bool flushing;     /* in out_queue_write */
     bool dead;         /* teardown is posted; touch nothing */
     GPtrArray *streams; /* RpcStream, a ref each */
     uint64_t calls, bytes_in, bytes_out;

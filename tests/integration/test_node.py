@@ -3,9 +3,12 @@
 import os
 import re
 import socket
+import struct
 
 import libvirt
 import pytest
+
+from lib import rawrpc
 
 MANY = 1 << 20
 
@@ -175,6 +178,14 @@ def test_free_pages(conn):
     assert code_of(conn.getFreePages, [base], MANY, 1) == libvirt.VIR_ERR_INTERNAL_ERROR
 
 
+@needs_numa
+@pytest.mark.skipif(not os.path.exists("/sys/kernel/mm/hugepages/hugepages-2048kB"), reason="no huge pages of 2 MiB")
+def test_alloc_pages_that_changes_nothing(conn):
+    assert conn.allocPages({2048: 0}, cells()[0], 1) == 1
+    assert code_of(conn.allocPages, {2048: 0}, MANY, 1) == libvirt.VIR_ERR_INTERNAL_ERROR
+    assert code_of(conn.allocPages, {3: 0}, cells()[0], 1) == libvirt.VIR_ERR_OPERATION_FAILED
+
+
 @needs_ksm
 def test_memory_parameters(conn, server):
     params = conn.getMemoryParameters()
@@ -186,6 +197,46 @@ def test_memory_parameters(conn, server):
     assert code_of(conn.setMemoryParameters, {"shm_full_scans": 1}) == libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED
     out = server.sh("node-memory-tune")
     assert re.search(r"^\tshm_pages_to_scan +%d$" % params["shm_pages_to_scan"], out, re.M)
+
+
+# ---- what no stock client would ask ---------------------------------------------------------
+
+
+@pytest.fixture
+def raw(server):
+    with rawrpc.Client(server.box.path("run", "libvirt-sock")) as client:
+        yield client.open()
+
+
+INTERNAL, INVALID, RPC = libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_RPC
+
+
+@pytest.mark.parametrize("proc,ints,code", [
+    (227, (-1, 1, 0), INVALID), (227, (-1, 16, 0), INVALID), (227, (-1, 17, 0), INTERNAL), (227, (-1, -1, 0), INTERNAL),
+    (227, (-1, 0, 1), INVALID), (227, (-2, 0, 0), INVALID),
+    (228, (2, -1, 0), INVALID), (228, (17, -1, 0), INTERNAL), (228, (-1, -1, 0), INTERNAL), (228, (0, MANY, 0), INVALID),
+    (101, (0, 0), INVALID), (101, (-1, 1), INVALID), (101, (0, 1025), RPC), (101, (0, -1), RPC), (101, (MANY, 1), INTERNAL),
+    (289, (65, 4), INTERNAL), (289, (-1, 4), INTERNAL), (293, (1, 1, 1), INVALID),
+    (340, (0, 0, 1, 0), INVALID), (340, (1, 4, 0, 0, 0), INVALID), (340, (1, 4, 0, 1025, 0), INTERNAL),
+    (340, (1, 4, 0, -1, 0), INTERNAL), (340, (2, 4, 4, 0, 1024, 0), INTERNAL),
+    (347, (1, 2048, 0, 0, 1, 0), INVALID),
+])
+def test_bounds(raw, proc, ints, code):
+    assert raw.call(proc, struct.pack(">%di" % len(ints), *ints)).error()[0] == code
+
+
+def test_number_of_parameters_is_asked_first(raw):
+    for proc, ints, number in ((227, (-1, 0, 0), 4), (228, (0, -1, 0), 4)):
+        assert raw.call(proc, struct.pack(">3i", *ints)).body == struct.pack(">II", 0, number)
+    reply = raw.call(227, struct.pack(">3i", -1, 4, 0)).body
+    assert struct.unpack(">I", reply[:4]) == (4,) and struct.unpack(">I", reply[-4:]) == (0,)
+
+
+def test_layout_of_char_arrays(raw):
+    body = raw.call(6).body
+    assert len(body) == 32 * 4 + 8 + 6 * 4
+    assert bytes(body[3:128:4]).rstrip(b"\0").decode() == os.uname().machine
+    assert raw.call(122).body == struct.pack(">I5iI2i", 5, *b"none\0", 2, *b"0\0")
 
 
 # ---- what read-only connections and hosts refuse --------------------------------------------

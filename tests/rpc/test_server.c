@@ -405,6 +405,21 @@ static void close_after_flush(void **state)
     assert_true(toy_last_reason_has(t, "asked to"));
 }
 
+/* The order of closing and answering is the service's affair: answers of workers still leave. */
+static void close_waits_for_answers(void **state)
+{
+    Toy *t = *state;
+    AUTO_CLOSE int fd = toy_connect(t);
+    client_call(fd, TOY_HOLD, 1);
+    toy_wait_held(t, 1);
+    rpc_conn_close_after_flush(t->conn, "asked to");
+    struct pollfd pfd = {fd, POLLIN, 0};
+    assert_int_equal(poll(&pfd, 1, 50), 0);
+    toy_release_held(t, 1);
+    client_expect(fd, RPC_TYPE_REPLY, 1, RPC_STATUS_OK, NULL);
+    client_expect_eof(fd);
+}
+
 static void client_gone_while_held(void **state)
 {
     Toy *t = *state;
@@ -535,7 +550,7 @@ int main(void)
         TEST(calls_are_answered), TEST(split_call), TEST(leftover_bytes_are_ignored), TEST(short_arguments),
         TEST(odd_packets), TEST(lying_lengths), TEST(error_encoding), cmocka_unit_test(error_fields),
         TEST(too_large_reply_is_an_error), TEST(in_flight_cap), TEST(inline_pipelining), TEST(slow_reader), TEST(stalled_reader), TEST(events),
-        TEST(fd_passing), TEST(fd_abuse), TEST(close_after_flush), TEST(client_gone_while_held), TEST(keepalive),
+        TEST(fd_passing), TEST(fd_abuse), TEST(close_after_flush), TEST(close_waits_for_answers), TEST(client_gone_while_held), TEST(keepalive),
         TEST(authentication), TEST(concurrent_workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

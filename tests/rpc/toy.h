@@ -62,6 +62,8 @@ void toy_release_held(Toy *t, unsigned n);
 void toy_on_loop(Toy *t, void (*fn)(Toy *t));
 /* Wait with a deadline of some seconds for the counter to reach a value; fails the test otherwise. */
 void toy_wait(Toy *t, const unsigned *counter, unsigned value);
+/* Closes the device of the last descriptor stream and aborts the last stream from the daemon's side. */
+void toy_hang_up_stream(Toy *t);
 /* Whether the last connection that closed gave a reason with this text in it. */
 bool toy_last_reason_has(Toy *t, const char *text);
 /* Number of held calls, under the lock. */

@@ -664,6 +664,7 @@ static void test_events(void **state)
     g_auto(Err) err = ERR_INIT;
     Domain *d = define("a", UUID_A, &err);
     script_start(false);
+    peer_stall(peer);
     peer_emit(peer, "RTC_CHANGE", "{\"offset\": 42, \"qom-path\": \"/machine/rtc\"}");
     peer_emit(peer, "WATCHDOG", "{\"action\": \"pause\"}");
     peer_emit(peer, "STOP", NULL);
@@ -676,6 +677,7 @@ static void test_events(void **state)
               "{\"device\": \"\", \"operation\": \"write\", \"action\": \"stop\", \"reason\": \"x\", \"nospace\": true}");
     peer_emit(peer, "SOMETHING_NEW", "{\"x\": 1}");
     must(as_gate(d, JOB_MODIFY, call_start, 0, &err), &err);
+    peer_resume(peer);
     expect_events("D0 R0 S0 e2 e3 P3 R0 e13 M0 e12 S4 e11 e15 e4 e6 P2 ");
     g_autoptr(DomainView) v = domain_view(d);
     assert_int_equal(v->balloon_kib, 32768);
