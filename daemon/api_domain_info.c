@@ -17,7 +17,8 @@ static const DomainDef *def_for(const DomainView *v, unsigned flags, Err *err)
 {
     bool live = flags & VIR_DOMAIN_AFFECT_LIVE, config = flags & VIR_DOMAIN_AFFECT_CONFIG;
     if (live && config) {
-        err_set_full(err, VIR_FROM_DOM, VIR_ERR_INVALID_ARG, 0, "flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' are mutually exclusive");
+        err_set_bare(err, VIR_FROM_DOM, VIR_ERR_INVALID_ARG,
+                     "flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' are mutually exclusive");
         return NULL;
     }
     if (live && !v->live) {

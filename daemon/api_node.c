@@ -158,9 +158,11 @@ int api_node_get_free_memory(Call *call, remote_node_get_free_memory_ret *ret, E
 int api_node_get_cells_free_memory(Call *call, const remote_node_get_cells_free_memory_args *args,
                                    remote_node_get_cells_free_memory_ret *ret, Err *err)
 {
-    if (args->maxcells < 1 || args->maxcells > REMOTE_NODE_MAX_CELLS)
-        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "maxcells is %d, it must be 1 to %d",
-                            args->maxcells, REMOTE_NODE_MAX_CELLS);
+    if (args->maxcells < 0 || args->maxcells > REMOTE_NODE_MAX_CELLS)
+        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_RPC, 0, "maxcells is %d, it must be 1 to %d", args->maxcells,
+                            REMOTE_NODE_MAX_CELLS);
+    if (args->maxcells == 0 || args->startCell < 0)
+        return err_set(err, VIR_ERR_INVALID_ARG, "%d cells from cell %d on", args->maxcells, args->startCell);
     unsigned long long bytes[REMOTE_NODE_MAX_CELLS];
     unsigned n;
     if (node_cells_free_memory(args->startCell, (unsigned)args->maxcells, bytes, &n, err) < 0)
@@ -172,26 +174,34 @@ int api_node_get_cells_free_memory(Call *call, const remote_node_get_cells_free_
     return 0;
 }
 
-int api_node_get_free_pages(Call *call, const remote_node_get_free_pages_args *args,
-                            remote_node_get_free_pages_ret *ret, Err *err)
+/* The cells a call names: from startCell, of which -1 is the machine as a whole, at most cellCount of those there are.
+ */
+static int cell_range(int start, unsigned count, unsigned n_sizes, int *ret_end, Err *err)
 {
-    unsigned n_sizes = args->pages.pages_len;
-    if (n_sizes == 0 || args->cellCount == 0 || args->startCell < NODE_ALL)
+    if (n_sizes == 0 || count == 0 || start < NODE_ALL)
         return err_set(err, VIR_ERR_INVALID_ARG, "page sizes, a number of cells, and a cell from -1 on are required");
-    if ((uint64_t)n_sizes * args->cellCount > REMOTE_NODE_MAX_CELLS)
-        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0,
-                            "%u sizes of %u cells are more than %d results", n_sizes, args->cellCount,
-                            REMOTE_NODE_MAX_CELLS);
     g_autoptr(NodeTopology) t = node_topology(err);
     if (!t)
         return -1;
     int last = (int)t->cells[t->n_cells - 1].id;
-    if (args->startCell > last)
-        return err_set(err, VIR_ERR_INTERNAL_ERROR, "cell %d is out of range (0-%d)", args->startCell, last);
-    int end = (int)MIN((int64_t)last, (int64_t)args->startCell + args->cellCount - 1);
+    if (start > last)
+        return err_set(err, VIR_ERR_INTERNAL_ERROR, "cell %d is out of range (0-%d)", start, last);
+    *ret_end = (int)MIN((int64_t)last, (int64_t)start + count - 1);
+    return 0;
+}
 
+int api_node_get_free_pages(Call *call, const remote_node_get_free_pages_args *args,
+                            remote_node_get_free_pages_ret *ret, Err *err)
+{
+    unsigned n_sizes = args->pages.pages_len, n = 0;
+    int end;
+    if ((uint64_t)n_sizes * args->cellCount > REMOTE_NODE_MAX_CELLS)
+        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0,
+                            "%u sizes of %u cells are more than %d results", n_sizes, args->cellCount,
+                            REMOTE_NODE_MAX_CELLS);
+    if (cell_range(args->startCell, args->cellCount, n_sizes, &end, err) < 0)
+        return -1;
     u_quad_t *counts = arena_array(&call->arena, u_quad_t, (size_t)n_sizes * args->cellCount);
-    unsigned n = 0;
     for (int cell = args->startCell; cell <= end; cell++) {
         for (unsigned i = 0; i < n_sizes; i++) {
             unsigned long long v;
@@ -202,6 +212,28 @@ int api_node_get_free_pages(Call *call, const remote_node_get_free_pages_args *a
     }
     ret->counts.counts_val = counts;
     ret->counts.counts_len = n;
+    return 0;
+}
+
+int api_node_alloc_pages(Call *call, const remote_node_alloc_pages_args *args, remote_node_alloc_pages_ret *ret,
+                         Err *err)
+{
+    unsigned n_sizes = args->pageSizes.pageSizes_len;
+    int end, done = 0;
+    if (args->pageCounts.pageCounts_len != n_sizes)
+        return err_set(err, VIR_ERR_INVALID_ARG, "%u page sizes, but %u numbers of pages", n_sizes,
+                       args->pageCounts.pageCounts_len);
+    if (cell_range(args->startCell, args->cellCount, n_sizes, &end, err) < 0)
+        return -1;
+    bool add = !(args->flags & VIR_NODE_ALLOC_PAGES_SET);
+    for (int cell = args->startCell; cell <= end; cell++) {
+        for (unsigned i = 0; i < n_sizes; i++, done++) {
+            if (node_alloc_pages(args->pageSizes.pageSizes_val[i], cell, args->pageCounts.pageCounts_val[i], add, err) <
+                0)
+                return -1;
+        }
+    }
+    ret->ret = done;
     return 0;
 }
 

@@ -3,6 +3,7 @@ sbin_PROGRAMS += berthd
 daemon_sources = \
 	daemon/access.c daemon/access.h \
 	daemon/api.h \
+	daemon/api_caps.c \
 	daemon/api_connect.c \
 	daemon/api_domain_device.c \
 	daemon/api_domain_info.c \
@@ -19,6 +20,7 @@ daemon_sources = \
 	daemon/event_encode.c \
 	daemon/events.c daemon/events.h \
 	daemon/gate.c daemon/gate.h \
+	daemon/host.c daemon/host.h \
 	daemon/idle.c daemon/idle.h \
 	daemon/listen.c daemon/listen.h \
 	daemon/options.c daemon/options.h \

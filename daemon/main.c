@@ -22,6 +22,7 @@
 
 #include "daemon/events.h"
 #include "daemon/gate.h"
+#include "daemon/host.h"
 #include "daemon/idle.h"
 #include "daemon/listen.h"
 #include "daemon/options.h"
@@ -105,6 +106,7 @@ static void reload(Daemon *d)
         RpcLimits rl = rpc_limits(c);
         pool_set_limits(d->server.pool, &pl);
         rpc_server_set_limits(d->server.rpc, &rl);
+        g_atomic_int_set(&d->server.job_timeout_ms, c->job_timeout * 1000);
         domain_driver_reload(d->server.domains, q);
         daemon_config_unref(d->config);
         qemu_config_unref(d->qemu_config);
@@ -247,13 +249,14 @@ static int up(Daemon *d, Err *err)
     s->privileged = geteuid() == 0;
     s->client_loop = event_loop_new("client");
     s->monitor_loop = event_loop_new("monitor");
+    s->job_timeout_ms = d->config->job_timeout * 1000;
     PoolLimits pl = pool_limits(d->config);
     s->pool = pool_new(&pl);
     s->bus = bus_new(s->client_loop);
     s->events = event_hub_new();
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
-    if (signals_init(d, err) < 0 || domains_init(d, err) < 0)
+    if (host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0)
         return -1;
     d->service = (RpcService){.ud = s,
                               .known_program = gate_known_program,

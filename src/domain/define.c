@@ -79,6 +79,7 @@ Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *e
         if (r == 0) {
             d->persistent = true;
             d->updated = domain_is_active(d);
+            domain_mark_changed(d);
             domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_DEFINED, had ? VIR_DOMAIN_EVENT_DEFINED_UPDATED : VIR_DOMAIN_EVENT_DEFINED_ADDED);
         } else if (is_new && !domain_is_active(d)) {
             d->removing = true;
@@ -135,7 +136,6 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
     }
     if (r == 0) {
         d->persistent = d->autostart = d->updated = false;
-        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_REMOVED);
         domain_def_unref(d->priv->last);
         d->priv->last = d->config;
         d->config = NULL;
@@ -144,6 +144,7 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
             d->removing = true;
             registry_remove(domain_driver_registry(d->drv), &d->obj);
         }
+        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_REMOVED);
     }
     domain_config_end(d);
     return r;
@@ -218,9 +219,10 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
     if (r < 0) {
         registry_rename(reg, &d->obj, old_name);
     } else {
-        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_RENAMED);
+        DomainEvent *e = domain_event_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_RENAMED);
         domain_set_name(d, new_name);
         domain_set_config(d, g_steal_pointer(&def));
+        domain_publish_event(d, e);
         domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_DEFINED, VIR_DOMAIN_EVENT_DEFINED_RENAMED);
     }
     domain_config_end(d);

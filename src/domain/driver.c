@@ -291,19 +291,12 @@ void domain_driver_go(DomainDriver *drv)
 /* Lets go of a running machine: it runs on, its file says how to find it. */
 static void let_go(Domain *d)
 {
-    DomainPrivate *p = d->priv;
     g_auto(Err) err = ERR_INIT;
     if (domain_flush(d, &err) < 0)
         log_warning("status of %s is not written: %s", d->name, err.detail);
     domain_lock(d);
-    QmpClient *qmp = domain_set_monitor(d, NULL);
-    MonitorLink *link = g_steal_pointer(&p->link);
-    d->life++; /* what the closing monitor still says is of a past life */
+    domain_drop_monitor(d, "the daemon ends");
     domain_unlock(d);
-    if (qmp)
-        qmp_client_close(qmp, "the daemon ends");
-    qmp_client_unref(qmp);
-    monitor_link_free(link, domain_driver_opts(d->drv)->monitor_loop);
     kill_switch_disarm(d);
 }
 

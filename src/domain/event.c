@@ -89,15 +89,22 @@ void domain_event_free(DomainEvent *e)
 
 void domain_publish_event(Domain *d, DomainEvent *e)
 {
+    if (d->priv->dirty) /* who asks because of the event must see what it tells */
+        domain_publish(d);
     bus_publish(domain_driver_bus(d->drv), e);
 }
 
-void domain_publish_lifecycle(Domain *d, int event, int detail)
+DomainEvent *domain_event_lifecycle(const Domain *d, int event, int detail)
 {
     DomainEvent *e = domain_event_new(EVENT_DOMAIN, VIR_DOMAIN_EVENT_ID_LIFECYCLE, d);
     e->lifecycle.event = event;
     e->lifecycle.detail = detail;
-    domain_publish_event(d, e);
+    return e;
+}
+
+void domain_publish_lifecycle(Domain *d, int event, int detail)
+{
+    domain_publish_event(d, domain_event_lifecycle(d, event, detail));
 }
 
 void domain_publish_plain(Domain *d, int event_id)

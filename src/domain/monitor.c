@@ -69,3 +69,15 @@ void monitor_link_free(MonitorLink *link, EventLoop *loop)
     *l = (Later){loop, link};
     event_post(loop, free_later, l);
 }
+
+void domain_drop_monitor(Domain *d, const char *reason)
+{
+    domain_assert_locked(d);
+    QmpClient *qmp = domain_set_monitor(d, NULL);
+    d->life++; /* what it still says when it closes is of a past life */
+    domain_mark_changed(d);
+    if (qmp)
+        qmp_client_close(qmp, reason);
+    qmp_client_unref(qmp);
+    monitor_link_free(g_steal_pointer(&d->priv->link), domain_driver_opts(d->drv)->monitor_loop);
+}

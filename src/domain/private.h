@@ -111,6 +111,8 @@ extern const QmpHandlers monitor_handlers;
 MonitorLink *monitor_link_new(Domain *d, uint64_t life);
 /* After the client was closed, or when none came to be. */
 void monitor_link_free(MonitorLink *link, EventLoop *loop);
+/* Ends the connection, not the machine; the life counter moves on.  Lock held. */
+void domain_drop_monitor(Domain *d, const char *reason);
 
 /* events.c */
 
@@ -121,7 +123,10 @@ void domain_channel_state(Domain *d, const char *alias, bool open, int reason);
 
 /* event.c */
 
-void domain_publish_event(Domain *d, DomainEvent *e); /* e is stolen */
+/* Publishes the view if it is older than the machine, then the event (stolen). */
+void domain_publish_event(Domain *d, DomainEvent *e);
+/* With the name and id of now, to be published after a change of them. */
+DomainEvent *domain_event_lifecycle(const Domain *d, int event, int detail);
 void domain_publish_lifecycle(Domain *d, int event, int detail);
 void domain_publish_plain(Domain *d, int event_id);
 

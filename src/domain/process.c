@@ -242,8 +242,7 @@ static void make_off(Domain *d, const Verdict *v)
     launched_process_clear(&p->proc);
     domain_set_state(d, VIR_DOMAIN_SHUTOFF, v->reason);
     domain_mark_changed(d);
-    if (!p->quiet_end)
-        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_STOPPED, v->detail);
+    DomainEvent *e = p->quiet_end ? NULL : domain_event_lifecycle(d, VIR_DOMAIN_EVENT_STOPPED, v->detail);
     p->quiet_end = false;
     registry_set_id(domain_driver_registry(d->drv), &d->obj, -1);
     d->id = -1;
@@ -252,6 +251,8 @@ static void make_off(Domain *d, const Verdict *v)
         registry_remove(domain_driver_registry(d->drv), &d->obj);
     }
     domain_publish(d);
+    if (e)
+        domain_publish_event(d, e);
     cond_broadcast(&d->obj.changed);
 }
 
@@ -264,8 +265,7 @@ void domain_tear_down(Domain *d)
         return;
     while (p->flushing) /* nobody writes the status file after it is removed below: dying machines are not flushed anew */
         domain_wait(d, deadline_in_ms(1000));
-    QmpClient *qmp = domain_set_monitor(d, NULL);
-    MonitorLink *link = g_steal_pointer(&p->link);
+    domain_drop_monitor(d, "the machine ended");
     g_autoptr(DomainDef) def = domain_def_ref(d->live);
     LaunchedProcess proc = {0};
     launched_process_copy(&proc, &p->proc);
@@ -280,10 +280,6 @@ void domain_tear_down(Domain *d)
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
 
     domain_unlock(d);
-    if (qmp)
-        qmp_client_close(qmp, "the machine ended");
-    qmp_client_unref(qmp);
-    monitor_link_free(link, o->monitor_loop);
     wait_for_end(d);
     kill_switch_disarm(d);
     qemu_launch_cleanup(&proc, def, v.word);

@@ -296,7 +296,7 @@ void domain_reconnect(Domain *d, void *unused)
     if (check_uuid(d, &err) < 0 || domain_resync(d, &err) < 0) {
         if (p->dying || d->life != life)
             return;
-        qmp_client_unref(domain_set_monitor(d, NULL));
+        domain_drop_monitor(d, "not the machine's");
         leave_alone(d, &err);
         return;
     }

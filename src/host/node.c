@@ -53,7 +53,7 @@ static unsigned read_mhz(void)
 {
     static const char *const keys[] = {"cpu MHz", "clock"};
     g_autofree char *text = NULL;
-    if (hostfs_read_head(&text, HOSTFS_MEDIUM, "/proc/cpuinfo") == 0) {
+    if (hostfs_read_head(&text, HOSTFS_SMALL, "/proc/cpuinfo") == 0) {
         for (unsigned i = 0; i < N_ELEMENTS(keys); i++) {
             const char *p = text;
             unsigned long long v;

@@ -1,4 +1,4 @@
-/* host/nodestats.c - what this machine is doing: cpu time, memory, free pages, KSM
+/* host/nodestats.c - what this machine is doing: cpu time, memory, KSM
  *
  * Owns:    nothing; every call reads the kernel's present numbers
  * Threads: any
@@ -22,7 +22,6 @@
 #define STAT_MAX (4u << 20) /* /proc/stat: a line per cpu and one with a number per interrupt */
 #define SYS_NODE "/sys/devices/system/node"
 #define SYS_KSM  "/sys/kernel/mm/ksm"
-#define SYS_HUGE "/sys/kernel/mm/hugepages"
 
 /* ---- processors ------------------------------------------------------------------------------ */
 
@@ -98,8 +97,7 @@ void node_cpu_map_done(NodeCpuMap *m)
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-/* Which cells there are; false: the host has no NUMA, its memory is cell 0. */
-static bool cells_online(IdSet *ret)
+bool cells_online(IdSet *ret)
 {
     if (hostfs_idset(ret, NODE_MAX_CELLS, SYS_NODE "/online") == 0 && idset_count(ret) > 0)
         return true;
@@ -178,7 +176,7 @@ int node_free_memory(unsigned long long *ret, Err *err)
     return 0;
 }
 
-static int cell_range_error(int start, const IdSet *cells, Err *err)
+int cell_range_error(int start, const IdSet *cells, Err *err)
 {
     return err_set(err, VIR_ERR_INTERNAL_ERROR, "cell %d is out of range (0-%u)", start, last_cell(cells));
 }
@@ -199,45 +197,6 @@ int node_cells_free_memory(int start, unsigned max, unsigned long long *ret, uns
     }
     *ret_n = n;
     return 0;
-}
-
-int node_free_pages(unsigned size_kib, int cell, unsigned long long *ret, Err *err)
-{
-    IdSet cells;
-    bool numa = cells_online(&cells);
-    if (cell != NODE_ALL && (cell < 0 || !idset_has(&cells, (unsigned)cell)))
-        return cell_range_error(cell, &cells, err);
-    g_autofree char *dir =
-        cell != NODE_ALL && numa ? g_strdup_printf(SYS_NODE "/node%d/hugepages", cell) : g_strdup(SYS_HUGE);
-    unsigned sizes[NODE_MAX_PAGE_SIZES];
-    unsigned n = topology_page_sizes(sizes, N_ELEMENTS(sizes), dir);
-    for (unsigned i = 0; i < n; i++) {
-        if (sizes[i] != size_kib)
-            continue;
-        if (i > 0) {
-            unsigned long long v;
-            int r = hostfs_number(&v, "%s/hugepages-%ukB/free_hugepages", dir, size_kib);
-            if (r < 0)
-                return err_set_errno(err, -r, "cannot read the free pages of %u KiB", size_kib);
-            *ret = v;
-            return 0;
-        }
-        /* the base page */
-        NodeMemoryStats s;
-        unsigned long long bytes;
-        if (cell == NODE_ALL) {
-            if (node_free_memory(&bytes, err) < 0)
-                return -1;
-            s.free = bytes / 1024;
-        } else if ((numa ? cell_memory((unsigned)cell, &s, err) : whole_memory(&s, err)) < 0) {
-            return -1;
-        }
-        *ret = s.free / size_kib;
-        return 0;
-    }
-    if (cell == NODE_ALL)
-        return err_set(err, VIR_ERR_OPERATION_FAILED, "page size %u is not available on this host", size_kib);
-    return err_set(err, VIR_ERR_OPERATION_FAILED, "page size %u is not available on node %d", size_kib, cell);
 }
 
 /* ---- KSM ------------------------------------------------------------------------------------- */

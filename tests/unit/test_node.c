@@ -286,6 +286,28 @@ static void test_free_pages(void **state)
     assert_int_equal(node_free_pages(2048, 0, &v, NULL), -1);
 }
 
+static void test_alloc_pages(void **state)
+{
+    unsigned long long v;
+    g_auto(Err) err = ERR_INIT;
+    put_two_cells();
+    fakeroot_file("10\n", NODE "/node2/hugepages/hugepages-2048kB/nr_hugepages");
+    assert_int_equal(node_alloc_pages(2048, 2, 5, true, NULL), 0);
+    assert_int_equal(hostfs_number(&v, NODE "/node2/hugepages/hugepages-2048kB/nr_hugepages"), 0);
+    assert_int_equal(v, 15);
+    assert_int_equal(node_alloc_pages(2048, 2, 1, false, NULL), 0);
+    assert_int_equal(hostfs_number(&v, NODE "/node2/hugepages/hugepages-2048kB/nr_hugepages"), 0);
+    assert_int_equal(v, 1);
+    assert_int_equal(node_alloc_pages(2048, 2, UINT64_MAX, true, &err), -1);
+    assert_int_equal(err.code, VIR_ERR_OVERFLOW);
+    err_clear(&err);
+    assert_int_equal(node_alloc_pages(2048, 0, 1, true, &err), -1); /* that cell has no such pool */
+    assert_int_equal(err.code, VIR_ERR_OPERATION_FAILED);
+    err_clear(&err);
+    assert_int_equal(node_alloc_pages((unsigned)sysconf(_SC_PAGESIZE) / 1024, 2, 1, true, &err), -1);
+    assert_int_equal(err.code, VIR_ERR_OPERATION_INVALID);
+}
+
 static void test_cpu_stats(void **state)
 {
     NodeCpuStats s;
@@ -481,6 +503,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_topology_cpu_in_two_cells, setup, teardown),
         cmocka_unit_test_setup_teardown(test_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_pages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_alloc_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cpu_stats, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cpu_map, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ksm, setup, teardown),
