@@ -27,3 +27,11 @@ libqemu_a_SOURCES += \
 	src/qemu/cpu_guest.c src/qemu/cpu_guest.h \
 	src/qemu/domcaps.c \
 	src/qemu/firmware.c src/qemu/firmware.h
+libqemu_a_SOURCES += \
+	src/qemu/launch.c \
+	src/qemu/launch_fds.c \
+	src/qemu/launch_log.c \
+	src/qemu/launch_ports.c \
+	src/qemu/launch_prepare.c \
+	src/qemu/launch_private.h \
+	src/qemu/launch_settle.c
