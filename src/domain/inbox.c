@@ -97,8 +97,7 @@ static void apply(Domain *d, const InboxMsg *m)
         break;
     case INBOX_RESPONSIVE:
         if (p->stuck) {
-            p->stuck = false;
-            domain_mark_changed(d);
+            domain_set_stuck(d, false);
             domain_resync_later(d);
         }
         break;
