@@ -12,5 +12,5 @@ build=${BERTH_DEMO_BUILD:-$src/build-demo}
 mkdir -p "$build"
 cd "$build"
 [ -e config.status ] || "$src/configure" --prefix=/usr --sysconfdir=/etc --localstatedir=/var --runstatedir=/run
-make -j"$(nproc)" berthd
+make -j"$(nproc)"
 BERTHD=$build/berthd PYTHONPATH=$src/tests exec /usr/bin/python3 "$src/tests/lib/demo.py"

@@ -11,6 +11,7 @@ def text(out, server):
     out = re.sub(r"/dev/pts/\d+", "/dev/pts/N", out)
     out = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?([+-]\d{4}|Z)?", "TIME", out)
     out = re.sub(r"domain-\d+-", "domain-ID-", out)
+    out = re.sub(r"\"id\":\"[a-z]+-\d+\"", "\"id\":\"ID\"", out)
     return out
 
 
