@@ -277,11 +277,8 @@ static QmpStatus qmp_end(Domain *d, uint64_t life, QmpStatus s, json_t **ret, Er
         domain_err_inactive(err);
         return QMP_CLOSED;
     }
-    if (s == QMP_TIMEOUT && !p->stuck) {
-        p->stuck = true;
-        domain_mark_changed(d);
-        domain_publish_plain(d, VIR_DOMAIN_EVENT_ID_CONTROL_ERROR);
-    }
+    if (s == QMP_TIMEOUT)
+        domain_set_stuck(d, true);
     return s;
 }
 

@@ -142,8 +142,12 @@ static void load_definitions(DomainDriver *drv)
 static Domain *machine_of(DomainDriver *drv, const StatusRecord *rec)
 {
     Domain *d = registry_by_uuid(drv->registry, rec->live->uuid);
-    if (d)
+    if (d && strcmp(d->name, rec->live->name) == 0)
         return d;
+    if (d) {
+        object_unref(d);
+        return NULL;
+    }
     d = domain_new(drv, rec->live->uuid, rec->live->name);
     domain_lock(d);
     d->priv->last = domain_def_ref(rec->live);
@@ -177,7 +181,7 @@ static void load_one_status(DomainDriver *drv, const char *name)
     }
     Domain *d = machine_of(drv, &rec);
     if (!d) {
-        log_error("running machine '%s' is left alone: another machine has its name", name);
+        log_error("running machine '%s' is left alone: another machine has its name or uuid", name);
         return;
     }
     domain_load_status(d, &rec);

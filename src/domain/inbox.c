@@ -64,7 +64,8 @@ void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, js
 {
     Inbox *in = &d->priv->inbox;
     InboxMsg *m = g_new0(InboxMsg, 1);
-    *m = (InboxMsg){.kind = kind, .life = life, .usec = usec, .name = g_strdup(name), .data = json_incref(data)};
+    /* a copy: jansson's counts do not order one thread's reading before another's freeing */
+    *m = (InboxMsg){.kind = kind, .life = life, .usec = usec, .name = g_strdup(name), .data = json_deep_copy(data)};
     bool schedule = false;
     {
         LOCK_SCOPE(&in->lock);
@@ -97,8 +98,7 @@ static void apply(Domain *d, const InboxMsg *m)
         break;
     case INBOX_RESPONSIVE:
         if (p->stuck) {
-            p->stuck = false;
-            domain_mark_changed(d);
+            domain_set_stuck(d, false);
             domain_resync_later(d);
         }
         break;

@@ -161,6 +161,8 @@ void domain_start_over(Domain *d, void *unused);
 
 /* process.c */
 
+/* QEMU does not answer (any more, again): readers, listeners and the kill switch know.  Lock held. */
+void domain_set_stuck(Domain *d, bool stuck);
 /* The monitor ended.  Lock held: from here on everything fails fast; a task tears down. */
 void domain_announce_death(Domain *d);
 /* Under DESTROY (or any exclusive) job and lock: waits for the end of a dying process, removes what it left, makes the machine off and

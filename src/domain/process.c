@@ -35,6 +35,7 @@
 
 #define GRACE_MS 5000u     /* between asking and SIGKILL */
 #define EXIT_MS 15000u     /* a QEMU whose monitor has ended flushes and exits in this time, or is killed */
+#define RETRY_MS 30000u
 #define KILLED_MS 30000u   /* a killed process that is not gone by then hangs in the kernel */
 
 /* ---- kill switch ----------------------------------------------------------------------------------------------------------- */
@@ -164,6 +165,22 @@ static bool kill_was_asked(Domain *d)
     return k->pidfd >= 0 && k->asked_life == k->life;
 }
 
+void domain_set_stuck(Domain *d, bool stuck)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    if (p->stuck == stuck)
+        return;
+    p->stuck = stuck;
+    domain_mark_changed(d);
+    {
+        LOCK_SCOPE(&p->kill.lock);
+        p->kill.unresponsive = stuck;
+    }
+    if (stuck)
+        domain_publish_plain(d, VIR_DOMAIN_EVENT_ID_CONTROL_ERROR);
+}
+
 /* ---- announced ------------------------------------------------------------------------------------------------------------- */
 
 static void tear_down_task(Domain *d, void *unused)
@@ -186,15 +203,18 @@ void domain_announce_death(Domain *d)
 
 /* ---- torn down ------------------------------------------------------------------------------------------------------------- */
 
-/* Waits for the process; kills it when it outlives its monitor. */
-static void wait_for_end(Domain *d)
+/* Waits for the process; kills it when it outlives its monitor.  False: it is still there. */
+static bool wait_for_end(Domain *d, const char *name)
 {
     if (kill_switch_wait(d, 0, deadline_in_ms(kill_was_asked(d) ? KILLED_MS : EXIT_MS)))
-        return;
-    log_warning("%s: QEMU outlives its monitor, killing it", d->name);
+        return true;
+    log_warning("%s: QEMU outlives its monitor, killing it", name);
     kill_switch_signal(d, 0, SIGKILL);
-    if (!kill_switch_wait(d, 0, deadline_in_ms(KILLED_MS)))
-        log_error("%s: QEMU does not end %u s after SIGKILL: it hangs in the kernel", d->name, KILLED_MS / 1000);
+    if (kill_switch_wait(d, 0, deadline_in_ms(KILLED_MS)))
+        return true;
+    log_error("%s: QEMU has not ended %u s after SIGKILL: it hangs in the kernel; the machine stays until it is gone", name,
+              KILLED_MS / 1000);
+    return false;
 }
 
 typedef struct Verdict {
@@ -224,6 +244,23 @@ static Verdict judge(const Domain *d, bool killed)
     return (Verdict){VIR_DOMAIN_SHUTOFF_CRASHED, VIR_DOMAIN_EVENT_STOPPED_FAILED, "crashed"};
 }
 
+static void on_retry(void *arg)
+{
+    Domain *d = arg;
+    g_autoptr(DomainView) v = domain_view(d);
+    domain_task(d, JOB_DESTROY, "end of QEMU", v->life, tear_down_task, NULL, NULL);
+}
+
+/* The process cannot be got rid of: its images are still in use, so the machine must not look off.  Lock held. */
+static void try_again_later(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    domain_set_stuck(d, true);
+    timer_free(p->retry);
+    p->retry = timer_new(domain_driver_opts(d->drv)->monitor_loop, on_retry, d);
+    timer_arm(p->retry, deadline_in_ms(RETRY_MS));
+}
+
 /* Makes the machine off.  Lock held. */
 static void make_off(Domain *d, const Verdict *v)
 {
@@ -232,7 +269,8 @@ static void make_off(Domain *d, const Verdict *v)
     p->last = d->live;
     d->live = NULL;
     d->life++;
-    p->dying = p->stuck = p->starting = p->got_shutdown = p->fake_reboot = p->tainted_monitor = false;
+    domain_set_stuck(d, false);
+    p->dying = p->starting = p->got_shutdown = p->fake_reboot = p->tainted_monitor = false;
     p->stop_reason = p->stop_detail = p->pause_reason = p->run_reason = 0;
     p->autodestroy = 0;
     p->balloon_kib = 0;
@@ -280,14 +318,20 @@ void domain_tear_down(Domain *d)
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
 
     domain_unlock(d);
-    wait_for_end(d);
-    kill_switch_disarm(d);
-    qemu_launch_cleanup(&proc, def, v.word);
+    bool ended = wait_for_end(d, name);
+    if (ended) {
+        kill_switch_disarm(d);
+        qemu_launch_cleanup(&proc, def, v.word);
+        g_auto(Err) err = ERR_INIT;
+        if (status_remove(o->run_dir, name, &err) < 0)
+            log_warning("%s", err.detail);
+    }
     launched_process_clear(&proc);
-    g_auto(Err) err = ERR_INIT;
-    if (status_remove(o->run_dir, name, &err) < 0)
-        log_warning("%s", err.detail);
     domain_lock(d);
+    if (!ended) {
+        try_again_later(d);
+        return;
+    }
 
     if (v.reason == VIR_DOMAIN_SHUTOFF_DESTROYED)
         p->destroyed_life = process_life;

@@ -239,17 +239,9 @@ static void leave_alone(Domain *d, const Err *why)
 {
     log_error("%s: running (process %d) but not reached: %s; trying again in %u s", d->name, (int)d->priv->proc.pid, why->detail,
               RETRY_MS / 1000);
-    if (!d->priv->stuck) {
-        d->priv->stuck = true;
-        domain_mark_changed(d);
-        domain_publish_plain(d, VIR_DOMAIN_EVENT_ID_CONTROL_ERROR);
-    }
-    {
-        LOCK_SCOPE(&d->priv->kill.lock);
-        d->priv->kill.unresponsive = true;
-    }
-    if (!d->priv->retry)
-        d->priv->retry = timer_new(domain_driver_opts(d->drv)->monitor_loop, retry, d);
+    domain_set_stuck(d, true);
+    timer_free(d->priv->retry);
+    d->priv->retry = timer_new(domain_driver_opts(d->drv)->monitor_loop, retry, d);
     timer_arm(d->priv->retry, deadline_in_ms(RETRY_MS));
 }
 
@@ -302,11 +294,7 @@ void domain_reconnect(Domain *d, void *unused)
         leave_alone(d, &err);
         return;
     }
-    p->stuck = false;
-    {
-        LOCK_SCOPE(&p->kill.lock);
-        p->kill.unresponsive = false;
-    }
+    domain_set_stuck(d, false);
     domain_mark_changed(d);
     log_info("%s: reconnected to process %d, state %d", d->name, (int)p->proc.pid, d->state);
 }

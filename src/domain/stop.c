@@ -23,9 +23,11 @@ int domain_destroy(Domain *d, unsigned flags, Err *err)
     DomainPrivate *p = d->priv;
     bool graceful = flags & VIR_DOMAIN_DESTROY_GRACEFUL;
     uint64_t asked;
+    bool armed;
     {
         LOCK_SCOPE(&p->kill.lock);
         asked = p->kill.asked_life;
+        armed = p->kill.pidfd >= 0;
     }
     if (!domain_is_active(d)) {
         /* Our own signal was faster than our job, and the tear-down too. */
@@ -35,8 +37,13 @@ int domain_destroy(Domain *d, unsigned flags, Err *err)
     }
     if (flags & VIR_DOMAIN_DESTROY_REMOVE_LOGS)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag VIR_DOMAIN_DESTROY_REMOVE_LOGS is not supported yet");
-    domain_kill(d, flags);
     pid_t pid = p->proc.pid;
+    if (!armed) {
+        err_set(err, VIR_ERR_OPERATION_FAILED, "process %d cannot be verified to be the QEMU of '%s', so it is not signalled", (int)pid,
+                d->name);
+        return err_hint(err, "see whether it is, and end it by hand");
+    }
+    domain_kill(d, flags);
     domain_unlock(d);
     bool ended = kill_switch_wait(d, 0, deadline_in_ms(graceful ? GRACEFUL_MS : FORCED_MS));
     domain_lock(d);
