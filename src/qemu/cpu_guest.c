@@ -142,6 +142,8 @@ int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *er
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "CPU mode '%s' for %s %s domain is not supported by hypervisor",
                            host_model ? "host-model" : "custom", qemu_caps_arch(caps), accel == QEMU_ACCEL_KVM ? "kvm" : "qemu");
         adopt_choice(cpu, &ch);
+        if (!host_model)
+            g_clear_pointer(&cpu->vendor, g_free); /* "at least this" asks for no vendor */
         if (cpu->check == CPU_CHECK_ABSENT)
             cpu->check = CPU_CHECK_PARTIAL;
     }
