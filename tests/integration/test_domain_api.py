@@ -30,7 +30,7 @@ def test_errors_clients_match_on(conn, domain_xml):
     assert code(conn.defineXML, "<domain/>")[0] in (L.VIR_ERR_NO_NAME, L.VIR_ERR_XML_ERROR)
     assert code(conn.defineXML, "no XML")[0] == L.VIR_ERR_XML_DETAIL
     dom = conn.defineXML(domain_xml("vm", real=False))
-    assert code(dom.destroy) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
+    assert code(dom.destroy) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
     assert code(dom.suspend)[0] == L.VIR_ERR_OPERATION_INVALID
     assert code(dom.createWithFlags, 1 << 30)[0] == L.VIR_ERR_INVALID_ARG
 

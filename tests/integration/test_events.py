@@ -7,6 +7,11 @@ from lib import events
 L = libvirt
 
 
+def lives(recorder):
+    """Lifecycle events; SHUTDOWN by the host's signal is left out, which libvirtd sends on the way of a destroy if QEMU is quick."""
+    return [a for _, _, a in recorder.seen if a != (L.VIR_DOMAIN_EVENT_SHUTDOWN, L.VIR_DOMAIN_EVENT_SHUTDOWN_HOST)]
+
+
 def test_order_of_a_life(conn, recorder, domain_xml):
     dom = conn.defineXML(domain_xml("vm", real=False))
     dom.create()
@@ -15,7 +20,7 @@ def test_order_of_a_life(conn, recorder, domain_xml):
     dom.destroy()
     dom.undefine()
     recorder.lifecycle("vm", L.VIR_DOMAIN_EVENT_UNDEFINED)
-    assert [a for _, _, a in recorder.seen] == [
+    assert lives(recorder) == [
         (L.VIR_DOMAIN_EVENT_DEFINED, L.VIR_DOMAIN_EVENT_DEFINED_ADDED),
         (L.VIR_DOMAIN_EVENT_RESUMED, L.VIR_DOMAIN_EVENT_RESUMED_UNPAUSED),
         (L.VIR_DOMAIN_EVENT_STARTED, L.VIR_DOMAIN_EVENT_STARTED_BOOTED),
@@ -30,7 +35,7 @@ def test_paused_start(conn, recorder, domain_xml):
     dom = conn.createXML(domain_xml("vm", real=False), L.VIR_DOMAIN_START_PAUSED)
     dom.destroy()
     recorder.lifecycle("vm", L.VIR_DOMAIN_EVENT_STOPPED)
-    assert [a for _, _, a in recorder.seen] == [
+    assert lives(recorder) == [
         (L.VIR_DOMAIN_EVENT_STARTED, L.VIR_DOMAIN_EVENT_STARTED_BOOTED),
         (L.VIR_DOMAIN_EVENT_SUSPENDED, L.VIR_DOMAIN_EVENT_SUSPENDED_PAUSED),
         (L.VIR_DOMAIN_EVENT_STOPPED, L.VIR_DOMAIN_EVENT_STOPPED_DESTROYED),
