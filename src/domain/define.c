@@ -30,8 +30,8 @@ static int refuse_other(const Domain *other, const DomainDef *def, Err *err)
     g_autoptr(DomainView) v = domain_view((Domain *)(uintptr_t)other);
     uuid_format(other->obj.uuid, uuid);
     if (memcmp(other->obj.uuid, def->uuid, UUID_LEN) == 0)
-        return err_set(err, VIR_ERR_OPERATION_FAILED, "domain '%s' is already defined with uuid %s", v->name, uuid);
-    return err_set(err, VIR_ERR_OPERATION_FAILED, "domain '%s' already exists with uuid %s", v->name, uuid);
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0, "domain '%s' is already defined with uuid %s", v->name, uuid);
+    return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0, "domain '%s' already exists with uuid %s", v->name, uuid);
 }
 
 Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err)
@@ -74,11 +74,11 @@ Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *e
     domain_lock(d);
     int r = domain_config_begin(d, err);
     if (r == 0) {
-        bool had = d->persistent;
+        bool had = d->persistent || domain_is_active(d);
         r = domain_config_commit(d, domain_def_ref(def), err);
         if (r == 0) {
             d->persistent = true;
-            d->updated = domain_is_active(d);
+            d->updated = false;
             domain_mark_changed(d);
             domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_DEFINED, had ? VIR_DOMAIN_EVENT_DEFINED_UPDATED : VIR_DOMAIN_EVENT_DEFINED_ADDED);
         } else if (is_new && !domain_is_active(d)) {
@@ -197,10 +197,12 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
     Registry *reg = domain_driver_registry(d->drv);
     if (!d->persistent)
         return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot rename a transient domain");
+    if (domain_is_active(d))
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot rename active domain");
     if (defs_check_name(new_name, err) < 0)
         return -1;
     if (strcmp(d->name, new_name) == 0)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "Can't rename domain to itself");
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "Can't rename domain to itself");
     if (domain_config_begin(d, err) < 0)
         return -1;
     g_autofree char *old_name = g_strdup(d->name);

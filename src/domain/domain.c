@@ -139,7 +139,7 @@ int domain_enter(Domain *d, uint64_t life, Err *err)
 
 int domain_err_inactive(Err *err)
 {
-    return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+    return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain is not running");
 }
 
 /* ---- state ----------------------------------------------------------------------------------------------------------------- */

@@ -85,8 +85,8 @@ static void on_shutdown(Domain *d, const EventCtx *c)
         LOCK_SCOPE(&p->kill.lock);
         asked = p->kill.asked_life == p->kill.life;
     }
-    if (p->got_shutdown || asked || p->stop_reason)
-        return; /* said already, or the answer to our signal */
+    if (p->got_shutdown)
+        return;
     p->got_shutdown = true;
     json_t *guest = json_object_get(c->data, "guest");
     int detail = !guest ? VIR_DOMAIN_EVENT_SHUTDOWN_FINISHED
@@ -94,6 +94,8 @@ static void on_shutdown(Domain *d, const EventCtx *c)
                                        : VIR_DOMAIN_EVENT_SHUTDOWN_HOST;
     domain_set_state(d, VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_UNKNOWN);
     domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_SHUTDOWN, detail);
+    if (asked || p->stop_reason)
+        return; /* the answer to our signal */
     if (starts_over(d, text(c, "reason")))
         domain_task(d, JOB_MODIFY, "reboot of the guest", d->life, domain_start_over, NULL, NULL);
     else if (d->live->on_poweroff != ON_PRESERVE)

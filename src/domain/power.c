@@ -19,13 +19,20 @@
 #include "api_enums.h"
 
 /* Refuses all but the ACPI button (the default). */
-static int check_way(unsigned flags, unsigned acpi, unsigned agent, const char *what, Err *err)
+static int check_way(const Domain *d, unsigned flags, unsigned acpi, unsigned agent, const char *what, Err *err)
 {
     if (flags & ~(acpi | agent))
         return err_set(err, VIR_ERR_INVALID_ARG, "unsupported flags (0x%x) in function %s", flags & ~(acpi | agent), what);
-    if (flags == agent)
-        return err_set(err, VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not configured");
-    return 0;
+    if (flags != agent)
+        return 0;
+    if (d->state != VIR_DOMAIN_RUNNING)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+    for (unsigned i = 0; i < d->live->channels->len; i++) {
+        const ChrDef *ch = d->live->channels->pdata[i];
+        if (!g_strcmp0(ch->target_name, "org.qemu.guest_agent.0"))
+            return err_set(err, VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not connected");
+    }
+    return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "QEMU guest agent is not configured");
 }
 
 static int press(Domain *d, bool reboot, Err *err)
@@ -43,14 +50,14 @@ static int press(Domain *d, bool reboot, Err *err)
 
 int domain_shutdown(Domain *d, unsigned flags, Err *err)
 {
-    if (check_way(flags, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT, "qemuDomainShutdownFlags", err) < 0)
+    if (check_way(d, flags, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT, "qemuDomainShutdownFlags", err) < 0)
         return -1;
     return press(d, d->live->on_poweroff == ON_RESTART, err);
 }
 
 int domain_reboot(Domain *d, unsigned flags, Err *err)
 {
-    if (check_way(flags, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN, VIR_DOMAIN_REBOOT_GUEST_AGENT, "qemuDomainReboot", err) < 0)
+    if (check_way(d, flags, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN, VIR_DOMAIN_REBOOT_GUEST_AGENT, "qemuDomainReboot", err) < 0)
         return -1;
     return press(d, d->live->on_reboot != ON_DESTROY && d->live->on_reboot != ON_PRESERVE, err);
 }

@@ -25,6 +25,7 @@
 #include "util/fd.h"
 #include "util/log.h"
 #include "util/uuid.h"
+#include "host/proc.h"
 #include "domain/complete.h"
 #include "domain/private.h"
 #include "domain/reconnect.h"
@@ -166,7 +167,8 @@ void domain_load_status(Domain *d, StatusRecord *rec)
 
     /* The kill switch works from now on, if the pid is still the process: a pidfd taken first, the start time compared after. */
     int pidfd = (int)syscall(SYS_pidfd_open, p->proc.pid, 0);
-    if (pidfd >= 0 && process_start_time(p->proc.pid) == p->proc.start_time)
+    unsigned long long started = 0;
+    if (pidfd >= 0 && host_process_start_time(p->proc.pid, &started) == 0 && started == p->proc.start_time)
         kill_switch_arm(d, pidfd, p->proc.pid, d->life);
     else
         fd_close(&pidfd);

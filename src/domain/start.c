@@ -289,6 +289,11 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
         err_set(err, VIR_ERR_OPERATION_INVALID, "domain '%s' is looked after by another daemon", d->name);
         return err_hint(err, "stop it with that daemon; its status file is in %s", domain_driver_opts(d->drv)->run_dir);
     }
+    if (own->on_crash == ON_COREDUMP_DESTROY || own->on_crash == ON_COREDUMP_RESTART) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "<on_crash>%s</on_crash> is not supported yet: no memory dump can be written",
+                lifecycle_action_names[own->on_crash]);
+        return err_hint(err, "use destroy, restart or preserve");
+    }
     /* BYPASS_CACHE and FORCE_BOOT concern a saved image; there is none. */
     uint64_t life = ++d->life;
     p->starting = true;
@@ -355,7 +360,7 @@ Domain *domain_create_xml(DomainDriver *drv, const char *xml, unsigned flags, ui
         if (d->removing)
             r = err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' is being removed", d->name);
         else if (domain_is_active(d))
-            r = err_set(err, VIR_ERR_OPERATION_INVALID, "domain is already active as '%s'", d->name);
+            r = err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain '%s' is already active", d->name);
         else
             r = domain_launch(d, domain_def_copy(def), flags, owner_conn, err);
     } else {

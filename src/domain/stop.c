@@ -15,6 +15,7 @@
 #include "api_enums.h"
 
 #define GRACEFUL_MS 15000u
+#define LAST_WORDS_MS 1000u
 #define FORCED_MS 40000u /* the kill switch's own grace lies within */
 
 int domain_destroy(Domain *d, unsigned flags, Err *err)
@@ -44,8 +45,11 @@ int domain_destroy(Domain *d, unsigned flags, Err *err)
                 (graceful ? GRACEFUL_MS : FORCED_MS) / 1000, graceful ? "being asked" : "SIGKILL");
         return err_hint(err, graceful ? "destroy it without --graceful" : "it hangs in the kernel, on storage most likely");
     }
+    /* The process is gone; what it said last, and its monitor's end, are on their way through the monitor thread. */
+    Deadline last_words = deadline_in_ms(LAST_WORDS_MS);
+    while (p->qmp && !p->dying && domain_wait(d, last_words))
+        ;
     if (domain_is_active(d) && !p->dying) {
-        /* The process is gone; its monitor's end of file is on its way or lost. */
         p->dying = true;
         d->life++;
         cond_broadcast(&d->obj.changed);

@@ -451,7 +451,7 @@ static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
     ImageFmt fmt = want->fmt;
     ImageNode *above = NULL;
     for (unsigned depth = 0;; depth++) {
-        ImageNode *n;
+        ImageNode *n = NULL;
         if (depth >= IMAGE_MAX_DEPTH)
             return err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' is longer than %u images", want->path, IMAGE_MAX_DEPTH);
         if (open_node(o, set, want, index, depth, path, fmt, above, seen, &n, err) < 0)

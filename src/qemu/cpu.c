@@ -215,3 +215,27 @@ int qemu_caps_host_cpu(const QemuCaps *caps, const HostCpu *host, CpuChoice *ret
         cpu.has[i] = g_hash_table_contains(host->flags, row_kernel(&rows[i]));
     return choose(caps, &cpu, cpu_vendor_name(host->vendor), true, ret);
 }
+
+static GPtrArray *names_of(json_t *def, bool with_hypervisor)
+{
+    if (!def)
+        return NULL;
+    FeatureSet set;
+    set_of_definition(def, &set);
+    GPtrArray *names = g_ptr_array_new();
+    for (unsigned i = 0; i < N_ELEMENTS(rows); i++) {
+        if (set.has[i] && (with_hypervisor || is_of_model(i)))
+            g_ptr_array_add(names, (void *)(uintptr_t)rows[i].name);
+    }
+    return names;
+}
+
+GPtrArray *qemu_caps_cpu_model_features(const QemuCaps *caps, const char *model)
+{
+    return names_of(json_object_get(json_object_get(caps_document(caps), "models"), model), false);
+}
+
+GPtrArray *qemu_caps_cpu_max_features(const QemuCaps *caps, QemuAccel accel)
+{
+    return names_of(json_object_get(json_object_get(caps_document(caps), "max"), accel == QEMU_ACCEL_KVM ? "kvm" : "tcg"), true);
+}

@@ -35,3 +35,7 @@ int qemu_caps_host_cpu(const QemuCaps *caps, const HostCpu *host, CpuChoice *ret
 const char *qemu_caps_cpu_vendor(const QemuCaps *caps, const char *model);
 /* "AuthenticAMD" -> "AMD"; NULL for others. */
 const char *cpu_vendor_name(const char *cpuid_vendor);
+/* Features of a named model, and of the best CPU an accelerator offers, in the order of CPUID and by libvirt's names ("hypervisor"
+ * only in the latter).  NULL when QEMU does not describe it.  The array is the caller's, the strings are static. */
+GPtrArray *qemu_caps_cpu_model_features(const QemuCaps *caps, const char *model);
+GPtrArray *qemu_caps_cpu_max_features(const QemuCaps *caps, QemuAccel accel);

@@ -417,6 +417,8 @@ static int accel_of(const QemuCaps *caps, const char *virttype, Err *err)
     if (kvm)
         return QEMU_ACCEL_KVM;
     err_set(err, VIR_ERR_INVALID_ARG, "KVM is not supported by '%s' on this host", qemu_caps_binary(caps));
+    if (caps_kvm_works())
+        return err_hint(err, "the account QEMU runs as may not use /dev/kvm (group kvm?); the log says what QEMU said");
     return err_hint(err, "state of KVM on this host: %s", caps_kvm_state());
 }
 

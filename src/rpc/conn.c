@@ -420,11 +420,11 @@ void conn_close_impl(RpcConn *c)
     fd_close(&c->fd);
     count_anonymous(c, false);
     log_info("%s: disconnected: %s", c->name, c->reason);
-    if (c->server->service.closed)
-        c->server->service.closed(c->server->service.ud, c, c->reason);
     RpcServer *s = c->server;
     uint64_t id = c->id;
     g_hash_table_remove(s->conns, &id); /* its ref; the caller holds one */
+    if (s->service.closed)
+        s->service.closed(s->service.ud, c, c->reason);
     server_update_accept(s);
 }
 

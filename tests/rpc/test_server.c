@@ -471,6 +471,27 @@ static void keepalive(void **state)
     assert_true(toy_last_reason_has(t, "keepalive"));
 }
 
+/* While the cap keeps us from reading its pongs, a client is not taken for dead. */
+static void keepalive_while_capped(void **state)
+{
+    RpcLimits limits = RPC_LIMITS_DEFAULT;
+    limits.keepalive_interval = 1;
+    limits.keepalive_count = 1;
+    use_limits(state, &limits);
+    Toy *t = *state;
+    AUTO_CLOSE int fd = toy_connect(t);
+    client_call(fd, TOY_KEEPALIVE, 5);
+    client_expect(fd, RPC_TYPE_REPLY, 5, RPC_STATUS_OK, NULL);
+    for (uint32_t i = 0; i < 5; i++)
+        client_call(fd, TOY_HOLD, i);
+    toy_wait_held(t, 5);
+    struct pollfd pfd = {fd, POLLIN, 0};
+    assert_int_equal(poll(&pfd, 1, 3200), 0); /* neither ping nor end of file */
+    toy_release_held(t, 5);
+    for (uint32_t i = 0; i < 5; i++)
+        client_expect(fd, RPC_TYPE_REPLY, i, RPC_STATUS_OK, NULL);
+}
+
 static void authentication(void **state)
 {
     RpcLimits limits = RPC_LIMITS_DEFAULT;
@@ -550,7 +571,7 @@ int main(void)
         TEST(calls_are_answered), TEST(split_call), TEST(leftover_bytes_are_ignored), TEST(short_arguments),
         TEST(odd_packets), TEST(lying_lengths), TEST(error_encoding), cmocka_unit_test(error_fields),
         TEST(too_large_reply_is_an_error), TEST(in_flight_cap), TEST(inline_pipelining), TEST(slow_reader), TEST(stalled_reader), TEST(events),
-        TEST(fd_passing), TEST(fd_abuse), TEST(close_after_flush), TEST(close_waits_for_answers), TEST(client_gone_while_held), TEST(keepalive),
+        TEST(fd_passing), TEST(fd_abuse), TEST(close_after_flush), TEST(close_waits_for_answers), TEST(client_gone_while_held), TEST(keepalive), TEST(keepalive_while_capped),
         TEST(authentication), TEST(concurrent_workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,6 +182,9 @@ static void on_call(void *ud, RpcMsg *call)
         rpc_conn_keepalive_start(m->conn);
         rpc_reply(m, NULL, NULL, NULL, 0, NULL);
         break;
+    case TOY_SWITCH:
+        rpc_reply_switch_transport(m, NULL, NULL, t->next_transport(), NULL);
+        break;
     case TOY_STREAM_BYTES:
     case TOY_STREAM_FD:
     case TOY_STREAM_READ:
@@ -300,6 +303,13 @@ static void do_adopt(void *arg)
     g_free(a);
 }
 
+void toy_adopt(Toy *t, int fd)
+{
+    Adopt *a = g_new0(Adopt, 1);
+    *a = (Adopt){t, fd};
+    event_post(t->loop, do_adopt, a);
+}
+
 int toy_connect(Toy *t)
 {
     int sv[2];
@@ -307,9 +317,7 @@ int toy_connect(Toy *t)
     struct timeval tv = {.tv_sec = WAIT_MS / 1000};
     assert_int_equal(setsockopt(sv[0], SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv)), 0);
     assert_int_equal(setsockopt(sv[0], SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv)), 0);
-    Adopt *a = g_new0(Adopt, 1);
-    *a = (Adopt){t, sv[1]};
-    event_post(t->loop, do_adopt, a);
+    toy_adopt(t, sv[1]);
     return sv[0];
 }
 

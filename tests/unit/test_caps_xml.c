@@ -18,6 +18,7 @@
 #include "util/file.h"
 #include "qemu/caps_xml.h"
 #include "qemu/cpu.h"
+#include "qemu/cpu_guest.h"
 #include "qemu/firmware.h"
 
 #define QEMU "/usr/bin/qemu-system-x86_64"
@@ -217,6 +218,105 @@ static void test_cpu_choice(void **state)
     assert_int_equal(qemu_caps_host_cpu(caps, empty, &none), -1);
 }
 
+/* ---- <cpu> of guests */
+
+static CpuDef cpu_def(CpuMode mode, const char *model, CpuCheck check)
+{
+    return (CpuDef){.given = true, .mode = mode, .match = CPU_MATCH_EXACT, .model = g_strdup(model), .check = check};
+}
+
+static void cpu_def_feature(CpuDef *cpu, const char *name, CpuFeaturePolicy policy)
+{
+    if (!cpu->features)
+        cpu->features = g_ptr_array_new();
+    CpuFeature *f = g_new0(CpuFeature, 1);
+    f->name = g_strdup(name);
+    f->policy = policy;
+    g_ptr_array_add(cpu->features, f);
+}
+
+/* Policy of a feature, CPU_FEATURE_ABSENT when it is not listed. */
+static CpuFeaturePolicy policy_of(const CpuDef *cpu, const char *name)
+{
+    CpuFeaturePolicy found = CPU_FEATURE_ABSENT;
+    for (unsigned i = 0; cpu->features && i < cpu->features->len; i++) {
+        const CpuFeature *f = cpu->features->pdata[i];
+        if (strcmp(f->name, name) != 0)
+            continue;
+        assert_int_equal(found, CPU_FEATURE_ABSENT); /* listed once */
+        found = f->policy;
+    }
+    return found;
+}
+
+static void cpu_def_done(CpuDef *cpu)
+{
+    for (unsigned i = 0; cpu->features && i < cpu->features->len; i++) {
+        CpuFeature *f = cpu->features->pdata[i];
+        g_free(f->name);
+        g_free(f);
+    }
+    if (cpu->features)
+        g_ptr_array_unref(cpu->features);
+    g_free(cpu->model);
+    g_free(cpu->vendor);
+}
+
+static void test_cpu_of_guest(void **state)
+{
+    if (access(QEMU, X_OK) < 0)
+        skip();
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(QemuCaps) caps = qemu_caps_get(cache, QEMU, deadline_in_ms(60000), NULL);
+
+    CpuDef cpu = cpu_def(CPU_MODE_HOST_MODEL, NULL, CPU_CHECK_ABSENT);
+    cpu_def_feature(&cpu, "ss", CPU_FEATURE_DISABLE);
+    cpu_def_feature(&cpu, "vmx", CPU_FEATURE_OPTIONAL);
+    assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), 0);
+    assert_int_equal(cpu.mode, CPU_MODE_CUSTOM);
+    assert_int_equal(cpu.fallback, CPU_FALLBACK_FORBID);
+    assert_non_null(cpu.model);
+    assert_int_equal(policy_of(&cpu, "ss"), CPU_FEATURE_DISABLE);
+    assert_int_equal(policy_of(&cpu, "vmx"), CPU_FEATURE_DISABLE);
+    assert_int_equal(policy_of(&cpu, "la57"), CPU_FEATURE_REQUIRE);
+    unsigned n = cpu.features->len;
+    assert_int_equal(qemu_cpu_make_live(caps, QEMU_ACCEL_TCG, &cpu, &err), 0);
+    assert_int_equal(cpu.check, CPU_CHECK_FULL);
+    assert_int_equal(cpu.features->len, n); /* it was definite already */
+    cpu_def_done(&cpu);
+
+    cpu = cpu_def(CPU_MODE_CUSTOM, "EPYC", CPU_CHECK_ABSENT);
+    assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), 0);
+    assert_string_equal(cpu.model, "EPYC");
+    assert_null(cpu.features);
+    assert_int_equal(qemu_cpu_make_live(caps, QEMU_ACCEL_TCG, &cpu, &err), 0);
+    assert_int_equal(policy_of(&cpu, "hypervisor"), CPU_FEATURE_REQUIRE);
+    assert_int_equal(policy_of(&cpu, "sha-ni"), CPU_FEATURE_DISABLE);
+    assert_int_equal(policy_of(&cpu, "avx2"), CPU_FEATURE_ABSENT);
+    cpu_def_done(&cpu);
+
+    cpu = cpu_def(CPU_MODE_CUSTOM, "qemu64", CPU_CHECK_FULL);
+    cpu_def_feature(&cpu, "avx512f", CPU_FEATURE_REQUIRE);
+    assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), 0);
+    assert_int_equal(qemu_cpu_make_live(caps, QEMU_ACCEL_TCG, &cpu, &err), -1);
+    assert_string_equal(err.detail, "guest CPU doesn't match specification: missing features: avx512f");
+    err_clear(&err);
+    cpu_def_done(&cpu);
+
+    cpu = cpu_def(CPU_MODE_CUSTOM, "nonsense", CPU_CHECK_ABSENT);
+    assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), -1);
+    assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
+    cpu_def_done(&cpu);
+
+    cpu = cpu_def(CPU_MODE_MAXIMUM, NULL, CPU_CHECK_ABSENT);
+    err_clear(&err);
+    assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), 0);
+    assert_int_equal(qemu_cpu_make_live(caps, QEMU_ACCEL_TCG, &cpu, &err), 0);
+    assert_int_equal(cpu.mode, CPU_MODE_MAXIMUM);
+    assert_null(cpu.features);
+    cpu_def_done(&cpu);
+}
+
 static void test_feature_names(void **state)
 {
     assert_string_equal(cpu_feature_to_qemu("pclmuldq"), "pclmulqdq");
@@ -278,7 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_capabilities), cmocka_unit_test(test_domcapabilities), cmocka_unit_test(test_domcapabilities_errors),
         cmocka_unit_test(test_model_names), cmocka_unit_test(test_cpu_choice), cmocka_unit_test(test_feature_names),
-        cmocka_unit_test(test_firmware),
+        cmocka_unit_test(test_firmware), cmocka_unit_test(test_cpu_of_guest),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

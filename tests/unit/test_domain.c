@@ -22,6 +22,7 @@
 #include "util/fd.h"
 #include "util/file.h"
 #include "util/uuid.h"
+#include "host/proc.h"
 #include "domain/complete.h"
 #include "domain/driver.h"
 #include "domain/events.h"
@@ -126,8 +127,10 @@ int qemu_launch(const LaunchRequest *req, LaunchResult *ret, Err *err)
         err_set(err, VIR_ERR_OPERATION_FAILED, "QEMU said no");
         return -1;
     }
+    unsigned long long started = 0;
+    host_process_start_time(child, &started);
     ret->proc = (LaunchedProcess){.pid = child,
-                                  .start_time = process_start_time(child),
+                                  .start_time = started,
                                   .monitor_path = g_strdup("/nowhere/monitor"),
                                   .private_dir = g_strdup("/nowhere"),
                                   .taps = g_ptr_array_new_with_free_func(g_free)};
@@ -170,19 +173,6 @@ void launched_process_copy(LaunchedProcess *dest, const LaunchedProcess *src)
                               .cgroup = g_strdup(src->cgroup),
                               .node_index = src->node_index,
                               .taps = src->taps ? g_ptr_array_ref(src->taps) : NULL};
-}
-
-uint64_t process_start_time(pid_t pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
-    g_autofree char *text = NULL;
-    size_t len;
-    if (file_read(path, 4096, &text, &len) < 0)
-        return 0;
-    char *p = strrchr(text, ')');
-    for (int i = 0; p && i < 20; i++)
-        p = strchr(p + 1, ' ');
-    return p ? g_ascii_strtoull(p, NULL, 10) : 0;
 }
 
 char *qemu_log_tail(const char *log_path, size_t max)
