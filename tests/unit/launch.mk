@@ -23,3 +23,8 @@ EXTRA_DIST += \
 	tests/golden/argv/minimal.argv tests/golden/argv/minimal.xml \
 	tests/golden/argv/q35-bridge-usb2.argv tests/golden/argv/q35-bridge-usb2.xml \
 	tests/golden/argv/q35-devices.argv tests/golden/argv/q35-devices.xml
+check_PROGRAMS += tests/unit/test_launch
+TESTS += tests/unit/test_launch
+tests_unit_test_launch_SOURCES = tests/unit/test_launch.c
+tests_unit_test_launch_CPPFLAGS = $(QEMU_TEST_CPPFLAGS)
+tests_unit_test_launch_LDADD = $(QEMU_TEST_LIBS)
