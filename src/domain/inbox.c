@@ -5,9 +5,10 @@
  * Locks:   inbox.lock (leaf, never held across a call out)
  * Errors:  none; on overflow the domain is resynchronised
  *
- * Theory of operation.  The appender that finds no drain scheduled submits one.  But every taker of the domain lock drains first, and
- * domain_qmp() drains when it comes back: what QEMU said before a reply is applied before the caller sees that reply.  The scheduled
- * drain then finds nothing and only flushes the status file.  Messages of an earlier life are dropped.
+ * Theory of operation.  The appender that finds no drain scheduled submits one.  But every taker of the domain lock
+ * drains first, and domain_qmp() drains when it comes back: what QEMU said before a reply is applied before the caller
+ * sees that reply.  The scheduled drain then finds nothing and only flushes the status file.  Messages of an earlier
+ * life are dropped.
  */
 #include "config.h"
 
@@ -68,7 +69,8 @@ void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, js
     *m = (InboxMsg){.kind = kind, .life = life, .usec = usec, .name = g_strdup(name), .data = json_deep_copy(data)};
     bool schedule = false;
     {
-        LOCK_SCOPE(&in->lock);
+        LOCK_SCOPE (&in->lock)
+            ;
         if (in->n >= INBOX_MAX && kind == INBOX_EVENT) {
             in->overflow = true;
         } else {
@@ -117,7 +119,8 @@ void inbox_drain(Domain *d)
     for (;;) {
         InboxMsg *list;
         {
-            LOCK_SCOPE(&in->lock);
+            LOCK_SCOPE (&in->lock)
+                ;
             list = in->head;
             in->head = NULL;
             in->tail = &in->head;

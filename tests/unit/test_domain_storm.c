@@ -1,7 +1,8 @@
 /* tests/unit/test_domain_storm.c - many clients, few machines, QEMUs that die at any moment
  *
- * The launch is replaced by a thread that answers every command, and a child that only sleeps.  What is checked at the end: every
- * machine can be stopped and started again, nobody waits for ever, no process, file or object is left; under TSan and ASan, no race.
+ * The launch is replaced by a thread that answers every command, and a child that only sleeps.  What is checked at the
+ * end: every machine can be stopped and started again, nobody waits for ever, no process, file or object is left; under
+ * TSan and ASan, no race.
  */
 #include "config.h"
 
@@ -32,8 +33,8 @@
 #include "api_enums.h"
 
 #define MACHINES 3
-#define CLIENTS 6
-#define ROUNDS 300
+#define CLIENTS  6
+#define ROUNDS   300
 
 static EventLoop *client_loop, *monitor_loop;
 static Pool *pool;
@@ -42,7 +43,8 @@ static DomainDriver *drv;
 static char *dir;
 static gint lifecycle_events, cleanups, launches, servers;
 
-/* ---- a QEMU that says yes -------------------------------------------------------------------------------------------------- */
+/* ---- a QEMU that says yes
+ * -------------------------------------------------------------------------------------------------- */
 
 typedef struct Qemu {
     int fd;
@@ -66,7 +68,6 @@ static void say(int fd, const char *fmt, ...)
 static void answer(Qemu *q, json_t *cmd, GRand *rnd)
 {
     const char *what = json_string_value(json_object_get(cmd, "execute"));
-    g_autofree char *id = NULL;
     json_t *jid = json_object_get(cmd, "id");
     char *text = jid ? json_dumps(jid, JSON_ENCODE_ANY) : NULL;
     if (g_rand_int_range(rnd, 0, 60) == 0) /* dies instead of answering */
@@ -76,7 +77,8 @@ static void answer(Qemu *q, json_t *cmd, GRand *rnd)
     else if (g_str_equal(what, "stop"))
         say(q->fd, "{\"event\": \"STOP\", " STAMP "}\n");
     else if (g_str_equal(what, "system_powerdown") && g_rand_boolean(rnd))
-        say(q->fd, "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-shutdown\"}, " STAMP "}\n");
+        say(q->fd,
+            "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-shutdown\"}, " STAMP "}\n");
     if (g_str_equal(what, "query-cpus-fast"))
         say(q->fd, "{\"return\": [], \"id\": %s}\n", text);
     else if (g_str_equal(what, "query-balloon"))
@@ -91,7 +93,8 @@ static gpointer server(gpointer arg)
     Qemu *q = arg;
     GRand *rnd = g_rand_new_with_seed(q->seed);
     g_autoptr(GString) in = g_string_new(NULL);
-    say(q->fd, "{\"QMP\": {\"version\": {\"qemu\": {\"major\": 7, \"minor\": 2, \"micro\": 0}, \"package\": \"\"}, \"capabilities\": []}}\n");
+    say(q->fd, "{\"QMP\": {\"version\": {\"qemu\": {\"major\": 7, \"minor\": 2, \"micro\": 0}, \"package\": \"\"}, "
+               "\"capabilities\": []}}\n");
     for (;;) {
         char buf[1024];
         ssize_t n = recv(q->fd, buf, sizeof(buf), 0);
@@ -166,7 +169,8 @@ int qemu_launch(const LaunchRequest *req, LaunchResult *ret, Err *err)
     return -1;
 }
 
-int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc, LaunchResult *ret, bool *ret_gone, Err *err)
+int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc, LaunchResult *ret, bool *ret_gone,
+                          Err *err)
 {
     *ret_gone = true;
     return err_set(err, VIR_ERR_OPERATION_FAILED, "gone");
@@ -185,7 +189,8 @@ void launched_process_clear(LaunchedProcess *p)
 
 void launched_process_copy(LaunchedProcess *dest, const LaunchedProcess *src)
 {
-    *dest = (LaunchedProcess){.pid = src->pid, .start_time = src->start_time, .monitor_path = g_strdup(src->monitor_path)};
+    *dest =
+        (LaunchedProcess){.pid = src->pid, .start_time = src->start_time, .monitor_path = g_strdup(src->monitor_path)};
 }
 
 char *qemu_log_tail(const char *log_path, size_t max)
@@ -214,7 +219,8 @@ void *qemu_caps_unref(QemuCaps *caps)
     return NULL;
 }
 
-/* ---- clients --------------------------------------------------------------------------------------------------------------- */
+/* ---- clients
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static void sink(void *ud, void *event)
 {
@@ -231,17 +237,30 @@ static void free_event(void *event)
 
 static char *xml_of(unsigned i)
 {
-    return g_strdup_printf("<domain type='qemu'><name>m%u</name><uuid>11111111-2222-4333-8444-55555555555%u</uuid>"
-                           "<memory unit='KiB'>65536</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os>"
-                           "</domain>",
-                           i, i);
+    return g_strdup_printf(
+        "<domain type='qemu'><name>m%u</name><uuid>11111111-2222-4333-8444-55555555555%u</uuid>"
+        "<memory unit='KiB'>65536</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os>"
+        "</domain>",
+        i, i);
 }
 
-typedef enum { DO_START, DO_DESTROY, DO_SUSPEND, DO_RESUME, DO_SHUTDOWN, DO_DEFINE, DO_UNDEFINE, DO_CREATE, DO_LIST, DO_MAX } What;
+typedef enum {
+    DO_START,
+    DO_DESTROY,
+    DO_SUSPEND,
+    DO_RESUME,
+    DO_SHUTDOWN,
+    DO_DEFINE,
+    DO_UNDEFINE,
+    DO_CREATE,
+    DO_LIST,
+    DO_MAX
+} What;
 
 static void one_job(Domain *d, What what, GRand *rnd)
 {
-    static const JobKind kinds[DO_MAX] = {JOB_MODIFY, JOB_DESTROY, JOB_MODIFY, JOB_MODIFY, JOB_MODIFY, JOB_NONE, JOB_MODIFY};
+    static const JobKind kinds[DO_MAX] = {JOB_MODIFY, JOB_DESTROY, JOB_MODIFY, JOB_MODIFY,
+                                          JOB_MODIFY, JOB_NONE,    JOB_MODIFY};
     g_auto(Err) err = ERR_INIT;
     JobRequest r = {.kind = kinds[what], .what = "storm", .owner = 1, .deadline = deadline_in_ms(20000)};
     if (what == DO_DESTROY)
@@ -319,8 +338,8 @@ static void remove_all(const char *path)
 }
 
 #ifdef __SANITIZE_THREAD__
-/* glib and jansson are not built with TSan, which does not see their atomics and slices; table_copy reads a reference count along with
- * the rest and sets its own. */
+/* glib and jansson are not built with TSan, which does not see their atomics and slices; table_copy reads a reference
+ * count along with the rest and sets its own. */
 __attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
@@ -342,8 +361,15 @@ static void test_storm(void **state)
     assert_non_null(mkdtemp(dir));
     g_autofree char *config = g_build_filename(dir, "etc", NULL), *run = g_build_filename(dir, "run", NULL),
                     *lib = g_build_filename(dir, "lib", NULL);
-    DomainDriverOpts o = {.monitor_loop = monitor_loop, .client_loop = client_loop, .pool = pool, .bus = bus, .config_dir = config,
-                          .autostart_dir = lib, .run_dir = run, .state_dir = lib, .log_dir = lib};
+    DomainDriverOpts o = {.monitor_loop = monitor_loop,
+                          .client_loop = client_loop,
+                          .pool = pool,
+                          .bus = bus,
+                          .config_dir = config,
+                          .autostart_dir = lib,
+                          .run_dir = run,
+                          .state_dir = lib,
+                          .log_dir = lib};
     g_auto(Err) err = ERR_INIT;
     drv = domain_driver_new(&o, &err);
     assert_non_null(drv);
