@@ -117,7 +117,8 @@ xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
     ctxt->sax->entityDecl = guard_entity;
     ctxt->sax->serror = quiet;
     xmlDoc *doc = xmlCtxtReadMemory(ctxt, text, (int)len, NULL, NULL,
-                                    XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_COMPACT | XML_PARSE_BIG_LINES);
+                                    XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS | XML_PARSE_COMPACT |
+                                        XML_PARSE_BIG_LINES);
     if (guard.limit) {
         err_set(err, VIR_ERR_XML_ERROR, "%s:%d: %s", what, guard.line, guard.limit);
     } else if (!doc || !ctxt->wellFormed) {
