@@ -170,14 +170,3 @@ int api_connect_get_version(Call *call, remote_connect_get_version_ret *ret, Err
     ret->hv_ver = qemu_caps_version(caps);
     return 0;
 }
-
-int api_connect_get_max_vcpus(Call *call, const remote_connect_get_max_vcpus_args *args, remote_connect_get_max_vcpus_ret *ret,
-                              Err *err)
-{
-    const char *type = args->type ? *args->type : "qemu";
-    if (g_ascii_strcasecmp(type, "qemu") != 0 && g_ascii_strcasecmp(type, "kvm") != 0)
-        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_INVALID_ARG, 0, "unknown type '%s'; it is qemu or kvm", type);
-    /* no single number is true for all machine types; the start of a machine checks its own (the peer answers with these as well) */
-    ret->max_vcpus = g_ascii_strcasecmp(type, "qemu") == 0 ? 16 : 1024;
-    return 0;
-}

@@ -17,7 +17,8 @@ static const DomainDef *def_for(const DomainView *v, unsigned flags, Err *err)
 {
     bool live = flags & VIR_DOMAIN_AFFECT_LIVE, config = flags & VIR_DOMAIN_AFFECT_CONFIG;
     if (live && config) {
-        err_set_full(err, VIR_FROM_DOM, VIR_ERR_INVALID_ARG, 0, "flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' are mutually exclusive");
+        err_set_bare(err, VIR_FROM_DOM, VIR_ERR_INVALID_ARG,
+                     "flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' are mutually exclusive");
         return NULL;
     }
     if (live && !v->live) {
@@ -90,9 +91,7 @@ int api_domain_get_xml_desc(Call *call, Domain *dom, const remote_domain_get_xml
         f |= FORMAT_SECURE;
     if (args->flags & VIR_DOMAIN_XML_MIGRATABLE)
         f |= FORMAT_MIGRATABLE;
-    if (args->flags & VIR_DOMAIN_XML_UPDATE_CPU) {
-        /* the CPU of a running machine is stored updated; the definition's own says what was asked for */
-    }
+    /* VIR_DOMAIN_XML_UPDATE_CPU changes nothing: the CPU of a running machine is stored as it was started */
     ret->xml = arena_take(&call->arena, domain_def_format(view_def(v, inactive), f));
     return 0;
 }
@@ -275,6 +274,12 @@ int api_domain_list_all_checkpoints(Call *call, Domain *dom, const remote_domain
 
 int api_domain_has_current_snapshot(Call *call, Domain *dom, const remote_domain_has_current_snapshot_args *args,
                                     remote_domain_has_current_snapshot_ret *ret, Err *err)
+{
+    return 0;
+}
+
+int api_domain_get_messages(Call *call, Domain *dom, const remote_domain_get_messages_args *args,
+                            remote_domain_get_messages_ret *ret, Err *err)
 {
     return 0;
 }

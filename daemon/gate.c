@@ -47,7 +47,7 @@ static void log_failure(const Call *call)
                                {"OBJECT", object[0] ? object : NULL},
                                {"CODE", code},
                                {NULL, NULL}};
-    log_fields(call->err.code == VIR_ERR_INTERNAL_ERROR ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, fields, "%s: %s%s%s failed (%d): %s%s%s",
+    log_fields(call->err.code == VIR_ERR_INTERNAL_ERROR && call->err.domain != VIR_FROM_RPC ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, fields, "%s: %s%s%s failed (%d): %s%s%s",
                rpc_conn_name(call->conn), call->proc->name, object[0] ? " on " : "", object, call->err.code, call->err.detail,
                call->err.hint ? "; " : "", call->err.hint ? call->err.hint : "");
 }
@@ -131,7 +131,7 @@ static int check_args(const Call *call, Err *err)
     if (rpc_conn_read_only(call->conn) && proc_readonly_refused(p, call->args))
         return err_set_full(err, VIR_FROM_NONE, VIR_ERR_OPERATION_DENIED, 0, "read only access prevents %s", p->api);
     if (p->flags_width && (flags & ~p->flags_mask))
-        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_INVALID_ARG, 0, "unsupported flags (0x%" PRIx64 ") in function %s",
+        return err_set_bare(err, VIR_FROM_QEMU, VIR_ERR_INVALID_ARG, "unsupported flags (0x%" PRIx64 ") in function %s",
                             flags & ~p->flags_mask, p->api);
     return 0;
 }
@@ -204,7 +204,9 @@ static void task_run_job(void *arg)
     Call *call = arg;
     Domain *d = call->dom;
     domain_lock(d);
-    if (d->removing)
+    if (call->proc->scope == SCOPE_DESTROY)
+        run_handler(call); /* knows whether the machine is off because of its own signal */
+    else if (d->removing)
         err_set_full(&call->err, VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN, 0, "domain '%s' was removed while the call waited for it", d->name);
     else if (check_state(call, domain_is_active(d), &call->err) == 0)
         run_handler(call);
@@ -246,7 +248,7 @@ static void submit(Call *call)
         call->job = (JobRequest){.kind = kind,
                                  .what = p->name,
                                  .owner = rpc_conn_id(call->conn),
-                                 .deadline = deadline_in_ms(JOB_WAIT_MS),
+                                 .deadline = deadline_in_ms((uint64_t)g_atomic_int_get(&call_server(call)->job_timeout_ms)),
                                  .granted = job_granted,
                                  .refused = job_refused};
         job_request(call->dom, &call->job);
@@ -319,7 +321,6 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
 {
     Server *s = ud;
     Client *cl = rpc_conn_userdata(c);
-    log_info("%s closed: %s", rpc_conn_name(c), reason ? reason : "by the client");
     if (!cl)
         return;
     cl->open = false;

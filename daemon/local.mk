@@ -1,5 +1,32 @@
-# daemon: the only place where all layers meet
+# daemon: the only place where all layers meet.  Handlers are weak references of proctable.c, so they are objects of the program, not of an archive.
 sbin_PROGRAMS += berthd
-berthd_SOURCES = daemon/main.c
-berthd_LDADD = libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS)
-berthd_SOURCES += daemon/conf.c daemon/conf.h daemon/conf_libvirtd.c daemon/conf_berthd.c
+daemon_sources = \
+	daemon/access.c daemon/access.h \
+	daemon/api.h \
+	daemon/api_caps.c \
+	daemon/api_connect.c \
+	daemon/api_domain_device.c \
+	daemon/api_domain_info.c \
+	daemon/api_domain_life.c \
+	daemon/api_domain_list.c \
+	daemon/api_domain_stats.c \
+	daemon/api_event.c \
+	daemon/api_native.c \
+	daemon/api_node.c \
+	daemon/call.h daemon/client.h \
+	daemon/conf.c daemon/conf.h daemon/conf_libvirtd.c daemon/conf_berthd.c \
+	daemon/console.c daemon/console.h \
+	daemon/domain_filter.c daemon/domain_filter.h \
+	daemon/event_encode.c \
+	daemon/events.c daemon/events.h \
+	daemon/gate.c daemon/gate.h \
+	daemon/host.c daemon/host.h \
+	daemon/idle.c daemon/idle.h \
+	daemon/listen.c daemon/listen.h \
+	daemon/options.c daemon/options.h \
+	daemon/proctable.c daemon/proctable.h \
+	daemon/server.h \
+	daemon/wire.c daemon/wire.h
+berthd_SOURCES = daemon/main.c $(daemon_sources)
+berthd_LDADD = libdomain.a libqemu.a libqmp.a libhost.a librpc.a libstore.a libobject.a libmodel.a libprotocol.a libevent.a libutil.a \
+	$(SYSTEMD_LIBS) $(TIRPC_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(LIBNL_LIBS) $(GLIB_LIBS)

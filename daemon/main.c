@@ -1,10 +1,359 @@
 /* daemon/main.c - start, run, stop
  *
- * Owns:    the order in which everything comes up and goes down
+ * Owns:    the order in which everything comes up and goes down; signals
+ * Threads: the main thread is the client event thread
+ *
+ * Up: options, configuration, log, monitor thread, pool, capabilities, machines (views published, jobs of reconnect pending), sockets,
+ * ready, reconnect and autostart.  Down (SIGTERM): sockets closed, running calls given their grace, status written, machines left
+ * running.  SIGHUP: configuration read again; what can be applied is, the rest is named in the log.
  */
 #include "config.h"
 
+#define LOG_AREA "daemon.main"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <systemd/sd-daemon.h>
+
+#include "daemon/events.h"
+#include "daemon/gate.h"
+#include "daemon/host.h"
+#include "daemon/idle.h"
+#include "daemon/listen.h"
+#include "daemon/options.h"
+#include "daemon/server.h"
+#include "qemu/caps.h"
+#include "qemu/conf.h"
+#include "util/fd.h"
+#include "util/file.h"
+#include "util/log.h"
+
+typedef struct Daemon {
+    Server server;
+    Options options;
+    DaemonConfig *config;
+    QemuConfig *qemu_config;
+    RpcService service;
+    Listen *listen;
+    IdleWatch *idle;
+    int ready_pipe; /* --daemon: the waiting parent reads our verdict here; -1 otherwise */
+} Daemon;
+
+/* ---- configuration --------------------------------------------------------------------------------------------------------- */
+
+static int config_load(const Options *o, DaemonConfig **ret, QemuConfig **ret_qemu, Err *err)
+{
+    g_autoptr(DaemonConfig) c = daemon_config_load(o->libvirtd_conf, o->berthd_conf, err);
+    if (!c)
+        return -1;
+    g_autoptr(QemuConfig) q = qemu_config_load(o->qemu_conf, err);
+    if (!q)
+        return -1;
+    *ret = g_steal_pointer(&c);
+    *ret_qemu = g_steal_pointer(&q);
+    return 0;
+}
+
+static int apply_log(const Options *o, const DaemonConfig *c, Err *err)
+{
+    int level = o->verbose && c->log_level > LOG_LEVEL_INFO ? LOG_LEVEL_INFO : c->log_level;
+    return log_configure(level, c->log_filters, c->log_outputs, err);
+}
+
+static PoolLimits pool_limits(const DaemonConfig *c)
+{
+    return (PoolLimits){.cap = {[LANE_FAST] = (unsigned)c->prio_workers,
+                                [LANE_NORMAL] = (unsigned)c->max_workers,
+                                [LANE_LONG] = (unsigned)c->long_workers},
+                        .max_threads = (unsigned)c->max_threads,
+                        .idle_ms = 5000};
+}
+
+static RpcLimits rpc_limits(const DaemonConfig *c)
+{
+    RpcLimits l = RPC_LIMITS_DEFAULT;
+    l.max_clients = (unsigned)c->max_clients;
+    l.max_anonymous_clients = (unsigned)c->max_anonymous_clients;
+    l.max_client_requests = (unsigned)c->max_client_requests;
+    l.max_queue_bytes = c->max_client_queue;
+    l.stall_timeout_ms = (unsigned)c->client_stall_timeout * 1000;
+    l.keepalive_interval = c->keepalive_interval;
+    l.keepalive_count = (unsigned)c->keepalive_count;
+    return l;
+}
+
+static void reload(Daemon *d)
+{
+    g_auto(Err) err = ERR_INIT;
+    DaemonConfig *c = NULL;
+    QemuConfig *q = NULL;
+    sd_notify(0, "RELOADING=1");
+    if (config_load(&d->options, &c, &q, &err) < 0 || apply_log(&d->options, c, &err) < 0) {
+        g_autofree char *text = err_message(&err);
+        log_error("the configuration is not changed: %s", text);
+        daemon_config_unref(c);
+        qemu_config_unref(q);
+    } else {
+        g_auto(GStrv) late = daemon_config_needs_restart(d->config, c);
+        for (char **l = late; *l; l++)
+            log_warning("%s: needs a restart of the daemon", *l);
+        PoolLimits pl = pool_limits(c);
+        RpcLimits rl = rpc_limits(c);
+        pool_set_limits(d->server.pool, &pl);
+        rpc_server_set_limits(d->server.rpc, &rl);
+        g_atomic_int_set(&d->server.job_timeout_ms, c->job_timeout * 1000);
+        domain_driver_reload(d->server.domains, q);
+        daemon_config_unref(d->config);
+        qemu_config_unref(d->qemu_config);
+        d->config = c;
+        d->qemu_config = q;
+        log_info("configuration read again");
+    }
+    sd_notify(0, "READY=1");
+}
+
+/* ---- signals --------------------------------------------------------------------------------------------------------------- */
+
+static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+    Daemon *d = userdata;
+    log_info("signal %u from process %u: stopping, machines go on", si->ssi_signo, si->ssi_pid);
+    sd_notify(0, "STOPPING=1");
+    event_loop_stop(d->server.client_loop, 0);
+    return 0;
+}
+
+static int on_reload(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+    reload(userdata);
+    return 0;
+}
+
+static int signals_init(Daemon *d, Err *err)
+{
+    static const int stops[] = {SIGTERM, SIGINT, SIGQUIT};
+    sd_event *e = event_loop_sd(d->server.client_loop);
+    int r = sd_event_add_signal(e, NULL, SIGHUP, on_reload, d);
+    for (size_t i = 0; i < N_ELEMENTS(stops) && r >= 0; i++)
+        r = sd_event_add_signal(e, NULL, stops[i], on_stop, d);
+    if (r >= 0)
+        r = sd_event_set_watchdog(e, true);
+    return r < 0 ? err_set_errno(err, -r, "catching signals") : 0;
+}
+
+/* ---- background and pid file ----------------------------------------------------------------------------------------------- */
+
+/* Forks; the parent waits for one byte that says the daemon serves, and ends with that verdict. */
+static int go_background(Daemon *d)
+{
+    int p[2];
+    if (pipe2(p, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t pid = fork();
+    if (pid < 0)
+        return -errno;
+    if (pid > 0) {
+        char ok = 0;
+        close(p[1]);
+        while (read(p[0], &ok, 1) < 0 && errno == EINTR)
+            ;
+        _exit(ok == 'y' ? 0 : 1);
+    }
+    close(p[0]);
+    d->ready_pipe = p[1];
+    setsid();
+    return chdir("/") < 0 ? -errno : 0;
+}
+
+static void say_ready(Daemon *d)
+{
+    sd_notify(0, "READY=1");
+    if (d->ready_pipe < 0)
+        return;
+    AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd < 3; fd++)
+        dup2(null, fd);
+    fd_write_all(d->ready_pipe, "y", 1);
+    fd_close(&d->ready_pipe);
+}
+
+static int pid_file_write(const Options *o, Err *err)
+{
+    if (!o->pid_file)
+        return 0;
+    char text[32];
+    int n = g_snprintf(text, sizeof(text), "%d\n", (int)getpid());
+    int r = file_replace(o->pid_file, text, (size_t)n, 0644, 0);
+    return r < 0 ? err_set_errno(err, -r, "writing the pid file %s", o->pid_file) : 0;
+}
+
+/* ---- up and down ----------------------------------------------------------------------------------------------------------- */
+
+static int dirs_make(const ConfigDirs *d, Err *err)
+{
+    const char *all[] = {d->sysconf, d->state, d->run, d->log, d->cache};
+    for (size_t i = 0; i < N_ELEMENTS(all); i++) {
+        int r = dir_make(all[i], 0755);
+        if (r < 0)
+            return err_set_errno(err, -r, "making the directory %s", all[i]);
+    }
+    return 0;
+}
+
+static int domains_init(Daemon *d, Err *err)
+{
+    Server *s = &d->server;
+    const ConfigDirs *dirs = &d->options.dirs;
+    g_autofree char *config_dir = g_build_filename(dirs->sysconf, "qemu", NULL);
+    g_autofree char *autostart_dir = g_build_filename(config_dir, "autostart", NULL);
+    g_autofree char *run_dir = g_build_filename(dirs->run, "qemu", NULL);
+    g_autofree char *state_dir = g_build_filename(dirs->state, "qemu", NULL);
+    g_autofree char *log_dir = g_build_filename(dirs->log, "qemu", NULL);
+    g_autofree char *cache_dir = g_build_filename(dirs->cache, "qemu", "capabilities", NULL);
+
+    QemuCapsConfig cc = {.cache_dir = cache_dir, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    if (s->privileged && qemu_config_ids(d->qemu_config, &cc.uid, &cc.gid, err) < 0)
+        return -1;
+    s->caps = qemu_caps_cache_new(&cc);
+    DomainDriverOpts o = {.monitor_loop = s->monitor_loop,
+                          .client_loop = s->client_loop,
+                          .pool = s->pool,
+                          .bus = s->bus,
+                          .config = d->qemu_config,
+                          .caps = s->caps,
+                          .config_dir = config_dir,
+                          .autostart_dir = autostart_dir,
+                          .run_dir = run_dir,
+                          .state_dir = state_dir,
+                          .log_dir = log_dir,
+                          .privileged = s->privileged};
+    s->domains = domain_driver_new(&o, err);
+    return s->domains ? 0 : -1;
+}
+
+static void free_event(void *e)
+{
+    domain_event_free(e);
+}
+
+static int up(Daemon *d, Err *err)
+{
+    Server *s = &d->server;
+    if (dirs_make(&d->options.dirs, err) < 0)
+        return -1;
+    s->privileged = geteuid() == 0;
+    s->client_loop = event_loop_new("client");
+    s->monitor_loop = event_loop_new("monitor");
+    s->job_timeout_ms = d->config->job_timeout * 1000;
+    PoolLimits pl = pool_limits(d->config);
+    s->pool = pool_new(&pl);
+    s->bus = bus_new(s->client_loop);
+    s->events = event_hub_new();
+    bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
+    event_loop_start(s->monitor_loop);
+    if (host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0)
+        return -1;
+    d->service = (RpcService){.ud = s,
+                              .known_program = gate_known_program,
+                              .call = gate_call,
+                              .opened = gate_opened,
+                              .closed = gate_closed};
+    RpcLimits rl = rpc_limits(d->config);
+    s->rpc = rpc_server_new(s->client_loop, "libvirt", &rl, &d->service);
+    ListenSpec spec = {.dir = d->config->unix_sock_dir ? d->config->unix_sock_dir : d->options.dirs.run,
+                       .privileged = s->privileged,
+                       .group = d->config->unix_sock_group,
+                       .rw_mode = d->config->unix_sock_rw_perms,
+                       .ro_mode = d->config->unix_sock_ro_perms,
+                       .admin_mode = d->config->unix_sock_admin_perms,
+                       .rw_auth = RPC_AUTH_NONE,
+                       .ro_auth = RPC_AUTH_NONE,
+                       .modular = d->config->modular_sockets,
+                       .backlog = d->config->max_queued_clients};
+    d->listen = listen_open(s->rpc, NULL, &spec, err);
+    if (!d->listen || pid_file_write(&d->options, err) < 0)
+        return -1;
+    int idle = d->options.idle_timeout >= 0 ? d->options.idle_timeout : d->config->idle_timeout;
+    d->idle = idle_watch_new(s, idle);
+    return 0;
+}
+
+static void down(Daemon *d)
+{
+    Server *s = &d->server;
+    idle_watch_free(d->idle);
+    listen_close(d->listen);
+    if (s->rpc)
+        rpc_server_stop(s->rpc, "the daemon stops");
+    /* calls end first (they hold machines), then machines, then what both stand on */
+    domain_driver_stop(s->domains);
+    pool_free(s->pool);
+    domain_driver_free(s->domains);
+    if (s->monitor_loop)
+        event_loop_stop(s->monitor_loop, 0);
+    event_loop_free(s->monitor_loop);
+    bus_free(s->bus);
+    if (s->rpc)
+        rpc_server_free(s->rpc);
+    event_loop_free(s->client_loop);
+    event_hub_free(s->events);
+    qemu_caps_cache_free(s->caps);
+    if (d->options.pid_file)
+        unlink(d->options.pid_file);
+    daemon_config_unref(d->config);
+    qemu_config_unref(d->qemu_config);
+    options_done(&d->options);
+}
+
+static void report(const Err *err)
+{
+    g_autofree char *text = err_message(err);
+    fprintf(stderr, "berthd: %s\n", text);
+    log_error("%s", text);
+}
+
 int main(int argc, char **argv)
 {
-    return 0;
+    static Daemon d = {.ready_pipe = -1};
+    g_auto(Err) err = ERR_INIT;
+    int r = options_parse(argc, argv, geteuid() == 0, &d.options);
+    if (r >= 0)
+        return r;
+    if (config_load(&d.options, &d.config, &d.qemu_config, &err) < 0) {
+        report(&err);
+        return 1;
+    }
+    if (d.options.check_config) {
+        puts("the configuration is valid");
+        return 0;
+    }
+    umask(022);
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t block;
+    sigemptyset(&block);
+    sigaddset(&block, SIGTERM);
+    sigaddset(&block, SIGINT);
+    sigaddset(&block, SIGQUIT);
+    sigaddset(&block, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &block, NULL);
+    if (d.options.daemonize && (r = go_background(&d)) < 0) {
+        fprintf(stderr, "berthd: going to the background: %s\n", g_strerror(-r));
+        return 1;
+    }
+    if (apply_log(&d.options, d.config, &err) < 0 || up(&d, &err) < 0) {
+        report(&err);
+        down(&d);
+        return 1;
+    }
+    say_ready(&d);
+    domain_driver_go(d.server.domains);
+    log_info("%s serves, process %d", PACKAGE_STRING, (int)getpid());
+    r = event_loop_run(d.server.client_loop);
+    down(&d);
+    return r < 0 ? 1 : 0;
 }

@@ -19,5 +19,7 @@ typedef struct Server {
     struct QemuCapsCache *caps;
     RpcServer *rpc;
     EventHub *events;        /* daemon/events.c: who wants which event */
+    gint job_timeout_ms;     /* how long a call waits for a machine's job; atomic, changed by reload */
+    uint8_t host_uuid[UUID_LEN];
     bool privileged;         /* system daemon: qemu:///system, else qemu:///session */
 } Server;

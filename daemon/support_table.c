@@ -1,6 +1,6 @@
 /* daemon/support_table.c - prints docs/support.md: what this daemon answers, from the tables it answers by
  *
- * Owns:    main() of a program used by the build only (make docs/support.md)
+ * Owns:    main() of a program used by the build only (make update-support)
  * Threads: one
  * Locks:   none
  * Errors:  exit status 1 if the output cannot be written
@@ -121,7 +121,7 @@ static void print_program(const char *title, uint32_t prog)
 int main(void)
 {
     puts("# What is supported\n\n"
-         "Made by `make docs/support.md` from the tables the daemon runs by; edits are lost.\n\n"
+         "Made by `make update-support` from the tables the daemon runs by; edits are lost.\n\n"
          "A call that is not supported is answered with error 3 (VIR_ERR_NO_SUPPORT) and its name. \"Flags accepted\" are those the\n"
          "daemon lets through; what a call does not do yet it refuses by name. \"Read-only\" says whether a read-only connection may\n"
          "make the call. Permissions are those of libvirt's access control.\n");

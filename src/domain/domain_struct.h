@@ -2,6 +2,10 @@
  */
 #pragma once
 
+#include "domain/forward.h"
+#include "model/forward.h"
+#include "object/object.h"
+
 struct Domain {
     Object obj; /* lock, changed, uuid */
     DomainDriver *drv;

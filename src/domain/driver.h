@@ -27,7 +27,10 @@ typedef struct DomainDriverOpts {
 DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err);
 /* After the listeners are open: reconnects running machines on the pool, then autostarts (once per host boot). */
 void domain_driver_go(DomainDriver *drv);
-/* Waits for running tasks, flushes status files, leaves machines running. */
+/* First step of the end: from its return on the driver itself puts no task into the pool and arms no timer.  Calls that run go on.  NULL
+ * is fine. */
+void domain_driver_stop(DomainDriver *drv);
+/* After the pool is gone: flushes status files, leaves machines running. */
 void domain_driver_free(DomainDriver *drv);
 void domain_driver_reload(DomainDriver *drv, struct QemuConfig *config);
 
@@ -44,10 +47,18 @@ Domain *domain_by_uuid(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const ch
 Domain *domain_by_name(DomainDriver *drv, const char *name, Err *err);
 Domain *domain_by_id(DomainDriver *drv, int id, Err *err);
 
-/* Counts what must be over before the driver can go (tasks of this folder). */
+/* pool_submit, unless the driver was stopped: false then, and nothing was done with arg. */
+bool domain_driver_submit(DomainDriver *drv, Lane lane, void (*fn)(void *arg), void *arg);
+/* Counts what keeps the daemon busy (tasks of this folder). */
 void domain_driver_task_begin(DomainDriver *drv);
 void domain_driver_task_end(DomainDriver *drv);
 /* The next id of a running machine. */
 int domain_driver_next_id(DomainDriver *drv);
 /* After a restart: ids given out before are not given again. */
 void domain_driver_seen_id(DomainDriver *drv, int id);
+/* Some machine is to end with its client: domain_autodestroy() has something to look for from now on. */
+void domain_driver_note_autodestroy(DomainDriver *drv);
+bool domain_driver_has_autodestroy(DomainDriver *drv);
+/* The driver lives as long as its machines, wherever they are still referenced. */
+DomainDriver *domain_driver_ref(DomainDriver *drv);
+void domain_driver_unref(DomainDriver *drv);

@@ -1,10 +1,25 @@
 # domain: machines, their jobs, events and life
 noinst_LIBRARIES += libdomain.a
 libdomain_a_SOURCES = \
-	src/domain/job.c src/domain/job.h \
-	src/domain/stats.c src/domain/stats.h \
+	src/domain/complete.c src/domain/complete.h \
 	src/domain/console.c src/domain/console.h \
+	src/domain/define.c src/domain/lifecycle.h \
 	src/domain/display.c src/domain/display.h \
+	src/domain/domain.c src/domain/domain.h src/domain/domain_struct.h src/domain/private.h src/domain/forward.h \
+	src/domain/driver.c src/domain/driver.h \
+	src/domain/event.c src/domain/events.c src/domain/events.h \
+	src/domain/inbox.c src/domain/inbox.h \
+	src/domain/job.c src/domain/job.h \
 	src/domain/keys.c src/domain/keys.h \
 	src/domain/memory.c src/domain/memory.h \
-	src/domain/passthrough.c src/domain/passthrough.h
+	src/domain/monitor.c \
+	src/domain/passthrough.c src/domain/passthrough.h \
+	src/domain/power.c \
+	src/domain/process.c \
+	src/domain/reconnect.c src/domain/reconnect.h \
+	src/domain/start.c \
+	src/domain/stats.c src/domain/stats.h \
+	src/domain/stop.c \
+	src/domain/task.c \
+	src/domain/view.c
+libdomain_a_SOURCES += src/domain/native.c src/domain/native.h

@@ -59,8 +59,8 @@ static void free_later(void *arg)
     g_free(l);
 }
 
-/* The client's end is posted to the loop by qmp_client_close(), and from there on_closed may be posted once more: two rounds later
- * nothing refers to the link. */
+/* The client's end is posted to the loop by qmp_client_close(), and from there on_closed may be posted once more: two
+ * rounds later nothing refers to the link. */
 void monitor_link_free(MonitorLink *link, EventLoop *loop)
 {
     if (!link)
@@ -68,4 +68,16 @@ void monitor_link_free(MonitorLink *link, EventLoop *loop)
     Later *l = g_new0(Later, 1);
     *l = (Later){loop, link};
     event_post(loop, free_later, l);
+}
+
+void domain_drop_monitor(Domain *d, const char *reason)
+{
+    domain_assert_locked(d);
+    QmpClient *qmp = domain_set_monitor(d, NULL);
+    d->life++; /* what it still says when it closes is of a past life */
+    domain_mark_changed(d);
+    if (qmp)
+        qmp_client_close(qmp, reason);
+    qmp_client_unref(qmp);
+    monitor_link_free(g_steal_pointer(&d->priv->link), domain_driver_opts(d->drv)->monitor_loop);
 }

@@ -49,7 +49,10 @@ static void task_run(void *arg)
 static void task_granted(JobRequest *r)
 {
     Task *t = (Task *)(void *)((char *)r - offsetof(Task, job));
-    pool_submit(domain_driver_opts(t->d->drv)->pool, LANE_NORMAL, task_run, t);
+    if (domain_driver_submit(t->d->drv, LANE_NORMAL, task_run, t))
+        return;
+    job_end(r); /* the daemon ends; the next one finds out by itself what was to be done */
+    task_free(t);
 }
 
 static void task_refused(JobRequest *r, Err *err)
@@ -59,7 +62,8 @@ static void task_refused(JobRequest *r, Err *err)
     task_free(t);
 }
 
-void domain_task(Domain *d, JobKind kind, const char *what, uint64_t life, DomainTask fn, void *userdata, GDestroyNotify free_data)
+void domain_task(Domain *d, JobKind kind, const char *what, uint64_t life, DomainTask fn, void *userdata,
+                 GDestroyNotify free_data)
 {
     Task *t = g_new0(Task, 1);
     *t = (Task){.d = object_ref(d), .life = life, .fn = fn, .userdata = userdata, .free_data = free_data};

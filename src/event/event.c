@@ -66,7 +66,7 @@ EventLoop *event_loop_new(const char *name)
     EventLoop *l = g_new0(EventLoop, 1);
     l->name = g_strdup(name);
     l->tail = &l->head;
-    mutex_init(&l->lock, LOCK_LEAF, "event queue");
+    mutex_init(&l->lock, LOCK_QUEUE, "event queue");
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->wake_fd < 0 || sd_event_new(&l->e) < 0 ||
         sd_event_add_io(l->e, &l->wake, l->wake_fd, EPOLLIN, on_wake, l) < 0)

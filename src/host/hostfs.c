@@ -92,8 +92,8 @@ static int read_some(const char *path, size_t max, char **ret, size_t *ret_len, 
 static int read_text(char **ret, size_t max, bool head, const char *path)
 {
     g_autofree char *text = NULL;
-    size_t len;
-    bool more;
+    size_t len = 0;
+    bool more = false;
     int r = read_some(path, max, &text, &len, &more);
     if (r < 0)
         return r;
@@ -110,10 +110,10 @@ static int read_text(char **ret, size_t max, bool head, const char *path)
     return 0;
 }
 
-#define PATH_FROM_ARGS(path, fmt) \
-    va_list ap; \
-    va_start(ap, fmt); \
-    g_autofree char *path = path_of(fmt, ap); \
+#define PATH_FROM_ARGS(path, fmt)                                                                                      \
+    va_list ap;                                                                                                        \
+    va_start(ap, fmt);                                                                                                 \
+    g_autofree char *path = path_of(fmt, ap);                                                                          \
     va_end(ap)
 
 int hostfs_read(char **ret, size_t max, const char *fmt, ...)
@@ -196,7 +196,7 @@ bool text_field(const char *text, const char *key, unsigned long long *ret)
     return false;
 }
 
-/* ---- sets ------------------------------------------------------------------------------------------------------------------- */
+/* ---- sets ------------------------------------------------------------------------------------ */
 
 unsigned idset_count(const IdSet *s)
 {
@@ -255,7 +255,8 @@ int idset_parse(const char *text, unsigned max, IdSet *ret)
 char *idset_format(const IdSet *s)
 {
     GString *out = g_string_new(NULL);
-    IDSET_EACH(first, s) {
+    IDSET_EACH(first, s)
+    {
         unsigned last = first;
         while (idset_has(s, last + 1))
             last++;

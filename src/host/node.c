@@ -28,7 +28,7 @@
 
 #define KVM_API 12
 
-/* ---- architecture and speed --------------------------------------------------------------------------------------------------- */
+/* ---- architecture and speed ------------------------------------------------------------------ */
 
 static char arch_name[sizeof(((struct utsname *)NULL)->machine)];
 static pthread_once_t arch_once = PTHREAD_ONCE_INIT;
@@ -47,12 +47,13 @@ const char *node_arch(void)
     return arch_name;
 }
 
-/* The first processor's clock as /proc/cpuinfo tells it ("cpu MHz" on x86, "clock" on ppc64), else its nominal maximum. */
+/* The first processor's clock as /proc/cpuinfo tells it ("cpu MHz" on x86, "clock" on ppc64), else its nominal maximum.
+ */
 static unsigned read_mhz(void)
 {
     static const char *const keys[] = {"cpu MHz", "clock"};
     g_autofree char *text = NULL;
-    if (hostfs_read_head(&text, HOSTFS_MEDIUM, "/proc/cpuinfo") == 0) {
+    if (hostfs_read_head(&text, HOSTFS_SMALL, "/proc/cpuinfo") == 0) {
         for (unsigned i = 0; i < N_ELEMENTS(keys); i++) {
             const char *p = text;
             unsigned long long v;
@@ -74,7 +75,7 @@ static unsigned read_mhz(void)
     return 0;
 }
 
-/* ---- node info ----------------------------------------------------------------------------------------------------------------- */
+/* ---- node info ------------------------------------------------------------------------------- */
 
 static int compare_cpus(const void *pa, const void *pb)
 {
@@ -124,7 +125,8 @@ int node_info(NodeInfo *ret, Err *err)
     unsigned all = t->n_cpus;
     if (hostfs_idset(&present, NODE_MAX_CPUS, "/sys/devices/system/cpu/present") == 0)
         all = MAX(all, idset_count(&present));
-    /* Cells differ, or some cpus are offline: a product that is not the number of cpus would mislead whoever multiplies. */
+    /* Cells differ, or some cpus are offline: a product that is not the number of cpus would mislead whoever
+     * multiplies. */
     if ((uint64_t)info.nodes * info.sockets * info.cores * info.threads != all) {
         info.nodes = info.sockets = info.threads = 1;
         info.cores = all;
@@ -139,7 +141,7 @@ unsigned node_max_cpus(void)
     return t ? t->max_cpu + 1 : 1;
 }
 
-/* ---- name -------------------------------------------------------------------------------------------------------------------- */
+/* ---- name ------------------------------------------------------------------------------------ */
 
 /* The canonical name /etc/hosts gives `name`, or NULL. */
 static char *hosts_canonical(const char *name)
@@ -180,12 +182,13 @@ char *node_hostname(Err *err)
     if (strchr(name, '.') || g_str_has_prefix(name, "localhost"))
         return g_strdup(name);
     g_autofree char *full = hosts_canonical(name);
-    if (full && strchr(full, '.') && !g_str_has_prefix(full, "localhost") && strlen(full) <= 255 && g_utf8_validate(full, -1, NULL))
+    if (full && strchr(full, '.') && !g_str_has_prefix(full, "localhost") && strlen(full) <= 255 &&
+        g_utf8_validate(full, -1, NULL))
         return g_steal_pointer(&full);
     return g_strdup(name);
 }
 
-/* ---- identity ---------------------------------------------------------------------------------------------------------------- */
+/* ---- identity -------------------------------------------------------------------------------- */
 
 static Mutex uuid_lock;
 static pthread_once_t uuid_once = PTHREAD_ONCE_INIT;
@@ -200,7 +203,8 @@ static void uuid_init(void)
 static bool firmware_uuid(uint8_t ret[UUID_LEN])
 {
     g_autofree char *text = NULL;
-    return hostfs_read(&text, HOSTFS_SMALL, "/sys/class/dmi/id/product_uuid") == 0 && uuid_parse(text, ret) && !uuid_is_trivial(ret);
+    return hostfs_read(&text, HOSTFS_SMALL, "/sys/class/dmi/id/product_uuid") == 0 && uuid_parse(text, ret) &&
+           !uuid_is_trivial(ret);
 }
 
 static int kept_uuid(const char *path, uint8_t ret[UUID_LEN], Err *err)
@@ -227,7 +231,8 @@ static int kept_uuid(const char *path, uint8_t ret[UUID_LEN], Err *err)
 int node_uuid(const char *state_path, uint8_t ret[UUID_LEN], Err *err)
 {
     pthread_once(&uuid_once, uuid_init);
-    LOCK_SCOPE(&uuid_lock);
+    LOCK_SCOPE (&uuid_lock)
+        ;
     if (!uuid_known) {
         uint8_t uuid[UUID_LEN];
         if (!firmware_uuid(uuid)) {
@@ -246,19 +251,21 @@ int node_uuid(const char *state_path, uint8_t ret[UUID_LEN], Err *err)
 void node_uuid_forget(void)
 {
     pthread_once(&uuid_once, uuid_init);
-    LOCK_SCOPE(&uuid_lock);
+    LOCK_SCOPE (&uuid_lock)
+        ;
     uuid_known = false;
 }
 
-/* ---- devices ----------------------------------------------------------------------------------------------------------------- */
+/* ---- devices --------------------------------------------------------------------------------- */
 
 static NodeKvm open_kvm(int *ret_fd)
 {
     g_autofree char *path = hostfs_path("/dev/kvm");
     AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return errno == EACCES || errno == EPERM ? NODE_KVM_FORBIDDEN
-             : errno == ENOENT || errno == ENOTDIR ? NODE_KVM_MISSING : NODE_KVM_BROKEN;
+        return errno == EACCES || errno == EPERM     ? NODE_KVM_FORBIDDEN
+               : errno == ENOENT || errno == ENOTDIR ? NODE_KVM_MISSING
+                                                     : NODE_KVM_BROKEN;
     if (ioctl(fd, KVM_GET_API_VERSION, 0) != KVM_API)
         return NODE_KVM_BROKEN;
     *ret_fd = take_fd(&fd);
@@ -310,7 +317,8 @@ unsigned node_suspend_targets(void)
         return 0;
     if (has_word(state, "mem"))
         targets |= NODE_SUSPEND_MEM;
-    if (has_word(state, "disk") && hostfs_read(&disk, HOSTFS_SMALL, "/sys/power/disk") == 0 && !has_word(disk, "disabled")) {
+    if (has_word(state, "disk") && hostfs_read(&disk, HOSTFS_SMALL, "/sys/power/disk") == 0 &&
+        !has_word(disk, "disabled")) {
         targets |= NODE_SUSPEND_DISK;
         if ((targets & NODE_SUSPEND_MEM) && has_word(disk, "suspend"))
             targets |= NODE_SUSPEND_HYBRID;

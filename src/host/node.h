@@ -147,10 +147,6 @@ int node_free_memory(unsigned long long *ret, Err *err);
 /* Free bytes of cells start .. start+max-1 as far as they exist; *ret_n of them, 0 for an id between that is no cell.  A start beyond
  * the last: VIR_ERR_INTERNAL_ERROR, as clients know it. */
 int node_cells_free_memory(int start, unsigned max, unsigned long long *ret, unsigned *ret_n, Err *err);
-/* Free pages of `size_kib` of one cell (NODE_ALL: of the machine).  Unknown size or cell: VIR_ERR_OPERATION_FAILED,
- * VIR_ERR_INTERNAL_ERROR. */
-int node_free_pages(unsigned size_kib, int cell, unsigned long long *ret, Err *err);
-
 typedef struct NodeCpuMap {
     unsigned n;            /* bits: highest present id + 1 */
     unsigned online;       /* how many are set */
@@ -173,3 +169,12 @@ int node_ksm_get(NodeKsmParam ret[NODE_KSM_PARAMS], unsigned *ret_n, Err *err);
 /* Unknown, read-only or not in this kernel: VIR_ERR_ARGUMENT_UNSUPPORTED; refused by the kernel: VIR_ERR_SYSTEM_ERROR. */
 int node_ksm_check(const char *field, Err *err); /* the same refusals, nothing set */
 int node_ksm_set(const char *field, unsigned long long value, Err *err);
+
+/* ---- nodepages.c: pages of every size ---------------------------------------------------------------------- */
+
+/* Free pages of `size_kib` of one cell (NODE_ALL: of the machine).  Unknown size or cell: VIR_ERR_OPERATION_FAILED,
+ * VIR_ERR_INTERNAL_ERROR. */
+int node_free_pages(unsigned size_kib, int cell, unsigned long long *ret, Err *err);
+/* Sets the pool of huge pages of one cell (NODE_ALL: of the machine, spread as the kernel likes) to `count`, or adds them to it.  Takes
+ * as long as the kernel needs to make room.  The errors above; VIR_ERR_OPERATION_FAILED when it made fewer. */
+int node_alloc_pages(unsigned size_kib, int cell, unsigned long long count, bool add, Err *err);

@@ -1,4 +1,4 @@
-/* host/nodestats.c - what this machine is doing: cpu time, memory, free pages, KSM
+/* host/nodestats.c - what this machine is doing: cpu time, memory, KSM
  *
  * Owns:    nothing; every call reads the kernel's present numbers
  * Threads: any
@@ -21,10 +21,9 @@
 
 #define STAT_MAX (4u << 20) /* /proc/stat: a line per cpu and one with a number per interrupt */
 #define SYS_NODE "/sys/devices/system/node"
-#define SYS_KSM "/sys/kernel/mm/ksm"
-#define SYS_HUGE "/sys/kernel/mm/hugepages"
+#define SYS_KSM  "/sys/kernel/mm/ksm"
 
-/* ---- processors --------------------------------------------------------------------------------------------------------------- */
+/* ---- processors ------------------------------------------------------------------------------ */
 
 /* The columns of a "cpu" line of /proc/stat that are reported; nothing of guests, which user and nice contain. */
 enum { COL_USER, COL_NICE, COL_SYSTEM, COL_IDLE, COL_IOWAIT, COL_IRQ, COL_SOFTIRQ, COL_MAX };
@@ -53,7 +52,8 @@ int node_cpu_stats(int cpu, NodeCpuStats *ret, Err *err)
         at += strspn(at, " ");
         if (!text_number(&at, &v[i])) {
             if (i <= COL_IDLE)
-                return err_set(err, VIR_ERR_INTERNAL_ERROR, "the line '%s' of /proc/stat is not understood", g_strchomp(name));
+                return err_set(err, VIR_ERR_INTERNAL_ERROR, "the line '%s' of /proc/stat is not understood",
+                               g_strchomp(name));
             break; /* columns that old kernels do not have */
         }
     }
@@ -78,12 +78,12 @@ int node_cpu_map(NodeCpuMap *ret, Err *err)
         present = online;
     NodeCpuMap m = {0};
     IDSET_EACH(i, &present)
-        m.n = i + 1;
+    m.n = i + 1;
     IDSET_EACH(i, &online)
-        m.n = MAX(m.n, i + 1);
+    m.n = MAX(m.n, i + 1);
     m.bits = g_malloc0((m.n + 7) / 8);
     IDSET_EACH(i, &online)
-        m.bits[i / 8] |= (uint8_t)(1u << (i % 8));
+    m.bits[i / 8] |= (uint8_t)(1u << (i % 8));
     m.online = idset_count(&online);
     *ret = m;
     return 0;
@@ -95,10 +95,9 @@ void node_cpu_map_done(NodeCpuMap *m)
     *m = (NodeCpuMap){0};
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
-/* Which cells there are; false: the host has no NUMA, its memory is cell 0. */
-static bool cells_online(IdSet *ret)
+bool cells_online(IdSet *ret)
 {
     if (hostfs_idset(ret, NODE_MAX_CELLS, SYS_NODE "/online") == 0 && idset_count(ret) > 0)
         return true;
@@ -111,7 +110,7 @@ static unsigned last_cell(const IdSet *cells)
 {
     unsigned last = 0;
     IDSET_EACH(i, cells)
-        last = i;
+    last = i;
     return last;
 }
 
@@ -166,7 +165,8 @@ int node_free_memory(unsigned long long *ret, Err *err)
             return -1;
         sum = s.free;
     } else {
-        IDSET_EACH(i, &cells) {
+        IDSET_EACH(i, &cells)
+        {
             if (cell_memory(i, &s, err) < 0)
                 return -1;
             sum += s.free;
@@ -176,7 +176,7 @@ int node_free_memory(unsigned long long *ret, Err *err)
     return 0;
 }
 
-static int cell_range_error(int start, const IdSet *cells, Err *err)
+int cell_range_error(int start, const IdSet *cells, Err *err)
 {
     return err_set(err, VIR_ERR_INTERNAL_ERROR, "cell %d is out of range (0-%u)", start, last_cell(cells));
 }
@@ -199,45 +199,7 @@ int node_cells_free_memory(int start, unsigned max, unsigned long long *ret, uns
     return 0;
 }
 
-int node_free_pages(unsigned size_kib, int cell, unsigned long long *ret, Err *err)
-{
-    IdSet cells;
-    bool numa = cells_online(&cells);
-    if (cell != NODE_ALL && (cell < 0 || !idset_has(&cells, (unsigned)cell)))
-        return cell_range_error(cell, &cells, err);
-    g_autofree char *dir = cell != NODE_ALL && numa ? g_strdup_printf(SYS_NODE "/node%d/hugepages", cell) : g_strdup(SYS_HUGE);
-    unsigned sizes[NODE_MAX_PAGE_SIZES];
-    unsigned n = topology_page_sizes(sizes, N_ELEMENTS(sizes), dir);
-    for (unsigned i = 0; i < n; i++) {
-        if (sizes[i] != size_kib)
-            continue;
-        if (i > 0) {
-            unsigned long long v;
-            int r = hostfs_number(&v, "%s/hugepages-%ukB/free_hugepages", dir, size_kib);
-            if (r < 0)
-                return err_set_errno(err, -r, "cannot read the free pages of %u KiB", size_kib);
-            *ret = v;
-            return 0;
-        }
-        /* the base page */
-        NodeMemoryStats s;
-        unsigned long long bytes;
-        if (cell == NODE_ALL) {
-            if (node_free_memory(&bytes, err) < 0)
-                return -1;
-            s.free = bytes / 1024;
-        } else if ((numa ? cell_memory((unsigned)cell, &s, err) : whole_memory(&s, err)) < 0) {
-            return -1;
-        }
-        *ret = s.free / size_kib;
-        return 0;
-    }
-    if (cell == NODE_ALL)
-        return err_set(err, VIR_ERR_OPERATION_FAILED, "page size %u is not available on this host", size_kib);
-    return err_set(err, VIR_ERR_OPERATION_FAILED, "page size %u is not available on node %d", size_kib, cell);
-}
-
-/* ---- KSM ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- KSM ------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *field, *file;
@@ -275,7 +237,8 @@ int node_ksm_get(NodeKsmParam ret[NODE_KSM_PARAMS], unsigned *ret_n, Err *err)
 static int ksm_row(const char *field, Err *err)
 {
     for (unsigned i = 0; i < NODE_KSM_PARAMS; i++) {
-        if (strcmp(ksm_rows[i].field, field) == 0 && ksm_rows[i].writable && hostfs_exists(SYS_KSM "/%s", ksm_rows[i].file))
+        if (strcmp(ksm_rows[i].field, field) == 0 && ksm_rows[i].writable &&
+            hostfs_exists(SYS_KSM "/%s", ksm_rows[i].file))
             return (int)i;
     }
     return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "parameter '%s' cannot be set on this host", field);

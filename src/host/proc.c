@@ -15,7 +15,8 @@
 #include "host/hostfs.h"
 #include "host/proc.h"
 
-/* Positions in /proc/PID/stat as proc(5) counts them; the name in parentheses may hold anything, so counting starts behind it. */
+/* Positions in /proc/PID/stat as proc(5) counts them; the name in parentheses may hold anything, so counting starts
+ * behind it. */
 enum {
     STAT_STATE = 3,
     STAT_UTIME = 14,

@@ -5,8 +5,9 @@
  * Locks:   cache.lock (leaf; held to look and to swap, never while files are read)
  * Errors:  Err; what the kernel does not say has the fallback node.h documents
  *
- * A cached topology is used for TOPOLOGY_FRESH_US: long enough that a client asking for capabilities in a loop costs nothing, short
- * enough that nobody notices a cpu or a huge page missing.  Two threads may read at once; the later one wins.
+ * A cached topology is used for TOPOLOGY_FRESH_US: long enough that a client asking for capabilities in a loop costs
+ * nothing, short enough that nobody notices a cpu or a huge page missing.  Two threads may read at once; the later one
+ * wins.
  */
 #include "config.h"
 
@@ -23,11 +24,11 @@
 #include "host/private.h"
 
 #define TOPOLOGY_FRESH_US 1000000u
-#define CACHE_MIN_LEVEL 3u
-#define CACHE_MAX_INDEX 16u /* cache descriptions of one cpu */
-#define CACHE_MAX_BANKS 4096u
+#define CACHE_MIN_LEVEL   3u
+#define CACHE_MAX_INDEX   16u /* cache descriptions of one cpu */
+#define CACHE_MAX_BANKS   4096u
 
-#define SYS_CPU "/sys/devices/system/cpu"
+#define SYS_CPU  "/sys/devices/system/cpu"
 #define SYS_NODE "/sys/devices/system/node"
 
 const char *const node_cache_types[NODE_CACHE_TYPE_MAX] = {"both", "code", "data"};
@@ -44,7 +45,7 @@ static void cache_init(void)
     mutex_init(&cache.lock, LOCK_LEAF, "topology");
 }
 
-/* ---- the object -------------------------------------------------------------------------------------------------------------- */
+/* ---- the object ------------------------------------------------------------------------------ */
 
 NodeTopology *node_topology_ref(NodeTopology *t)
 {
@@ -79,7 +80,7 @@ const NodeCell *node_topology_cell(const NodeTopology *t, unsigned id)
     return NULL;
 }
 
-/* ---- pages ------------------------------------------------------------------------------------------------------------------- */
+/* ---- pages ----------------------------------------------------------------------------------- */
 
 static int compare_unsigned(const void *a, const void *b)
 {
@@ -129,7 +130,7 @@ static void read_pages(NodeCell *cell)
     cell->n_pages = n;
 }
 
-/* ---- cells ------------------------------------------------------------------------------------------------------------------- */
+/* ---- cells ----------------------------------------------------------------------------------- */
 
 static void read_cpu(NodeCpu *cpu, unsigned id, const IdSet *online)
 {
@@ -156,7 +157,7 @@ static void read_cpus(NodeCell *cell, const IdSet *cpus, const IdSet *online)
 {
     cell->cpus = g_new0(NodeCpu, idset_count(cpus));
     IDSET_EACH(i, cpus)
-        read_cpu(&cell->cpus[cell->n_cpus++], i, online);
+    read_cpu(&cell->cpus[cell->n_cpus++], i, online);
 }
 
 /* One number for each cell, in their order, or none at all. */
@@ -184,7 +185,8 @@ static void read_distances(const NodeTopology *t, NodeCell *cell)
 static int read_cells(NodeTopology *t, const IdSet *nodes, const IdSet *online, Err *err)
 {
     IdSet placed = {0};
-    IDSET_EACH(id, nodes) {
+    IDSET_EACH(id, nodes)
+    {
         NodeCell *cell = &t->cells[t->n_cells++];
         cell->id = id;
         g_autofree char *meminfo = NULL;
@@ -194,7 +196,8 @@ static int read_cells(NodeTopology *t, const IdSet *nodes, const IdSet *online, 
         if (hostfs_idset(&cpus, NODE_MAX_CPUS, SYS_NODE "/node%u/cpulist", id) < 0)
             memset(&cpus, 0, sizeof(cpus));
         idset_and(&cpus, online);
-        IDSET_EACH(i, &cpus) {
+        IDSET_EACH(i, &cpus)
+        {
             if (idset_has(&placed, i))
                 return err_set(err, VIR_ERR_INTERNAL_ERROR, "the kernel lists cpu %u in two NUMA nodes", i);
             idset_add(&placed, i);
@@ -207,7 +210,7 @@ static int read_cells(NodeTopology *t, const IdSet *nodes, const IdSet *online, 
     return 0;
 }
 
-/* ---- caches ------------------------------------------------------------------------------------------------------------------ */
+/* ---- caches ---------------------------------------------------------------------------------- */
 
 static bool parse_cache_type(const char *text, NodeCacheType *ret)
 {
@@ -228,8 +231,8 @@ static bool read_cache(unsigned cpu, unsigned index, NodeCacheBank *ret)
     unsigned long long level, id;
     IdSet cpus;
     const char *at;
-    if (hostfs_number(&level, SYS_CPU "/cpu%u/cache/index%u/level", cpu, index) < 0 || level < CACHE_MIN_LEVEL || level > 64 ||
-        hostfs_number(&id, SYS_CPU "/cpu%u/cache/index%u/id", cpu, index) < 0 || id > UINT32_MAX ||
+    if (hostfs_number(&level, SYS_CPU "/cpu%u/cache/index%u/level", cpu, index) < 0 || level < CACHE_MIN_LEVEL ||
+        level > 64 || hostfs_number(&id, SYS_CPU "/cpu%u/cache/index%u/id", cpu, index) < 0 || id > UINT32_MAX ||
         hostfs_read(&type, HOSTFS_SMALL, SYS_CPU "/cpu%u/cache/index%u/type", cpu, index) < 0 ||
         !parse_cache_type(type, &ret->type) ||
         hostfs_read(&size, HOSTFS_SMALL, SYS_CPU "/cpu%u/cache/index%u/size", cpu, index) < 0 ||
@@ -257,7 +260,8 @@ static int compare_banks(const void *pa, const void *pb)
 static void read_caches(NodeTopology *t, const IdSet *online)
 {
     GArray *banks = g_array_new(FALSE, FALSE, sizeof(NodeCacheBank));
-    IDSET_EACH(cpu, online) {
+    IDSET_EACH(cpu, online)
+    {
         for (unsigned index = 0; index < CACHE_MAX_INDEX && banks->len < CACHE_MAX_BANKS; index++) {
             NodeCacheBank bank;
             if (!hostfs_exists(SYS_CPU "/cpu%u/cache/index%u", cpu, index))
@@ -279,7 +283,7 @@ static void read_caches(NodeTopology *t, const IdSet *online)
     t->caches = (NodeCacheBank *)(void *)g_array_free(banks, banks->len == 0);
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static void all_up_to(IdSet *s, long n)
 {
@@ -298,10 +302,10 @@ static NodeTopology *read_topology(Err *err)
     if (hostfs_idset(&present, NODE_MAX_CPUS, SYS_CPU "/present") < 0)
         present = online;
     IDSET_EACH(i, &online)
-        idset_add(&present, i);
+    idset_add(&present, i);
     t->n_cpus = idset_count(&online);
     IDSET_EACH(i, &present)
-        t->max_cpu = i;
+    t->max_cpu = i;
     t->n_page_sizes = topology_page_sizes(t->page_sizes, N_ELEMENTS(t->page_sizes), "/sys/kernel/mm/hugepages");
 
     t->numa = hostfs_idset(&nodes, NODE_MAX_CELLS, SYS_NODE "/online") == 0 && idset_count(&nodes) > 0;
@@ -325,7 +329,8 @@ NodeTopology *node_topology(Err *err)
 {
     pthread_once(&cache_once, cache_init);
     mutex_lock(&cache.lock);
-    NodeTopology *t = cache.topology && now_us() - cache.read_us < TOPOLOGY_FRESH_US ? node_topology_ref(cache.topology) : NULL;
+    NodeTopology *t =
+        cache.topology && now_us() - cache.read_us < TOPOLOGY_FRESH_US ? node_topology_ref(cache.topology) : NULL;
     mutex_unlock(&cache.lock);
     if (t)
         return t;

@@ -9,8 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "qemu/build.h"
 #include "util/uuid.h"
+#include "qemu/build.h"
+#include "qemu/cpu.h"
 
 /* ---- machine, memory, processors --------------------------------------------------------------------------------------------- */
 
@@ -69,11 +70,11 @@ static void argv_machine_type(ArgvBuild *b)
         argv_addf(b, "-global", "mch.extended-tseg-mbytes=%" PRIu64, f->smm_tseg_mib.v);
 }
 
-/* libvirt's feature names are QEMU's with underscores, but for one. */
+/* QEMU's property for a feature of the definition. Caller frees. */
 static char *feature_name(const char *name)
 {
-    if (strcmp(name, "pclmuldq") == 0)
-        return g_strdup("pclmulqdq");
+    if (cpu_feature_known(name))
+        return g_strdup(cpu_feature_to_qemu(name));
     char *s = g_strdup(name);
     return g_strdelimit(s, "_", '-');
 }

@@ -72,6 +72,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuCaps, qemu_caps_unref)
 /* Path of the emulator used for a guest architecture when its XML names none, or NULL when none is installed.  Static string per
  * architecture for the process' life. */
 const char *qemu_caps_emulator_for_arch(const char *arch);
+/* Names of all architectures QEMU can have an emulator for; static. */
+const char *const *qemu_caps_arches(unsigned *ret_n);
+bool qemu_caps_arch_known(const char *arch);
 
 /* ---- facts; all lock-free */
 
@@ -93,4 +96,6 @@ const char *qemu_caps_machine_canonical(const QemuCaps *caps, const char *name);
 /* Canonical name of the machine used when XML names none. */
 const char *qemu_caps_default_machine(const QemuCaps *caps);
 
+/* A model users choose by name: not a version of one, nor "host", "max", "base". */
+bool qemu_cpu_model_is_plain(const QemuCpuModel *m);
 const QemuCpuModel *qemu_caps_cpu_models(const QemuCaps *caps, QemuAccel accel, unsigned *ret_n);

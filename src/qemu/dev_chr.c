@@ -273,13 +273,26 @@ json_t *qemu_chr_props(const DomainDef *def, const ChrDef *c, Err *err)
     return o;
 }
 
+/* A channel whose socket gets its place at start, as it will be; NULL: nothing to fill in. Caller frees the path. */
+static char *default_channel_path(const ArgvBuild *b, const ChrDef *c)
+{
+    if (!build_native(b) || c->kind != CHR_KIND_CHANNEL || c->source.type != CHR_UNIX || c->source.path || b->env->private_dir == NULL)
+        return NULL;
+    g_autofree char *leaf = g_path_get_basename(b->env->private_dir);
+    return g_build_filename(b->env->channel_dir ? b->env->channel_dir : "", leaf, c->target_name, NULL);
+}
+
 static int argv_chr_list(ArgvBuild *b, const GPtrArray *list, Err *err)
 {
     for (unsigned i = 0; i < list->len; i++) {
         const ChrDef *c = list->pdata[i];
         if (console_is_serial(c))
             continue;
-        if (argv_chardev(b, &c->source, c->info.alias, err) < 0)
+        ChrSource source = c->source;
+        g_autofree char *path = default_channel_path(b, c);
+        if (path)
+            source.path = path;
+        if (argv_chardev(b, &source, c->info.alias, err) < 0)
             return -1;
         json_t *o = qemu_chr_props(b->def, c, err);
         if (o == NULL)

@@ -4,9 +4,13 @@
  * Errors:  VIR_ERR_CONFIG_UNSUPPORTED naming the part of <disk>
  *
  * Each image is two nodes: "libvirt-N-storage" (file or block device) and "libvirt-N-format".  Images are opened by the daemon and
- * reach QEMU in fdset N.  QEMU picks from a set by access mode and opens a node with auto-read-only first for reading, then, when a
- * writer comes, again for writing; so the set of a writable image holds both.  Backing images get the reading one only: committing into
- * one starts with adding the other to its set.
+ * reach QEMU in fdset N.  QEMU picks from a set by access mode and locks the open file description it got; the set keeps its own copy
+ * of the descriptor, so when a node moves to another descriptor the locks on the old one stay behind and QEMU later trips over them
+ * ("Failed to get shared write lock", in 7.2 even an abort at the end of a commit).  Hence:
+ *   - an image is given with one descriptor: read-write for the writable top, read-only for everything else;
+ *   - a writable image is opened without auto-read-only, so its node never moves, not even when it becomes a backing image;
+ *   - to commit into a backing image: add-fd a read-write descriptor to its set, blockdev-reopen its storage node with auto-read-only
+ *     and read-only off, then drop the locks left on the read-only one (qemu_image_unlock_stale).  The node stays read-write from then on.
  */
 #include "config.h"
 
@@ -107,7 +111,7 @@ static bool format_can_back(StorageFormat f)
     return f == STORAGE_FORMAT_QCOW2 || f == STORAGE_FORMAT_QCOW || f == STORAGE_FORMAT_QED || f == STORAGE_FORMAT_VMDK;
 }
 
-json_t *qemu_storage_props(const DiskDef *disk, const StorageSource *src, const char *filename, Err *err)
+json_t *qemu_storage_props(const DiskDef *disk, const StorageSource *src, const char *filename, bool writable, Err *err)
 {
     if (src->type != STORAGE_FILE && src->type != STORAGE_BLOCK) {
         err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "source type '%s' of disk '%s'",
@@ -121,7 +125,7 @@ json_t *qemu_storage_props(const DiskDef *disk, const StorageSource *src, const 
     g_autofree char *node = qemu_node_storage(src);
     props_str(o, "node-name", node);
     cache_props(o, disk);
-    props_bool(o, "auto-read-only", true);
+    props_bool(o, "auto-read-only", filename == NULL || !writable);
     props_str(o, "discard", "unmap");
     return o;
 }
@@ -395,16 +399,14 @@ json_t *qemu_throttle_props(const DiskDef *disk)
 
 /* ---- command line ------------------------------------------------------------------------------------------------------------ */
 
-/* The file name of an image for QEMU: its path, or the fdset its planned descriptors go to. Caller frees. */
+/* The file name of an image for QEMU: NULL for its path, or the fdset its planned descriptor goes to. Caller frees. */
 static char *plan_image(ArgvBuild *b, const StorageSource *src, bool writable)
 {
     if (build_native(b))
-        return g_strdup(src->path);
+        return NULL;
     int set = (int)src->index.v;
     g_autofree char *node = qemu_node_storage(src);
-    argv_plan_fdset(b, set, O_RDONLY, src->path, node);
-    if (writable)
-        argv_plan_fdset(b, set, O_RDWR, src->path, node);
+    argv_plan_fdset(b, set, writable ? O_RDWR : O_RDONLY, src->path, node);
     return g_strdup_printf("/dev/fdset/%d", set);
 }
 
@@ -415,7 +417,7 @@ static int argv_image(ArgvBuild *b, const DiskDef *disk, const StorageSource *sr
         return -1;
     bool read_only = src != disk->src || disk->readonly || disk_is_cdrom(disk);
     g_autofree char *filename = plan_image(b, src, !read_only);
-    json_t *storage = qemu_storage_props(disk, src, filename, err);
+    json_t *storage = qemu_storage_props(disk, src, filename, !read_only, err);
     if (storage == NULL)
         return -1;
     argv_add_json(b, "-blockdev", storage);

@@ -27,10 +27,11 @@ static int vnc_listen(ArgvBuild *b, GString *s, const GraphicsDef *g, Err *err)
         g_string_append(s, "none");
         return 0;
     case LISTEN_SOCKET:
-        if (l->socket == NULL)
+        if (l->socket == NULL && !build_native(b))
             return err_set(err, VIR_ERR_INTERNAL_ERROR, "the vnc socket has no path");
         g_string_append(s, "vnc=unix:");
-        opts_escape(s, l->socket);
+        opts_escape(s, l->socket ? l->socket : b->env->private_dir);
+        g_string_append(s, l->socket ? "" : "/vnc.sock");
         return 0;
     case LISTEN_ABSENT:
     case LISTEN_ADDRESS:
@@ -39,12 +40,15 @@ static int vnc_listen(ArgvBuild *b, GString *s, const GraphicsDef *g, Err *err)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "listen type '%s' of vnc",
                        enum_word(listen_type_names, LISTEN_MAX, (int)l->type));
     }
-    if (g->port < 5900 || g->port > 65535)
-        return err_set(err, VIR_ERR_XML_ERROR, "vnc port %d is not between 5900 and 65535", g->port);
+    int port = g->port;
+    if (build_native(b) && port <= 0)
+        port = 5900; /* chosen at start: the first there is */
+    if (port < 5900 || port > 65535)
+        return err_set(err, VIR_ERR_XML_ERROR, "vnc port %d is not between 5900 and 65535", port);
     const char *address = vnc_address(b, l);
-    g_string_append_printf(s, strchr(address, ':') ? "[%s]:%d" : "%s:%d", address, g->port - 5900);
-    if (g->websocket > 0)
-        g_string_append_printf(s, ",websocket=%d", g->websocket);
+    g_string_append_printf(s, strchr(address, ':') ? "[%s]:%d" : "%s:%d", address, port - 5900);
+    if (g->websocket > 0 || (g->websocket < 0 && build_native(b)))
+        g_string_append_printf(s, ",websocket=%d", g->websocket > 0 ? g->websocket : 5700);
     return 0;
 }
 

@@ -63,9 +63,8 @@ void qemu_launch_cleanup(const LaunchedProcess *proc, const DomainDef *def, cons
 
 void launched_process_clear(LaunchedProcess *p);
 void launched_process_copy(LaunchedProcess *dest, const LaunchedProcess *src);
-
-/* What is told from the outside of a running guest. */
 /* Start time of a pid in clock ticks since boot, 0 when there is no such process. */
 uint64_t process_start_time(pid_t pid);
+
 /* The last lines of a guest's log below the newest start header, at most `max` bytes; NULL when there is none.  Caller frees. */
 char *qemu_log_tail(const char *log_path, size_t max);

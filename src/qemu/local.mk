@@ -15,3 +15,23 @@ libqemu_a_SOURCES += \
 	src/qemu/forward.h \
 	src/qemu/launch.h \
 	src/qemu/props.c src/qemu/props.h
+libqemu_a_SOURCES += \
+	src/qemu/caps.c src/qemu/caps.h src/qemu/caps_flags.def src/qemu/caps_private.h \
+	src/qemu/caps_cache.c \
+	src/qemu/caps_kvm.c \
+	src/qemu/caps_probe.c \
+	src/qemu/caps_session.c src/qemu/caps_session.h
+libqemu_a_SOURCES += \
+	src/qemu/capabilities.c src/qemu/caps_xml.h \
+	src/qemu/cpu.c src/qemu/cpu.h src/qemu/cpu_features.def \
+	src/qemu/cpu_guest.c src/qemu/cpu_guest.h \
+	src/qemu/domcaps.c \
+	src/qemu/firmware.c src/qemu/firmware.h
+libqemu_a_SOURCES += \
+	src/qemu/launch.c \
+	src/qemu/launch_fds.c \
+	src/qemu/launch_log.c \
+	src/qemu/launch_ports.c \
+	src/qemu/launch_prepare.c \
+	src/qemu/launch_private.h \
+	src/qemu/launch_settle.c

@@ -37,8 +37,9 @@ char *qemu_node_storage(const StorageSource *src);
 char *qemu_node_format(const StorageSource *src);
 /* What the device's "drive" names: the format node, or the copy-on-read filter above it. */
 char *qemu_node_top(const DiskDef *disk);
-/* The protocol node; `filename` replaces the path ("/dev/fdset/3"), NULL: the path itself. */
-json_t *qemu_storage_props(const DiskDef *disk, const StorageSource *src, const char *filename, Err *err);
+/* The protocol node; `filename` replaces the path ("/dev/fdset/3"; then `writable` says which descriptor the set holds), NULL: the path
+ * itself. */
+json_t *qemu_storage_props(const DiskDef *disk, const StorageSource *src, const char *filename, bool writable, Err *err);
 /* The format node on top of it; read_only for backing images and read-only disks. */
 json_t *qemu_format_props(const DiskDef *disk, const StorageSource *src, bool read_only, Err *err);
 json_t *qemu_copy_on_read_props(const DiskDef *disk);

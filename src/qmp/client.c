@@ -5,8 +5,8 @@
  * Locks:   client.lock (leaf; never held across a handler, a callback or a system call)
  * Errors:  QEMU's answers as VIR_ERR_INTERNAL_ERROR with its description, its class as QmpStatus
  *
- * Theory of operation.  A command becomes a Slot (who waits) and a Chunk (its bytes), made under one lock, so commands go out in the
- * order they were made.  QEMU answers in order, but the slot is found by id all the same.  A slot ends in exactly one of four ways:
+ * Theory of operation.  A command becomes a Slot (who waits) and a Chunk (its bytes), which enter table and queue under one lock.
+ * QEMU answers in order, but the slot is found by id all the same.  A slot ends in exactly one of four ways:
  *   answer    loop thread removes it from the table and wakes the sleeper or runs the callback
  *   close     whoever closes answers every synchronous slot at once; asynchronous ones are answered on the loop thread
  *   deadline  its chunk still unsent: taken out, as if it had never been; else the slot stays as "abandoned" to catch the late reply
@@ -80,17 +80,21 @@ static QmpStatus status_of_class(const char *class)
 
 void qmp_slot_answer(Slot *s, json_t *reply)
 {
+    /* What the sleeper gets is taken out of the message: no value is ever referred to from two threads. */
     if (s->raw) {
         json_object_del(reply, "id");
         if (s->user_id)
-            json_object_set(reply, "id", s->user_id);
-        s->ret = json_incref(reply);
+            json_object_set_new(reply, "id", g_steal_pointer(&s->user_id));
+        s->ret = json_object();
+        json_object_update(s->ret, reply);
+        json_object_clear(reply);
         s->status = QMP_OK;
         return;
     }
     json_t *ret = json_object_get(reply, "return");
     if (ret) {
         s->ret = json_incref(ret);
+        json_object_clear(reply);
         s->status = QMP_OK;
         return;
     }
@@ -372,7 +376,7 @@ QmpStatus qmp_call_raw(QmpClient *c, json_t *command, const int *fds, unsigned n
         name = json_string_value(json_object_get(command, "exec-oob"));
     Slot *s = slot_new(name ? name : "(none)", d, true);
     s->raw = true;
-    s->user_id = json_incref(json_object_get(command, "id"));
+    s->user_id = json_deep_copy(json_object_get(command, "id")); /* the command itself stays this thread's */
     if (!json_is_object(command)) {
         err_set(err, VIR_ERR_INVALID_ARG, "a QEMU monitor command must be a JSON object");
         json_decref(command);

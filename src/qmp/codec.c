@@ -25,28 +25,30 @@ void qmp_codec_done(QmpCodec *q)
     q->line = NULL;
 }
 
-/* Follows nesting and strings over some bytes.  False when the limit is passed. */
-static bool scan_depth(unsigned max_depth, unsigned *depth, bool *in_string, bool *escaped, const char *p, size_t len)
+/* Follows nesting, strings and the number of values over some bytes.  What limit is passed, or NULL. */
+static const char *scan(struct QmpScan *sc, unsigned max_depth, const char *p, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         char ch = p[i];
-        if (*in_string) {
-            if (*escaped)
-                *escaped = false;
+        if (sc->in_string) {
+            if (sc->escaped)
+                sc->escaped = false;
             else if (ch == '\\')
-                *escaped = true;
+                sc->escaped = true;
             else if (ch == '"')
-                *in_string = false;
-        } else if (ch == '"') {
-            *in_string = true;
-        } else if (ch == '{' || ch == '[') {
-            if (++*depth > max_depth)
-                return false;
-        } else if ((ch == '}' || ch == ']') && *depth) {
-            --*depth;
+                sc->in_string = false;
+            continue;
         }
+        if (ch == '"')
+            sc->in_string = true;
+        else if ((ch == '}' || ch == ']') && sc->depth)
+            sc->depth--;
+        else if ((ch == '{' || ch == '[') && ++sc->depth > max_depth)
+            return "levels of nesting";
+        if ((ch == '{' || ch == '[' || ch == ',') && ++sc->values > QMP_MAX_VALUES)
+            return "values";
     }
-    return true;
+    return NULL;
 }
 
 /* Printable rendering of the start of some bytes, for messages. */
@@ -65,10 +67,9 @@ static bool number_starts(const char *text, size_t i)
 static char *fold_unsigned(const char *text, size_t len, size_t *ret_len)
 {
     GString *out = g_string_sized_new(len + 8);
-    bool in_string = false, escaped = false;
+    struct QmpScan sc = {0};
     for (size_t i = 0; i < len; i++) {
-        unsigned depth = 0;
-        if (!in_string && number_starts(text, i)) {
+        if (!sc.in_string && number_starts(text, i)) {
             size_t end = i;
             while (end < len && strchr("0123456789.eE+-", text[end]) && text[end])
                 end++;
@@ -81,7 +82,7 @@ static char *fold_unsigned(const char *text, size_t len, size_t *ret_len)
             i = end - 1;
             continue;
         }
-        scan_depth(UINT32_MAX, &depth, &in_string, &escaped, text + i, 1);
+        scan(&sc, UINT32_MAX, text + i, 1);
         g_string_append_c(out, text[i]);
     }
     *ret_len = out->len;
@@ -90,10 +91,10 @@ static char *fold_unsigned(const char *text, size_t len, size_t *ret_len)
 
 json_t *qmp_json_parse(const char *text, size_t len, unsigned max_depth, Err *err)
 {
-    unsigned depth = 0;
-    bool in_string = false, escaped = false;
-    if (!scan_depth(max_depth, &depth, &in_string, &escaped, text, len)) {
-        err_set(err, VIR_ERR_INTERNAL_ERROR, "JSON nested deeper than %u levels", max_depth);
+    struct QmpScan sc = {0};
+    const char *too_many = scan(&sc, max_depth, text, len);
+    if (too_many) {
+        err_set(err, VIR_ERR_INTERNAL_ERROR, "JSON with too many %s", too_many);
         return NULL;
     }
     json_error_t je;
@@ -126,15 +127,15 @@ int qmp_codec_feed(QmpCodec *q, const char *data, size_t len, QmpMessageFunc fn,
         size_t part = nl ? (size_t)(nl - data) : len;
         if (q->line->len + part > q->max_line)
             return err_set(err, VIR_ERR_INTERNAL_ERROR, "JSON line longer than %zu bytes", q->max_line);
-        if (!scan_depth(q->max_depth, &q->depth, &q->in_string, &q->escaped, data, part))
-            return err_set(err, VIR_ERR_INTERNAL_ERROR, "JSON nested deeper than %u levels", q->max_depth);
+        const char *too_many = scan(&q->scan, q->max_depth, data, part);
+        if (too_many)
+            return err_set(err, VIR_ERR_INTERNAL_ERROR, "JSON line with too many %s", too_many);
         g_byte_array_append(q->line, (const guint8 *)data, (guint)part);
         if (!nl)
             return 0;
         data += part + 1;
         len -= part + 1;
-        q->depth = 0;
-        q->in_string = q->escaped = false;
+        q->scan = (struct QmpScan){0};
         const char *text = (const char *)q->line->data;
         json_t *msg = NULL;
         bool blank = is_blank(text, q->line->len);

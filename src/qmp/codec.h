@@ -1,6 +1,6 @@
 /* qmp/codec.h - JSON lines from an untrusted peer
  *
- * Incremental: bytes may come in any portions.  A line longer or deeper than the limits is refused while it is read, before anything
+ * Incremental: bytes may come in any portions.  A line longer, deeper or fuller than the limits is refused while it is read, before anything
  * of that size is allocated or parsed.
  */
 #pragma once
@@ -11,13 +11,17 @@
 
 #define QMP_MAX_LINE (16u << 20)
 #define QMP_MAX_DEPTH 64u
+/* Values in one message: short ones ("[0,0,0…") take ten times their text in memory. */
+#define QMP_MAX_VALUES (1u << 20)
 
 typedef struct QmpCodec {
     size_t max_line;
     unsigned max_depth;
     GByteArray *line;  /* the unfinished line */
-    unsigned depth;    /* of what has been scanned of it */
-    bool in_string, escaped;
+    struct QmpScan {
+        unsigned depth, values;
+        bool in_string, escaped;
+    } scan; /* of what there is of it */
 } QmpCodec;
 
 /* Takes one message, borrowed.  Returning false stops the feed: what follows is dropped. */

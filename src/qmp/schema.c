@@ -125,12 +125,15 @@ static bool entry_has_value(const QmpSchema *s, json_t *entry, const char *value
 bool qmp_schema_has(const QmpSchema *s, const char *path)
 {
     g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+    bool of_return = parts[0] && g_str_has_suffix(parts[0], "->");
+    if (of_return)
+        parts[0][strlen(parts[0]) - 2] = '\0';
     json_t *entry = parts[0] ? entry_of(s, parts[0]) : NULL;
     if (!entry || (!meta_is(entry, "command") && !meta_is(entry, "event")))
         return false;
     if (!parts[1])
         return true;
-    entry = entry_of(s, str_of(entry, "arg-type"));
+    entry = entry_of(s, str_of(entry, of_return ? "ret-type" : "arg-type"));
     for (unsigned i = 1; parts[i] && entry; i++) {
         char *part = parts[i];
         entry = element_of(s, entry);

@@ -19,6 +19,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(QmpSchema, qmp_schema_free)
  *   name         a member (arrays are looked through)
  *   name=value   a member whose enumeration has the value, or whose type has a variant of that name
  *   +tag=value   goes into the variant of the present object; tag must be its discriminator
+ * A command name that ends in "->" stands for what the command returns instead of its arguments.
  * "blockdev-add/+driver=file/aio=io_uring" */
 bool qmp_schema_has(const QmpSchema *s, const char *path);
 /* Checks arguments (NULL: none) of a command: unknown or missing members, types, enumerations, variants.  0, or -1 with the path of

@@ -41,8 +41,8 @@ bool rpc_conn_is_authenticated(const RpcConn *c);
 /* Records the identity; before rpc_conn_authenticated.  Copied. */
 void rpc_conn_set_sasl_user(RpcConn *c, const char *user);
 void rpc_conn_set_x509_dname(RpcConn *c, const char *dname);
-/* As rpc_reply, and from the byte after this reply on the connection reads and writes through `next` (owned), which wraps the present
- * transport: next's free also frees what it wraps.  Event thread only. */
+/* As rpc_reply, and from the byte after this reply on the connection reads and writes through `next` (owned): when the reply has left,
+ * next->ops->adopt gets the present transport.  Input that came before is not given to it: peers wait for the reply.  Event thread only. */
 int rpc_reply_switch_transport(RpcMsg *call, xdrproc_t filter, const void *ret, RpcTransport *next, Err *err);
-/* The transport in use, for wrapping. */
+/* The transport in use. */
 RpcTransport *rpc_conn_transport(RpcConn *c);

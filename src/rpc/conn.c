@@ -1,7 +1,8 @@
 /* rpc/conn.c - one client connection
  *
- * Owns:    the socket, its reader and out-queue, the state, the in-flight count; not what packets mean (dispatch.c)
- * Threads: client event thread; posting, getters, refs and closing from any
+ * Owns:    the socket, its reader and out-queue, the state, the in-flight count; not what packets mean (dispatch.c) nor who the peer is
+ *          (conn_info.c)
+ * Threads: client event thread; posting, refs and closing from any
  * Locks:   conn.lock (leaf): packets posted by other threads, the reason of the end
  * Errors:  a connection ends with a reason, logged once
  *
@@ -15,14 +16,8 @@
 #include "config.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #define LOG_AREA "rpc.conn"
 
@@ -30,29 +25,9 @@
 #include "util/fd.h"
 #include "util/log.h"
 
-const char *const rpc_conn_state_names[RPC_CONN_STATE_MAX] = {
-    [RPC_CONN_HANDSHAKE] = "handshake", [RPC_CONN_AUTH] = "auth",     [RPC_CONN_OPEN] = "open",
-    [RPC_CONN_CLOSING] = "closing",     [RPC_CONN_CLOSED] = "closed",
-};
-
-const char *const rpc_kind_names[RPC_KIND_MAX] = {
-    [RPC_KIND_UNIX] = "unix",
-    [RPC_KIND_TCP] = "tcp",
-    [RPC_KIND_TLS] = "tls",
-};
-
 static void conn_process(RpcConn *c);
 static void conn_flush(RpcConn *c);
-
-static void set_flag(int *flag)
-{
-    __atomic_store_n(flag, 1, __ATOMIC_SEQ_CST);
-}
-
-static bool get_flag(const int *flag)
-{
-    return __atomic_load_n(flag, __ATOMIC_SEQ_CST) != 0;
-}
+static void finish_closing(RpcConn *c);
 
 /* ---- life ---- */
 
@@ -146,59 +121,6 @@ static void set_deadline(RpcConn *c, unsigned ms)
         conn_fail(c, "no timer");
 }
 
-/* Field 22 of /proc/PID/stat; procfs answers from memory. */
-static uint64_t process_start_time(pid_t pid)
-{
-    char path[64], buf[1024];
-    g_snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return 0;
-    size_t n = fread(buf, 1, sizeof(buf) - 1, f);
-    fclose(f);
-    buf[n] = 0;
-    char *p = strrchr(buf, ')'); /* the name before it may hold anything */
-    for (int field = 2; p && field < 22; field++)
-        p = strchr(p + 1, ' ');
-    return p ? g_ascii_strtoull(p + 1, NULL, 10) : 0;
-}
-
-/* "address;port" of a TCP peer, and what small packets need. */
-static void tcp_peer(RpcConn *c)
-{
-    struct sockaddr_storage ss;
-    socklen_t len = sizeof(ss);
-    char host[NI_MAXHOST], port[NI_MAXSERV];
-    int on = 1;
-    if (getpeername(c->fd, (struct sockaddr *)&ss, &len) == 0 &&
-        getnameinfo((struct sockaddr *)&ss, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-        c->peer.address = g_strdup_printf("%s;%s", host, port);
-    if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-        setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0)
-        log_debug("socket options of %s: %s", c->peer.address, g_strerror(errno));
-}
-
-static void find_peer(RpcConn *c)
-{
-    struct ucred cred;
-    socklen_t len = sizeof(cred);
-    if (c->listener->spec.kind == RPC_KIND_UNIX) {
-        if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0) {
-            c->peer.has_creds = true;
-            c->peer.uid = cred.uid;
-            c->peer.gid = cred.gid;
-            c->peer.pid = cred.pid;
-            c->peer.pid_start = process_start_time(cred.pid);
-        }
-        c->name = g_strdup_printf("client %" PRIu64 " (uid %u pid %d%s)", c->id, (unsigned)c->peer.uid,
-                                  (int)c->peer.pid, c->listener->spec.read_only ? " read-only" : "");
-        return;
-    }
-    tcp_peer(c);
-    c->name = g_strdup_printf("client %" PRIu64 " (%s)", c->id, c->peer.address ? c->peer.address : "unknown");
-}
-
 /* The transport is ready: authentication, or straight to work. */
 static void enter_auth(RpcConn *c)
 {
@@ -245,8 +167,6 @@ static void conn_process(RpcConn *c)
                 conn_fail(c, "protocol error: %s", why);
             if (r <= 0)
                 break;
-            c->last_rx_us = now_us();
-            c->pings = 0;
             m->at_us = c->last_rx_us;
             m->conn = rpc_conn_ref(c);
             dispatch_packet(c, m);
@@ -272,6 +192,8 @@ static void conn_read(RpcConn *c)
             return;
         }
         c->bytes_in += (uint64_t)n;
+        c->last_rx_us = now_us(); /* bytes, not packets: in the midst of a long one the peer cannot answer pings */
+        c->pings = 0;
         if (frame_reader_feed_fds(&c->reader, fds, n_fds, &why) < 0) {
             conn_fail(c, "protocol error: %s", why);
             return;
@@ -283,7 +205,7 @@ static void conn_read(RpcConn *c)
 
 static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
 {
-    RpcConn *c = userdata;
+    g_autoptr(RpcConn) c = rpc_conn_ref(userdata);
     if (c->dead)
         return 0;
     if (rpc_conn_state(c) == RPC_CONN_HANDSHAKE) {
@@ -309,6 +231,7 @@ void conn_release(RpcConn *c)
     c->in_flight--;
     if (!c->processing && !c->dead)
         conn_process(c);
+    finish_closing(c);
 }
 
 /* ---- writing ---- */
@@ -324,15 +247,52 @@ static void on_sent(void *ud, OutItem *it)
         stream_sent(it->pumps);
 }
 
+static void watch_stall(RpcConn *c);
+
+/* Nothing was taken for the whole time: the client hangs.  Something was: another round, while still much waits. */
+static int on_stall(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    RpcConn *c = userdata;
+    c->stall = sd_event_source_disable_unref(c->stall);
+    if (c->dead || c->out.bytes <= RPC_STALL_BYTES)
+        return 0;
+    if (c->bytes_out == c->stall_bytes)
+        conn_fail(c, "has read nothing for %u s: %zu bytes wait for it", c->server->limits.stall_timeout_ms / 1000, c->out.bytes);
+    else
+        watch_stall(c);
+    return 0;
+}
+
+static void watch_stall(RpcConn *c)
+{
+    unsigned ms = c->server->limits.stall_timeout_ms;
+    if (c->stall || ms == 0)
+        return;
+    c->stall_bytes = c->bytes_out;
+    if (sd_event_add_time_relative(event_loop_sd(c->loop), &c->stall, CLOCK_MONOTONIC, (uint64_t)ms * 1000, 0, on_stall, c) < 0)
+        conn_fail(c, "no timer");
+}
+
+/* CLOSING ends when all calls taken are answered and the answers have left. */
+static void finish_closing(RpcConn *c)
+{
+    if (!c->dead && rpc_conn_state(c) == RPC_CONN_CLOSING && !c->out.head && c->in_flight == 0)
+        conn_fail(c, "closed");
+}
+
 static void conn_flush(RpcConn *c)
 {
-    if (c->dead || !c->out.head)
+    if (c->dead || c->flushing || !c->out.head)
         return;
+    c->flushing = true; /* what on_sent makes a stream queue is written by this same loop */
     int r = out_queue_write(&c->out, &c->transport, on_sent, c, &c->bytes_out);
+    c->flushing = false;
+    if (r == -EAGAIN && c->out.bytes > RPC_STALL_BYTES)
+        watch_stall(c);
     if (r < 0 && r != -EAGAIN)
         conn_fail(c, "write: %s", g_strerror(-r));
-    else if (r == 0 && rpc_conn_state(c) == RPC_CONN_CLOSING)
-        conn_fail(c, "closed");
+    else if (r == 0)
+        finish_closing(c);
 }
 
 static void enqueue(RpcConn *c, OutItem *it)
@@ -429,7 +389,7 @@ void conn_fail(RpcConn *c, const char *fmt, ...)
     va_start(ap, fmt);
     set_reason(c, g_strdup_vprintf(fmt, ap));
     va_end(ap);
-    set_flag(&c->dying);
+    conn_set_flag(&c->dying);
     if (c->dead)
         return;
     c->dead = true;
@@ -442,12 +402,13 @@ void conn_close_impl(RpcConn *c)
 {
     if (rpc_conn_state(c) == RPC_CONN_CLOSED)
         return;
-    set_flag(&c->dying);
+    conn_set_flag(&c->dying);
     c->dead = true;
     set_state(c, RPC_CONN_CLOSED);
     c->io = sd_event_source_disable_unref(c->io);
     c->deadline = sd_event_source_disable_unref(c->deadline);
     c->keepalive = sd_event_source_disable_unref(c->keepalive);
+    c->stall = sd_event_source_disable_unref(c->stall);
     while (c->streams->len > 0) {
         RpcStream *st = g_ptr_array_steal_index(c->streams, c->streams->len - 1);
         stream_conn_closed(st);
@@ -459,11 +420,11 @@ void conn_close_impl(RpcConn *c)
     fd_close(&c->fd);
     count_anonymous(c, false);
     log_info("%s: disconnected: %s", c->name, c->reason);
-    if (c->server->service.closed)
-        c->server->service.closed(c->server->service.ud, c, c->reason);
     RpcServer *s = c->server;
     uint64_t id = c->id;
     g_hash_table_remove(s->conns, &id); /* its ref; the caller holds one */
+    if (s->service.closed)
+        s->service.closed(s->service.ud, c, c->reason);
     server_update_accept(s);
 }
 
@@ -473,7 +434,7 @@ void rpc_conn_close(RpcConn *c, const char *reason_fmt, ...)
     va_start(ap, reason_fmt);
     set_reason(c, g_strdup_vprintf(reason_fmt, ap));
     va_end(ap);
-    set_flag(&c->dying);
+    conn_set_flag(&c->dying);
     event_post(c->loop, do_close, rpc_conn_ref(c));
 }
 
@@ -490,8 +451,7 @@ static void do_close_after_flush(void *arg)
     set_state(c, RPC_CONN_CLOSING);
     set_deadline(c, RPC_FLUSH_TIMEOUT_MS);
     conn_flush(c);
-    if (!c->dead && !c->out.head)
-        conn_fail(c, "closed");
+    finish_closing(c);
     update_events(c);
 }
 
@@ -501,7 +461,7 @@ void rpc_conn_close_after_flush(RpcConn *c, const char *reason_fmt, ...)
     va_start(ap, reason_fmt);
     set_reason(c, g_strdup_vprintf(reason_fmt, ap));
     va_end(ap);
-    set_flag(&c->dying);
+    conn_set_flag(&c->dying);
     event_post(c->loop, do_close_after_flush, rpc_conn_ref(c));
 }
 
@@ -521,7 +481,7 @@ static void do_authenticated(void *arg)
 
 void rpc_conn_authenticated(RpcConn *c)
 {
-    set_flag(&c->authenticated);
+    conn_set_flag(&c->authenticated);
     if (event_on_thread(c->loop))
         do_authenticated(rpc_conn_ref(c));
     else
@@ -567,7 +527,7 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     out_queue_init(&c->out);
     frame_reader_init(&c->reader, RPC_PACKET_MAX_PREAUTH, false);
     c->streams = g_ptr_array_new();
-    find_peer(c);
+    conn_find_peer(c);
     c->transport = l->spec.make_transport ? l->spec.make_transport(l->spec.ud, c, fd, err)
                                           : rpc_transport_plain(fd, l->spec.kind == RPC_KIND_UNIX);
     if (!c->transport ||
@@ -590,111 +550,4 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     else
         enter_auth(c);
     return c;
-}
-
-/* ---- getters ---- */
-
-uint64_t rpc_conn_id(const RpcConn *c)
-{
-    return c->id;
-}
-
-const RpcPeer *rpc_conn_peer(const RpcConn *c)
-{
-    return &c->peer;
-}
-
-const RpcListener *rpc_conn_listener(const RpcConn *c)
-{
-    return c->listener;
-}
-
-RpcKind rpc_conn_kind(const RpcConn *c)
-{
-    return c->listener->spec.kind;
-}
-
-int64_t rpc_conn_connected_at(const RpcConn *c)
-{
-    return c->connected_at;
-}
-
-RpcConnState rpc_conn_state(const RpcConn *c)
-{
-    return (RpcConnState)__atomic_load_n(&c->state, __ATOMIC_SEQ_CST);
-}
-
-bool rpc_conn_is_alive(const RpcConn *c)
-{
-    return !get_flag(&c->dying) && rpc_conn_state(c) < RPC_CONN_CLOSING;
-}
-
-bool rpc_conn_read_only(const RpcConn *c)
-{
-    return get_flag(&c->read_only);
-}
-
-void rpc_conn_set_read_only(RpcConn *c)
-{
-    set_flag(&c->read_only);
-}
-
-const char *rpc_conn_name(const RpcConn *c)
-{
-    return c->name;
-}
-
-EventLoop *rpc_conn_loop(const RpcConn *c)
-{
-    return c->loop;
-}
-
-void rpc_conn_set_userdata(RpcConn *c, void *ud, void (*free_fn)(void *ud))
-{
-    c->userdata = ud;
-    c->userdata_free = free_fn;
-}
-
-void *rpc_conn_userdata(const RpcConn *c)
-{
-    return c->userdata;
-}
-
-RpcAuthMethod rpc_conn_auth_method(const RpcConn *c)
-{
-    return c->listener->spec.auth;
-}
-
-bool rpc_conn_is_authenticated(const RpcConn *c)
-{
-    return get_flag(&c->authenticated);
-}
-
-void rpc_conn_set_sasl_user(RpcConn *c, const char *user)
-{
-    g_free(c->peer.sasl_user);
-    c->peer.sasl_user = g_strdup(user);
-}
-
-void rpc_conn_set_x509_dname(RpcConn *c, const char *dname)
-{
-    g_free(c->peer.x509_dname);
-    c->peer.x509_dname = g_strdup(dname);
-}
-
-RpcTransport *rpc_conn_transport(RpcConn *c)
-{
-    return c->transport;
-}
-
-void rpc_conn_stats(const RpcConn *c, RpcConnStats *ret)
-{
-    *ret = (RpcConnStats){
-        .calls = c->calls,
-        .bytes_in = c->bytes_in,
-        .bytes_out = c->bytes_out,
-        .queued_bytes = c->out.bytes,
-        .in_flight = c->in_flight,
-        .streams = c->streams->len,
-    };
 }

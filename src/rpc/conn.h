@@ -4,7 +4,7 @@
  * HANDSHAKE        | transport only    | no                      | transport ready -> AUTH or OPEN; deadline, failure -> CLOSED
  * AUTH             | small packets     | yes (gate: AUTH_* only) | rpc_conn_authenticated -> OPEN; deadline -> CLOSED
  * OPEN             | all               | yes                     | close, flush request -> CLOSING or CLOSED
- * CLOSING          | no                | no                      | out-queue empty or deadline -> CLOSED
+ * CLOSING          | no                | no                      | all answered and sent, or deadline -> CLOSED
  * CLOSED           | no                | no                      | -
  *
  * Threads: a connection lives on the client event thread.  Functions marked "any thread" post there; the fields read by the getters
@@ -73,7 +73,7 @@ void rpc_conn_authenticated(RpcConn *c);
 void rpc_conn_keepalive_start(RpcConn *c);
 /* Closes at once; `reason` goes to the log and to closed().  The first reason wins. */
 void rpc_conn_close(RpcConn *c, const char *reason_fmt, ...) PRINTF_LIKE(2, 3);
-/* Stops reading, sends what is queued (what was queued before this call included), then closes. */
+/* Stops reading, lets the calls taken be answered and sends what is queued, for some seconds at most, then closes. */
 void rpc_conn_close_after_flush(RpcConn *c, const char *reason_fmt, ...) PRINTF_LIKE(2, 3);
 
 /* ---- userdata of the service: set in opened(), read by anyone with a ref, freed by closed() or `free_fn` at the last unref ---- */

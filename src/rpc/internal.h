@@ -113,16 +113,18 @@ struct RpcConn {
     /* event thread only */
     int fd;
     RpcTransport *transport;
-    sd_event_source *io, *deadline, *keepalive;
+    sd_event_source *io, *deadline, *keepalive, *stall;
     FrameReader reader;
     OutQueue out;
     unsigned in_flight;
     bool anonymous;    /* counted in server->n_anonymous */
     bool processing;   /* in conn_process: sends are batched */
+    bool flushing;     /* in out_queue_write */
     bool dead;         /* teardown is posted; touch nothing */
     GPtrArray *streams; /* RpcStream, a ref each */
     uint64_t calls, bytes_in, bytes_out;
     uint64_t last_rx_us;
+    uint64_t stall_bytes; /* bytes_out when the stall timer was armed */
     unsigned pings;    /* sent without any packet since */
 };
 
@@ -137,6 +139,11 @@ void conn_release(RpcConn *c);
 /* Packet of type call: to the service; the rest of dispatch.c's rules. */
 void dispatch_packet(RpcConn *c, RpcMsg *m);
 void conn_close_impl(RpcConn *c);
+
+/* conn_info.c */
+void conn_find_peer(RpcConn *c);
+/* Sets one of the atomic flags. */
+void conn_set_flag(int *flag);
 
 /* keepalive.c */
 void keepalive_handle(RpcConn *c, const RpcHeader *h);

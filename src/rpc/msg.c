@@ -137,7 +137,7 @@ GBytes *rpc_encode_error(const Err *err)
     put_optional_text(a, message);
     put_u32(a, (uint32_t)(err->level ? err->level : VIR_ERR_ERROR));
     put_u32(a, 0); /* dom */
-    put_optional_text(a, err_code_template(err->code, err->detail != NULL));
+    put_optional_text(a, err->bare ? "%s" : err_code_template(err->code, err->detail != NULL));
     put_optional_text(a, err->detail);
     put_optional_text(a, NULL);
     put_u32(a, err->code == VIR_ERR_SYSTEM_ERROR ? (uint32_t)err->os_errno : UINT32_MAX);

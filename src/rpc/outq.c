@@ -114,8 +114,10 @@ static void pop(OutQueue *q, RpcTransport **t, void (*sent)(void *ud, OutItem *i
     if (!q->head)
         q->tail = &q->head;
     q->bytes -= it->head_len + it->len;
-    if (it->next_transport)
+    if (it->next_transport) {
+        it->next_transport->ops->adopt(it->next_transport, *t);
         *t = g_steal_pointer(&it->next_transport);
+    }
     sent(ud, it);
     out_item_free(it);
 }

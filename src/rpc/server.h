@@ -31,10 +31,14 @@ typedef struct RpcLimits {
     unsigned max_anonymous_clients; /* not yet authenticated; beyond: accept pauses */
     unsigned max_client_requests;   /* calls and stream packets of one client under way; beyond: its socket is not read */
     size_t max_queue_bytes;         /* unsent bytes of one client; beyond: it is disconnected */
+    unsigned stall_timeout_ms;      /* disconnected when so long nothing was read while more than RPC_STALL_BYTES wait; 0: never */
     unsigned auth_timeout_ms;       /* accept to authenticated; 0: none */
     int keepalive_interval;         /* seconds; <= 0: never ping */
     unsigned keepalive_count;       /* unanswered pings before the connection is closed */
 } RpcLimits;
+
+/* What a stopped client may hold without limit of time: a console whose terminal was suspended has one data packet queued. */
+#define RPC_STALL_BYTES (1u << 20)
 
 /* libvirtd's defaults. */
 #define RPC_LIMITS_DEFAULT \
@@ -42,6 +46,7 @@ typedef struct RpcLimits {
                  .max_anonymous_clients = 20, \
                  .max_client_requests = 5, \
                  .max_queue_bytes = 32u << 20, \
+                 .stall_timeout_ms = 60000, \
                  .auth_timeout_ms = 60000, \
                  .keepalive_interval = 5, \
                  .keepalive_count = 5})

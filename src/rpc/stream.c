@@ -67,8 +67,6 @@ RpcStream *rpc_stream_unref(RpcStream *st)
     return NULL;
 }
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(RpcStream, rpc_stream_unref)
-
 RpcConn *rpc_stream_conn(const RpcStream *st)
 {
     return st->conn;
@@ -95,7 +93,7 @@ static void stream_end(RpcStream *st, RpcStreamEnd how)
     if (st->state == STREAM_ENDED)
         return;
     StreamState old = st->state;
-    g_autoptr(RpcStream) keep = rpc_stream_ref(st);
+    HOLD_STREAM(st);
     st->state = STREAM_ENDED;
     st->how = how;
     st->deadline = sd_event_source_disable_unref(st->deadline);
@@ -193,7 +191,7 @@ void stream_pump(RpcStream *st)
 {
     if (st->in_pump || !st->kind->produce)
         return;
-    g_autoptr(RpcStream) keep = rpc_stream_ref(st);
+    HOLD_STREAM(st);
     st->in_pump = true;
     while (st->state == STREAM_RUNNING && !st->sending && !st->eof && st->kind->produce(st))
         ;
@@ -213,7 +211,7 @@ static void fail_encoded(RpcStream *st, GBytes *encoded)
     it->shared = g_bytes_ref(encoded);
     it->data = g_bytes_get_data(encoded, &len);
     it->len = len;
-    g_autoptr(RpcStream) keep = rpc_stream_ref(st);
+    HOLD_STREAM(st);
     send_item(st, it, RPC_TYPE_STREAM, RPC_STATUS_ERROR);
     stream_end(st, RPC_STREAM_FAILED);
 }
@@ -255,7 +253,7 @@ void rpc_stream_abort(RpcStream *st, const Err *err)
 
 void stream_confirm(RpcStream *st)
 {
-    g_autoptr(RpcStream) keep = rpc_stream_ref(st);
+    HOLD_STREAM(st);
     send_item(st, out_item_new(0), RPC_TYPE_STREAM, RPC_STATUS_OK);
     stream_end(st, RPC_STREAM_FINISHED);
 }
@@ -327,7 +325,7 @@ void stream_consume(RpcStream *st)
 {
     if (st->in_input)
         return;
-    g_autoptr(RpcStream) keep = rpc_stream_ref(st);
+    HOLD_STREAM(st);
     st->in_input = true;
     guint before = 0;
     do {
@@ -378,7 +376,7 @@ static bool accept_input(RpcStream *st, RpcMsg *m)
 
 void stream_packet(RpcStream *st, RpcMsg *m)
 {
-    g_autoptr(RpcStream) keep = rpc_stream_ref(st);
+    HOLD_STREAM(st);
     RpcConn *c = st->conn;
     uint32_t status = m->h.status;
     if (m->h.type == RPC_TYPE_HOLE || status == RPC_STATUS_CONTINUE) {

@@ -53,6 +53,11 @@ struct RpcStream {
     sd_event_source *deadline;
 };
 
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(RpcStream, rpc_stream_unref)
+
+/* Keeps the stream to the end of the block, whatever ends it meanwhile. */
+#define HOLD_STREAM(st) G_GNUC_UNUSED g_autoptr(RpcStream) stream_held = rpc_stream_ref(st)
+
 RpcStream *stream_new(RpcMsg *call, const StreamKind *kind, void *pump, bool sparse, const RpcStreamOwner *owner);
 /* Starts giving data if nothing is under way. */
 void stream_pump(RpcStream *st);

@@ -27,7 +27,9 @@ typedef struct RpcTransportOps {
     int (*flush)(RpcTransport *t);
     /* EPOLLIN/EPOLLOUT the handshake, or a read or write that returned -EAGAIN, waits for; NULL: the natural one. */
     uint32_t (*wants)(RpcTransport *t);
-    /* Frees the transport; does not close the socket. */
+    /* Put in place of `inner` while the connection runs: takes it over and goes on through it.  NULL: this transport wraps nothing. */
+    void (*adopt)(RpcTransport *t, RpcTransport *inner);
+    /* Frees the transport and what it adopted; does not close the socket. */
     void (*free)(RpcTransport *t);
 } RpcTransportOps;
 

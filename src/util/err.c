@@ -45,6 +45,21 @@ int err_set_full(Err *err, int domain, int code, int os_errno, const char *fmt, 
     return -1;
 }
 
+int err_set_bare(Err *err, int domain, int code, const char *fmt, ...)
+{
+    if (!err_begin(err))
+        return -1;
+    va_list ap;
+    va_start(ap, fmt);
+    err->detail = vformat(fmt, ap);
+    va_end(ap);
+    err->code = code;
+    err->domain = domain;
+    err->level = VIR_ERR_ERROR;
+    err->bare = true;
+    return -1;
+}
+
 int err_set_system(Err *err, int domain, int errnum, const char *fmt, ...)
 {
     if (!err_begin(err))
@@ -120,7 +135,7 @@ void err_move(Err *dest, Err *src)
 
 char *err_message(const Err *err)
 {
-    const char *tmpl = err_code_template(err->code, err->detail != NULL);
+    const char *tmpl = err->bare ? "%s" : err_code_template(err->code, err->detail != NULL);
     GString *s = g_string_new(NULL);
     const char *slot = strstr(tmpl, "%s");
     if (slot && err->detail) {

@@ -19,6 +19,7 @@ typedef struct Err {
     int domain;     /* VIR_FROM_* */
     int level;      /* VIR_ERR_ERROR */
     int os_errno;   /* errno behind it, or 0 */
+    bool bare;      /* the message is the detail alone, without the code's fixed words */
     char *detail;   /* what failed and why, without the code's fixed prefix */
     char *hint;     /* what the operator can do next, or NULL */
     char *object;   /* name of the object concerned, or NULL */
@@ -33,6 +34,10 @@ typedef struct Err {
 /* VIR_ERR_SYSTEM_ERROR with ": strerror" appended and int1 = errnum (positive). */
 #define err_set_errno(err, errnum, ...) err_set_system((err), ERR_FROM, (errnum), __VA_ARGS__)
 
+/* VIR_ERR_INVALID_ARG in the form the public API layer of libvirt uses for most bad arguments: without "invalid argument: ". */
+#define err_set_arg(err, ...) err_set_bare((err), ERR_FROM, VIR_ERR_INVALID_ARG, __VA_ARGS__)
+
+int err_set_bare(Err *err, int domain, int code, const char *fmt, ...) PRINTF_LIKE(4, 5);
 int err_set_full(Err *err, int domain, int code, int os_errno, const char *fmt, ...) PRINTF_LIKE(5, 6);
 int err_set_system(Err *err, int domain, int errnum, const char *fmt, ...) PRINTF_LIKE(4, 5);
 

@@ -10,11 +10,11 @@
 #include "util/lock.h"
 
 #ifdef ENABLE_FAULTS
-static __thread unsigned held_count[LOCK_LEAF + 1];
+static __thread unsigned held_count[LOCK_QUEUE + 1];
 
 static void rank_enter(const Mutex *m)
 {
-    for (int r = (int)m->rank; r <= LOCK_LEAF; r++) {
+    for (int r = (int)m->rank; r <= LOCK_QUEUE; r++) {
         if (held_count[r])
             g_error("lock order: taking %s (rank %d) while holding rank %d", m->name, (int)m->rank, r);
     }
@@ -61,8 +61,8 @@ void mutex_lock(Mutex *m)
 void mutex_unlock(Mutex *m)
 {
     m->held = false;
+    rank_leave(m); /* before: who waits for the lock may free it */
     pthread_mutex_unlock(&m->m);
-    rank_leave(m);
 }
 
 void mutex_assert_held(const Mutex *m)

@@ -1,6 +1,6 @@
 /* util/lock.h - mutexes with a rank, condition variables with a deadline
  *
- * Lock order is registry < domain < bus < leaves.  In fault builds a thread that takes a lock of a rank not above the highest it
+ * Lock order is registry < domain < bus < leaves < queues.  In fault builds a thread that takes a lock of a rank not above the highest it
  * holds aborts with both names.  Two locks of one rank are never held together.
  */
 #pragma once
@@ -14,6 +14,7 @@ typedef enum {
     LOCK_DOMAIN = 2,
     LOCK_BUS = 3,
     LOCK_LEAF = 4,
+    LOCK_QUEUE = 5, /* where work is handed over (event loops, the pool): may be taken under a leaf, nothing is taken under it */
 } LockRank;
 
 typedef struct Mutex {

@@ -120,7 +120,7 @@ static void *worker_main(void *arg)
 Pool *pool_new(const PoolLimits *limits)
 {
     Pool *p = g_new0(Pool, 1);
-    mutex_init(&p->lock, LOCK_LEAF, "pool");
+    mutex_init(&p->lock, LOCK_QUEUE, "pool");
     cond_init(&p->work);
     cond_init(&p->idle_change);
     p->limits = *limits;

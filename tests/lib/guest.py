@@ -104,9 +104,9 @@ def build_initramfs(path):
     kernel = kernel_path()
     release = os.path.basename(kernel)[len("vmlinuz-"):]
     busybox = next(p for p in ("/bin/busybox", "/usr/bin/busybox") if os.path.exists(p))
-    if b"statically linked" not in subprocess.run(["file", "-L", busybox], capture_output=True).stdout and \
-            not os.path.exists("/usr/share/doc/busybox-static"):
-        raise RuntimeError("busybox is not static: install busybox-static")
+    with open(busybox, "rb") as binary:
+        if b"ld-linux" in binary.read(4096):
+            raise RuntimeError("busybox is not static: install busybox-static")
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     cpio = _Cpio()
     for directory in ("bin", "proc", "sys", "dev", "modules", "etc", "etc/acpi", "etc/acpi/PWRF", "mnt", "tmp"):

@@ -7,6 +7,7 @@ Ends when stdin does.
 import ctypes
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -23,6 +24,9 @@ def start(order):
     if pid == 0:
         try:
             os.setsid()
+            # what systemd gives; the stock daemon walks all possible descriptors at each fork
+            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.set_wakeup_fd(-1)

@@ -33,9 +33,9 @@ for pair in etc:/etc/libvirt lib:/var/lib/libvirt log:/var/log/libvirt cache:/va
     mount --bind "$base/${pair%%:*}" "${pair#*:}"
 done
 if ! grep -q ^libvirt-qemu: /etc/passwd; then
-    # the account of Debian's package, known inside only
+    # the account of Debian's package, known inside only; without group kvm the stock daemon probes QEMU again before each start
     { cat /etc/passwd; echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin; } >/run/passwd
-    { cat /etc/group; echo libvirt-qemu:x:64055:; } >/run/group
+    { sed 's/^kvm:.*:$/&libvirt-qemu/' /etc/group; echo libvirt-qemu:x:64055:; } >/run/group
     chmod 644 /run/passwd /run/group
     mount --bind /run/passwd /etc/passwd
     mount --bind /run/group /etc/group

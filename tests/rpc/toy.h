@@ -24,6 +24,7 @@ typedef enum {
     TOY_CLOSE = 9,     /* answers, then closes after flush */
     TOY_AUTH = 10,     /* marks the connection authenticated */
     TOY_KEEPALIVE = 11,
+    TOY_SWITCH = 12,   /* answers, then goes on through toy->next_transport() */
     TOY_STREAM_BYTES = 20, /* u32 n: n pattern bytes from memory */
     TOY_STREAM_FD = 21,    /* both ways over toy->stream_peer's other end */
     TOY_STREAM_READ = 22,  /* u32 sparse: from toy->path */
@@ -37,6 +38,7 @@ typedef struct Toy {
     Pool *pool;
     RpcListenerSpec spec;
     RpcLimits limits;
+    RpcTransport *(*next_transport)(void);
     const char *path;     /* file of the file streams */
     int stream_peer;      /* our end of a fd stream's socket pair */
     int stream_sndbuf;
@@ -56,12 +58,18 @@ void toy_start(Toy *t, const RpcLimits *limits);
 void toy_stop(Toy *t);
 /* Adopts one end of a socket pair; returns ours (blocking, with a receive timeout). */
 int toy_connect(Toy *t);
+/* The same with a socket of the test's making: moved. */
+void toy_adopt(Toy *t, int fd);
 /* Answers the first n held calls, or all when there are fewer. */
 void toy_release_held(Toy *t, unsigned n);
 /* Run fn on the loop's thread and wait for it. */
 void toy_on_loop(Toy *t, void (*fn)(Toy *t));
 /* Wait with a deadline of some seconds for the counter to reach a value; fails the test otherwise. */
 void toy_wait(Toy *t, const unsigned *counter, unsigned value);
+/* Closes the device of the last descriptor stream and aborts the last stream from the daemon's side. */
+void toy_hang_up_stream(Toy *t);
+/* Whether the last connection that closed gave a reason with this text in it. */
+bool toy_last_reason_has(Toy *t, const char *text);
 /* Number of held calls, under the lock. */
 unsigned toy_n_held(Toy *t);
 void toy_wait_held(Toy *t, unsigned n);

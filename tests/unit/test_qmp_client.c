@@ -13,6 +13,7 @@
 
 #include "util/fd.h"
 #include "util/lock.h"
+#include "util/spawn.h"
 #include "qmp/commands.h"
 #include "qmp/codec.h"
 #include "tests/qmp/peer.h"
@@ -546,6 +547,54 @@ static void test_no_greeting(void **state)
     assert_non_null(strstr(err.detail, "greeting"));
 }
 
+/* The real one: greeting, pipelined start, a passed descriptor, an error by class, the end. */
+static void test_real_qemu(void **state)
+{
+    Fixture *f = *state;
+    static const char qemu[] = "/usr/bin/qemu-system-x86_64";
+    if (access(qemu, X_OK) < 0)
+        skip();
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    const char *const argv[] = {qemu, "-S", "-nodefaults", "-display", "none", "-machine", "none,accel=tcg", "-chardev", "socket,id=m,fd=3",
+                                "-mon", "chardev=m,mode=control", NULL};
+    const SpawnFd fds[] = {{.fd = pair[1], .target = 3}};
+    const SpawnOpts opts = {.argv = argv, .fd_in = -1, .fd_out = -1, .fd_err = -1, .fds = fds, .n_fds = 1, .die_with_parent = true};
+    Child child;
+    assert_int_equal(spawn(&opts, &child, NULL), 0);
+    close(pair[1]);
+    begin_fd(f, pair[0], 20000);
+    QmpRunState run;
+    assert_int_equal(qmp_query_status(f->client, &run, NULL), QMP_OK); /* sent before the greeting came */
+    assert_string_equal(run.status, "prelaunch");
+    QmpVersion v;
+    qmp_client_version(f->client, &v);
+    assert_true(v.major >= 7);
+    AUTO_CLOSE int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int set = -1;
+    assert_int_equal(qmp_add_fd(f->client, fd, -1, "test", &set, NULL), QMP_OK);
+    assert_true(set >= 0);
+    assert_int_equal(qmp_remove_fd(f->client, set, NULL), QMP_OK);
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(qmp_device_del(f->client, "nonsense", &err), QMP_DEVICE_NOT_FOUND);
+    const QmpCommand unknown = {.name = "nonsense"};
+    assert_int_equal(qmp_do(f->client, &unknown, NULL, NULL, NULL), QMP_COMMAND_NOT_FOUND);
+    /* A descriptor with each of many commands in flight: each must find its own. */
+    Answers a;
+    answers_init(&a);
+    for (unsigned i = 0; i < 64; i++)
+        qmp_send(f->client, QMP(QUERY_NAME), NULL, deadline_in_ms(20000), count_answer, &a);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(qmp_getfd(f->client, fd, "n", NULL), QMP_OK);
+    answers_wait(&a, 64);
+    assert_int_equal(qmp_quit(f->client, NULL), QMP_OK);
+    int status = -1;
+    assert_int_equal(child_wait(&child, deadline_in_ms(20000), &status), 1);
+    assert_int_equal(status, 0);
+    wait_closed(f);
+    assert_non_null(strstr(f->seen.events->str, "SHUTDOWN"));
+}
+
 /* ---- codec */
 
 static bool keep_message(void *u, json_t *msg)
@@ -581,6 +630,14 @@ static void test_codec_limits(void **state)
     qmp_codec_done(&q);
     json_decref(got);
 
+    /* fuller: many tiny values */
+    g_autoptr(GString) full = g_string_new("[");
+    for (unsigned i = 0; i <= QMP_MAX_VALUES; i++)
+        g_string_append(full, "0,");
+    assert_null(qmp_json_parse(full->str, full->len, 4, &err));
+    assert_string_equal(err.detail, "JSON with too many values");
+    err_clear(&err);
+
     static const char numbers[] = "{\"a\": [18446744073709551615, 1.5e3, \"18446744073709551615\", -5]}";
     json_t *v = qmp_json_parse(numbers, sizeof(numbers) - 1, 8, &err);
     json_t *a = json_object_get(v, "a");
@@ -599,7 +656,7 @@ int main(void)
         cmocka_unit_test(test_codec_limits), cmocka_unit_test(test_schema), CASE(test_call), CASE(test_error_classes),
         CASE(test_events_in_order), CASE(test_eight_threads), CASE(test_eof_in_call), CASE(test_close_wakes),
         CASE(test_deadline_and_late_reply), CASE(test_pipeline), CASE(test_async_deadline_and_close), CASE(test_fds),
-        CASE(test_raw), CASE(test_wrappers), CASE(test_garbage), CASE(test_split), CASE(test_no_greeting),
+        CASE(test_raw), CASE(test_wrappers), CASE(test_garbage), CASE(test_split), CASE(test_no_greeting), CASE(test_real_qemu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

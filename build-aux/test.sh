@@ -1,0 +1,90 @@
+#!/bin/sh
+# Bare Debian 12, root: installs what is needed, then compiles with clang and with gcc, both with -Werror, runs every test under
+# AddressSanitizer and UndefinedBehaviorSanitizer, and the integration tests with real QEMU, a real kernel and stock clients.
+# Ends with one line of totals a stage; the exit status is 0 only if nothing failed.
+# BERTH_TEST_BUILD names the directory of the builds (default: build-test in the source tree); BERTH_SKIP_DEPS=1 leaves apt alone.
+cd "$(dirname "$0")/.." || exit 1
+src=$(pwd)
+build=${BERTH_TEST_BUILD:-$src/build-test}
+jobs=$(nproc)
+failed=0
+summary=
+
+say() { printf '\n==== %s\n' "$*"; }
+
+# stage NAME COMMAND...: runs it, keeps its end for the summary
+stage() {
+    name=$1
+    shift
+    say "$name"
+    from=$(date +%s)
+    if "$@"; then word=ok; else word=FAILED; failed=1; fi
+    summary="$summary
+$(printf '%-34s %-7s %5d s  %s' "$name" "$word" $(($(date +%s) - from)) "$detail")"
+    detail=
+}
+
+configure_in() {
+    dir=$1
+    shift
+    mkdir -p "$dir" && cd "$dir" || return 1
+    "$src/configure" --enable-werror "$@" >configure.out 2>&1 || { tail -30 configure.out; return 1; }
+}
+
+compile_clang() {
+    (configure_in "$build/clang" CC=clang-14 && make -j"$jobs" all)
+}
+
+compile_gcc() {
+    (configure_in "$build/gcc" --prefix=/usr --sysconfdir=/etc --localstatedir=/var --runstatedir=/run && make -j"$jobs" all &&
+        make install DESTDIR="$build/root" >install.out 2>&1 || { tail -30 install.out; exit 1; })
+}
+
+unit_tests() {
+    (configure_in "$build/asan" --enable-asan --enable-faults && make -j"$jobs" check >check.out 2>&1)
+    rc=$?
+    for kind in TOTAL PASS SKIP XFAIL FAIL XPASS ERROR; do
+        n=$(sed -n "s/^# $kind: *//p" "$build/asan/check.out" | tail -1)
+        case $kind in TOTAL | PASS) detail="$detail$kind $n  " ;; *) [ "${n:-0}" = 0 ] || detail="$detail$kind $n  " ;; esac
+    done
+    grep -E '^(FAIL|ERROR|SKIP):' "$build/asan/check.out"
+    if [ $rc != 0 ]; then
+        [ -e "$build/asan/test-suite.log" ] && tail -200 "$build/asan/test-suite.log"
+        tail -50 "$build/asan/check.out"
+    fi
+    echo "$detail"
+    return $rc
+}
+
+integration_tests() {
+    BERTHD=$build/asan/berthd PYTHONDONTWRITEBYTECODE=1 \
+        /usr/bin/python3 -m pytest -p no:cacheprovider -q --durations=5 "$src/tests/integration" >"$build/integration.out" 2>&1
+    rc=$?
+    detail=$(tail -1 "$build/integration.out")
+    tail -n "$([ $rc = 0 ] && echo 15 || echo 400)" "$build/integration.out"
+    return $rc
+}
+
+[ "$(id -u)" = 0 ] || { echo "test.sh needs root: for apt, and for the namespaces the integration tests run in"; exit 1; }
+if [ -z "$BERTH_SKIP_DEPS" ]; then
+    stage "dependencies" ./build-aux/install-deps.sh
+    [ $failed = 0 ] || exit 1
+fi
+[ -x configure ] || stage "autogen" ./autogen.sh
+mkdir -p "$build"
+stage "compile, clang 14 -Werror" compile_clang
+stage "compile and install, gcc -Werror" compile_gcc
+stage "unit tests, gcc ASan+UBSan" unit_tests
+if [ -x "$build/asan/berthd" ]; then
+    stage "integration tests and tour" integration_tests
+else
+    say "no daemon, no integration tests"
+    failed=1
+fi
+say "totals$summary"
+if [ $failed = 0 ]; then
+    printf '\nPASSED\n'
+else
+    printf '\nFAILED\n'
+fi
+exit $failed

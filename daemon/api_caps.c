@@ -1,0 +1,70 @@
+/* daemon/api_caps.c - what the host and its QEMU binaries can do
+ *
+ * Owns:    nothing; the documents are made in src/qemu.  Probing a binary sleeps: NORMAL lane.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "daemon/api.h"
+#include "daemon/wire.h"
+#include "qemu/caps_xml.h"
+#include "qemu/conf.h"
+
+#define PROBE_MS 30000u
+
+static struct QemuCapsCache *cache(Call *call)
+{
+    return call_server(call)->caps;
+}
+
+int api_connect_get_capabilities(Call *call, remote_connect_get_capabilities_ret *ret, Err *err)
+{
+    g_autoptr(NodeTopology) topology = node_topology(err);
+    if (!topology)
+        return -1;
+    CapsHost host = {.topology = topology, .live_migration = false};
+    memcpy(host.uuid, call_server(call)->host_uuid, UUID_LEN);
+    g_autoptr(QemuConfig) config = domain_driver_config(call_domains(call));
+    if (call_server(call)->privileged && qemu_config_ids(config, &host.qemu_uid, &host.qemu_gid, err) < 0)
+        return -1;
+    ret->capabilities = arena_take(&call->arena, capabilities_xml(cache(call), &host, deadline_in_ms(PROBE_MS), err));
+    return ret->capabilities ? 0 : -1;
+}
+
+int api_connect_get_domain_capabilities(Call *call, const remote_connect_get_domain_capabilities_args *args,
+                                        remote_connect_get_domain_capabilities_ret *ret, Err *err)
+{
+    DomCapsRequest rq = {.emulator = args->emulatorbin ? *args->emulatorbin : NULL,
+                         .arch = args->arch ? *args->arch : NULL,
+                         .machine = args->machine ? *args->machine : NULL,
+                         .virttype = args->virttype ? *args->virttype : NULL};
+    ret->capabilities = arena_take(&call->arena, domcapabilities_xml(cache(call), &rq, deadline_in_ms(PROBE_MS), err));
+    return ret->capabilities ? 0 : -1;
+}
+
+int api_connect_get_cpu_model_names(Call *call, const remote_connect_get_cpu_model_names_args *args,
+                                    remote_connect_get_cpu_model_names_ret *ret, Err *err)
+{
+    g_auto(GStrv) names = cpu_model_names(cache(call), args->arch, deadline_in_ms(PROBE_MS), err);
+    if (!names)
+        return -1;
+    unsigned n = g_strv_length(names);
+    if (n > REMOTE_CONNECT_CPU_MODELS_MAX)
+        return err_set(err, VIR_ERR_RPC, "too many CPU models for one reply: %u", n);
+    ret->ret = (int)n;
+    if (!args->need_results)
+        return 0;
+    ret->models.models_val = arena_array(&call->arena, remote_nonnull_string, n);
+    ret->models.models_len = n;
+    for (unsigned i = 0; i < n; i++)
+        ret->models.models_val[i] = arena_strdup(&call->arena, names[i]);
+    return 0;
+}
+
+int api_connect_get_max_vcpus(Call *call, const remote_connect_get_max_vcpus_args *args, remote_connect_get_max_vcpus_ret *ret,
+                              Err *err)
+{
+    ret->max_vcpus = qemu_max_vcpus_of_type(args->type ? *args->type : NULL, err);
+    return ret->max_vcpus < 0 ? -1 : 0;
+}

@@ -1,0 +1,294 @@
+/* daemon/listen.c - the sockets clients come to
+ *
+ * Owns:    socket files and links in the run directory; not the descriptors once the RpcServer has them
+ * Threads: before the client loop runs, or on it
+ * Errors:  Err; nothing of ours is left behind
+ *
+ * Theory of operation.  A file is ours when its device and inode are those noted after making it.  Permissions are set between bind and
+ * listen: until listen every connect is refused, so nobody slips in under wider ones.  Whether a socket file found in place is alive is
+ * asked by connecting to it: a refusal means that its daemon is gone.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+
+#define LOG_AREA "daemon.listen"
+#define ERR_FROM VIR_FROM_RPC
+
+#include "daemon/listen.h"
+#include "util/fd.h"
+#include "util/file.h"
+#include "util/log.h"
+
+#define SOCK_RW "libvirt-sock"
+#define SOCK_RO "libvirt-sock-ro"
+#define SOCK_ADMIN "libvirt-admin-sock"
+
+static const char *const modular_daemons[] = {
+    "virtqemud",  "virtstoraged",   "virtnetworkd", "virtnodedevd",
+    "virtsecretd", "virtinterfaced", "virtnwfilterd", "virtproxyd",
+};
+
+typedef struct MadeFile {
+    char *path;
+    dev_t dev;
+    ino_t ino;
+} MadeFile;
+
+struct Listen {
+    GArray *made; /* MadeFile, in the order made */
+    bool activated;
+    unsigned count;
+};
+
+typedef enum {
+    ROLE_RW,
+    ROLE_RO,
+    ROLE_ADMIN,
+} Role;
+
+static void note_made(Listen *l, const char *path)
+{
+    struct stat sb;
+    if (lstat(path, &sb) < 0)
+        return;
+    MadeFile f = {g_strdup(path), sb.st_dev, sb.st_ino};
+    g_array_append_val(l->made, f);
+}
+
+/* Hands a listening descriptor (moved) to its server. */
+static int serve(Listen *l, RpcServer *server, const ListenSpec *spec, Role role, int fd, const char *name, Err *err)
+{
+    RpcListenerSpec ls = {
+        .name = name,
+        .kind = RPC_KIND_UNIX,
+        .read_only = role == ROLE_RO,
+        .auth = role == ROLE_RO ? spec->ro_auth : role == ROLE_RW ? spec->rw_auth : RPC_AUTH_NONE,
+    };
+    if (rpc_server_listen(server, fd, &ls, err) < 0)
+        return -1;
+    l->count++;
+    log_info("listening on %s%s", name, role == ROLE_RO ? ", read-only" : role == ROLE_ADMIN ? ", administration" : "");
+    return 0;
+}
+
+/* ---- sockets handed over ---- */
+
+/* What the socket is for, by its path, or by the name its unit gave it. */
+static Role role_of(const char *path, const char *name)
+{
+    if (g_str_has_suffix(path, "-admin-sock") || g_str_has_suffix(name, "-admin.socket"))
+        return ROLE_ADMIN;
+    if (g_str_has_suffix(path, "-sock-ro") || g_str_has_suffix(name, "-ro.socket"))
+        return ROLE_RO;
+    return ROLE_RW;
+}
+
+static int adopt_one(Listen *l, RpcServer *main_server, RpcServer *admin, const ListenSpec *spec, int fd, const char *name, Err *err)
+{
+    AUTO_CLOSE int own = fd;
+    if (sd_is_socket_unix(own, SOCK_STREAM, 1, NULL, 0) <= 0)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
+                       "descriptor %d (%s) from the service manager is no listening UNIX stream socket", fd, name);
+    struct sockaddr_un sun = {0};
+    socklen_t len = sizeof(sun) - 1; /* keeps a NUL behind a path of full length */
+    if (getsockname(own, (struct sockaddr *)&sun, &len) < 0)
+        return err_set_errno(err, errno, "descriptor %d (%s) from the service manager", fd, name);
+    const char *path = sun.sun_path[0] ? sun.sun_path : name;
+    Role role = role_of(path, name);
+    RpcServer *server = role == ROLE_ADMIN ? admin : main_server;
+    if (!server) {
+        log_warning("%s: there is no administration server yet; the socket is not served", path);
+        return 0;
+    }
+    return serve(l, server, spec, role, take_fd(&own), path, err);
+}
+
+/* 1 when there were any, 0 when not, -1 on error. */
+static int adopt_all(Listen *l, RpcServer *main_server, RpcServer *admin, const ListenSpec *spec, Err *err)
+{
+    char **names = NULL;
+    int n = sd_listen_fds_with_names(1, &names);
+    if (n < 0)
+        return err_set_errno(err, -n, "sockets from the service manager");
+    int r = n > 0;
+    for (int i = 0; i < n; i++) {
+        int fd = SD_LISTEN_FDS_START + i;
+        if (r < 0)
+            fd_close(&fd);
+        else if (adopt_one(l, main_server, admin, spec, fd, names && names[i] ? names[i] : "unknown", err) < 0)
+            r = -1;
+    }
+    for (int i = 0; names && names[i]; i++)
+        free(names[i]);
+    free(names);
+    return r;
+}
+
+/* ---- sockets made here ---- */
+
+static int address_of(const char *path, struct sockaddr_un *ret, Err *err)
+{
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof(ret->sun_path))
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "socket path %s is longer than the %zu bytes the kernel allows", path,
+                       sizeof(ret->sun_path) - 1);
+    strcpy(ret->sun_path, path);
+    return 0;
+}
+
+/* Makes room for `path`: nothing there, or a socket or link nobody answers behind is removed.  `keep_link_to`: a link to just that may stay,
+ * 1 is returned for it. */
+static int clear_path(const char *path, const char *keep_link_to, Err *err)
+{
+    struct stat sb;
+    struct sockaddr_un sun;
+    if (lstat(path, &sb) < 0)
+        return errno == ENOENT ? 0 : err_set_errno(err, errno, "cannot look at %s", path);
+    if (S_ISLNK(sb.st_mode) && keep_link_to) {
+        g_autofree char *target = g_file_read_link(path, NULL);
+        if (g_strcmp0(target, keep_link_to) == 0)
+            return 1;
+    }
+    if (!S_ISSOCK(sb.st_mode) && !S_ISLNK(sb.st_mode))
+        return err_set(err, VIR_ERR_OPERATION_FAILED, "%s is in the way and is no socket", path);
+    if (address_of(path, &sun, err) < 0)
+        return -1;
+    AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_set_errno(err, errno, "cannot make a socket");
+    if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 || errno == EAGAIN) {
+        err_set(err, VIR_ERR_OPERATION_FAILED, "another daemon is listening on %s", path);
+        return err_hint(err, "stop and mask libvirtd and the virt*d services and their sockets first");
+    }
+    if (errno != ECONNREFUSED && errno != ENOENT)
+        return err_set_errno(err, errno, "cannot tell whether a daemon is listening on %s", path);
+    if (unlink(path) < 0 && errno != ENOENT)
+        return err_set_errno(err, errno, "cannot remove the stale %s", path);
+    return 0;
+}
+
+static int make_socket(Listen *l, RpcServer *server, const ListenSpec *spec, Role role, gid_t gid, Err *err)
+{
+    static const char *const names[] = {[ROLE_RW] = SOCK_RW, [ROLE_RO] = SOCK_RO, [ROLE_ADMIN] = SOCK_ADMIN};
+    const mode_t modes[] = {[ROLE_RW] = spec->rw_mode, [ROLE_RO] = spec->ro_mode, [ROLE_ADMIN] = spec->admin_mode};
+    g_autofree char *path = g_build_filename(spec->dir, names[role], NULL);
+    struct sockaddr_un sun;
+    if (address_of(path, &sun, err) < 0 || clear_path(path, NULL, err) < 0)
+        return -1;
+    AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_set_errno(err, errno, "cannot make a socket");
+    if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
+        return err_set_errno(err, errno, "cannot bind %s", path);
+    note_made(l, path);
+    if (gid != (gid_t)-1 && chown(path, (uid_t)-1, gid) < 0)
+        return err_set_errno(err, errno, "cannot give %s to group %s", path, spec->group);
+    if (chmod(path, modes[role]) < 0)
+        return err_set_errno(err, errno, "cannot set the permissions of %s", path);
+    if (listen(fd, spec->backlog) < 0)
+        return err_set_errno(err, errno, "cannot listen on %s", path);
+    return serve(l, server, spec, role, take_fd(&fd), path, err);
+}
+
+static int make_link(Listen *l, const ListenSpec *spec, const char *name, const char *target, Err *err)
+{
+    g_autofree char *path = g_build_filename(spec->dir, name, NULL);
+    int r = clear_path(path, target, err);
+    if (r < 0)
+        return -1;
+    if (r == 0 && symlink(target, path) < 0)
+        return err_set_errno(err, errno, "cannot link %s to %s", path, target);
+    if (r == 0 || !l->activated)
+        note_made(l, path); /* a link left by an earlier life of ours goes with us; one of the service manager's stays */
+    return 0;
+}
+
+static int make_links(Listen *l, const ListenSpec *spec, Err *err)
+{
+    for (size_t i = 0; spec->modular && i < N_ELEMENTS(modular_daemons); i++) {
+        g_autofree char *rw = g_strconcat(modular_daemons[i], "-sock", NULL);
+        g_autofree char *ro = g_strconcat(modular_daemons[i], "-sock-ro", NULL);
+        if (make_link(l, spec, rw, SOCK_RW, err) < 0 || (spec->privileged && make_link(l, spec, ro, SOCK_RO, err) < 0))
+            return -1;
+    }
+    return 0;
+}
+
+static int find_group(const char *name, gid_t *ret, Err *err)
+{
+    char buf[16384];
+    struct group gr, *found = NULL;
+    if (!name)
+        return 0;
+    int r = getgrnam_r(name, &gr, buf, sizeof(buf), &found);
+    if (found)
+        *ret = found->gr_gid;
+    else if (r != 0)
+        return err_set_errno(err, r, "cannot look up group %s of unix_sock_group", name);
+    else
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "unix_sock_group: there is no group %s", name);
+    return 0;
+}
+
+static int make_all(Listen *l, RpcServer *main_server, RpcServer *admin, const ListenSpec *spec, Err *err)
+{
+    gid_t gid = (gid_t)-1;
+    if (find_group(spec->group, &gid, err) < 0 || make_socket(l, main_server, spec, ROLE_RW, gid, err) < 0)
+        return -1;
+    if (spec->privileged && make_socket(l, main_server, spec, ROLE_RO, gid, err) < 0)
+        return -1;
+    return admin ? make_socket(l, admin, spec, ROLE_ADMIN, gid, err) : 0;
+}
+
+Listen *listen_open(RpcServer *main_server, RpcServer *admin, const ListenSpec *spec, Err *err)
+{
+    Listen *l = g_new0(Listen, 1);
+    l->made = g_array_new(FALSE, FALSE, sizeof(MadeFile));
+    int r = adopt_all(l, main_server, admin, spec, err);
+    l->activated = r > 0;
+    if (r >= 0) {
+        int made = dir_make(spec->dir, spec->privileged ? 0755 : 0700);
+        r = made < 0 ? err_set_errno(err, -made, "cannot make directory %s", spec->dir) : r;
+    }
+    if (r == 0)
+        r = make_all(l, main_server, admin, spec, err);
+    if (r >= 0)
+        r = make_links(l, spec, err);
+    if (r < 0) {
+        listen_close(l);
+        return NULL;
+    }
+    return l;
+}
+
+void listen_close(Listen *l)
+{
+    if (!l)
+        return;
+    for (guint i = l->made->len; i-- > 0;) {
+        MadeFile *f = &g_array_index(l->made, MadeFile, i);
+        struct stat sb;
+        if (lstat(f->path, &sb) == 0 && sb.st_dev == f->dev && sb.st_ino == f->ino && unlink(f->path) < 0)
+            log_warning("cannot remove %s: %s", f->path, g_strerror(errno));
+        g_free(f->path);
+    }
+    g_array_unref(l->made);
+    g_free(l);
+}
+
+bool listen_activated(const Listen *l)
+{
+    return l->activated;
+}
+
+unsigned listen_count(const Listen *l)
+{
+    return l->count;
+}

@@ -1,0 +1,278 @@
+/* domain/define.c - definitions come, change and go
+ *
+ * Owns:    the order of disk, memory and event in every change of a definition
+ * Threads: workers (files, probing)
+ * Locks:   the domain's; the turn of the definition's writer (domain_config_begin)
+ * Errors:  libvirt's codes; what failed to be written changes nothing
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOG_AREA "domain.define"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/uuid.h"
+#include "domain/complete.h"
+#include "domain/lifecycle.h"
+#include "domain/private.h"
+#include "store/autostart.h"
+#include "store/defs.h"
+#include "api_enums.h"
+
+/* ---- finding the object a definition is for
+ * -------------------------------------------------------------------------------- */
+
+static int refuse_other(const Domain *other, const DomainDef *def, Err *err)
+{
+    char uuid[UUID_STRING_LEN];
+    g_autoptr(DomainView) v = domain_view((Domain *)(uintptr_t)other);
+    uuid_format(other->obj.uuid, uuid);
+    if (memcmp(other->obj.uuid, def->uuid, UUID_LEN) == 0)
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0,
+                            "domain '%s' is already defined with uuid %s", v->name, uuid);
+    return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0, "domain '%s' already exists with uuid %s",
+                        v->name, uuid);
+}
+
+Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err)
+{
+    Registry *reg = domain_driver_registry(drv);
+    Domain *d = domain_new(drv, def->uuid, def->name);
+    mutex_lock(&d->obj.lock);            /* nobody else has it: no drain needed */
+    d->priv->last = domain_def_ref(def); /* readers find a definition from the first moment */
+    domain_publish(d);
+    mutex_unlock(&d->obj.lock);
+    Object *other = NULL;
+    if (registry_add(reg, &d->obj, def->name, &other) == 0) {
+        *ret_new = true;
+        return d;
+    }
+    object_unref(d);
+    d = (Domain *)other;
+    g_autoptr(DomainView) v = domain_view(d);
+    if (memcmp(d->obj.uuid, def->uuid, UUID_LEN) != 0 || strcmp(v->name, def->name) != 0) {
+        refuse_other(d, def, err);
+        object_unref(d);
+        return NULL;
+    }
+    *ret_new = false;
+    return d;
+}
+
+/* ---- define
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *err)
+{
+    g_autoptr(DomainDef) def = domain_def_from_client(drv, xml, flags & VIR_DOMAIN_DEFINE_VALIDATE, err);
+    if (!def)
+        return NULL;
+    bool is_new;
+    Domain *d = domain_claim(drv, def, &is_new, err);
+    if (!d)
+        return NULL;
+
+    domain_lock(d);
+    int r = domain_config_begin(d, err);
+    if (r == 0) {
+        bool had = d->persistent || domain_is_active(d);
+        r = domain_config_commit(d, domain_def_ref(def), err);
+        if (r == 0) {
+            d->persistent = true;
+            d->updated = false;
+            domain_mark_changed(d);
+            domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_DEFINED,
+                                     had ? VIR_DOMAIN_EVENT_DEFINED_UPDATED : VIR_DOMAIN_EVENT_DEFINED_ADDED);
+        } else if (is_new && !domain_is_active(d)) {
+            d->removing = true;
+            registry_remove(domain_driver_registry(drv), &d->obj);
+        }
+        domain_config_end(d);
+    }
+    domain_unlock(d);
+    if (r == 0)
+        return d;
+    object_unref(d);
+    return NULL;
+}
+
+/* ---- undefine
+ * -------------------------------------------------------------------------------------------------------------- */
+
+static int check_nvram(const Domain *d, unsigned flags, bool *ret_remove, Err *err)
+{
+    const char *nvram = d->config->os.nvram;
+    *ret_remove = false;
+    if (!nvram || access(nvram, F_OK) < 0 || (flags & VIR_DOMAIN_UNDEFINE_KEEP_NVRAM))
+        return 0;
+    if (!(flags & VIR_DOMAIN_UNDEFINE_NVRAM)) {
+        err_set(err, VIR_ERR_OPERATION_INVALID, "cannot undefine domain with nvram");
+        return err_hint(err, "say --nvram to remove '%s' or --keep-nvram to keep it", nvram);
+    }
+    *ret_remove = true;
+    return 0;
+}
+
+int domain_undefine(Domain *d, unsigned flags, Err *err)
+{
+    const DomainDriverOpts *o = domain_driver_opts(d->drv);
+    if ((flags & VIR_DOMAIN_UNDEFINE_NVRAM) && (flags & VIR_DOMAIN_UNDEFINE_KEEP_NVRAM))
+        return err_set(err, VIR_ERR_INVALID_ARG, "nvram can be kept or removed, not both");
+    if (!d->persistent)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot undefine transient domain");
+    if (domain_config_begin(d, err) < 0)
+        return -1;
+    bool remove_nvram;
+    int r = check_nvram(d, flags, &remove_nvram, err);
+    if (r == 0) {
+        g_autofree char *name = g_strdup(d->name);
+        g_autofree char *nvram = remove_nvram ? g_strdup(d->config->os.nvram) : NULL;
+        bool linked = d->autostart;
+        domain_unlock(d);
+        if (nvram && unlink(nvram) < 0 && errno != ENOENT)
+            r = err_set_errno(err, errno, "cannot remove the nvram '%s'", nvram);
+        if (r == 0 && linked)
+            r = autostart_set(o->autostart_dir, o->config_dir, name, false, err);
+        if (r == 0)
+            r = defs_remove(o->config_dir, name, err);
+        domain_lock(d);
+    }
+    if (r == 0) {
+        d->persistent = d->autostart = d->updated = false;
+        domain_def_unref(d->priv->last);
+        d->priv->last = d->config;
+        d->config = NULL;
+        domain_mark_changed(d);
+        if (!domain_is_active(d)) {
+            d->removing = true;
+            registry_remove(domain_driver_registry(d->drv), &d->obj);
+        }
+        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_REMOVED);
+    }
+    domain_config_end(d);
+    return r;
+}
+
+/* ---- autostart
+ * ------------------------------------------------------------------------------------------------------------- */
+
+int domain_set_autostart(Domain *d, bool on, Err *err)
+{
+    const DomainDriverOpts *o = domain_driver_opts(d->drv);
+    if (!d->persistent)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot set autostart for transient domain");
+    if (domain_config_begin(d, err) < 0)
+        return -1;
+    int r = 0;
+    if (d->autostart != on) {
+        g_autofree char *name = g_strdup(d->name);
+        domain_unlock(d);
+        r = autostart_set(o->autostart_dir, o->config_dir, name, on, err);
+        domain_lock(d);
+        if (r == 0) {
+            d->autostart = on;
+            domain_mark_changed(d);
+        }
+    }
+    domain_config_end(d);
+    return r;
+}
+
+/* ---- rename
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* The files of the new name first, those of the old last: at any moment one whole definition is on disk.  No lock held.
+ */
+static int rename_files(const DomainDriverOpts *o, const char *old_name, const DomainDef *def, bool autostart, Err *err)
+{
+    if (autostart && autostart_set(o->autostart_dir, o->config_dir, def->name, true, err) < 0)
+        return -1;
+    if (defs_rename(o->config_dir, old_name, def, err) < 0) {
+        if (autostart)
+            autostart_set(o->autostart_dir, o->config_dir, def->name, false, NULL);
+        return -1;
+    }
+    if (autostart)
+        autostart_set(o->autostart_dir, o->config_dir, old_name, false,
+                      NULL); /* a link that leads nowhere starts nothing */
+    return 0;
+}
+
+int domain_rename(Domain *d, const char *new_name, Err *err)
+{
+    const DomainDriverOpts *o = domain_driver_opts(d->drv);
+    Registry *reg = domain_driver_registry(d->drv);
+    if (!d->persistent)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot rename a transient domain");
+    if (domain_is_active(d))
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot rename active domain");
+    if (defs_check_name(new_name, err) < 0)
+        return -1;
+    if (strcmp(d->name, new_name) == 0)
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "Can't rename domain to itself");
+    if (domain_config_begin(d, err) < 0)
+        return -1;
+    g_autofree char *old_name = g_strdup(d->name);
+    int r = registry_rename(reg, &d->obj, new_name);
+    if (r < 0) {
+        domain_config_end(d);
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain with name '%s' already exists", new_name);
+    }
+    g_autoptr(DomainDef) def = domain_def_copy(d->config);
+    g_free(def->name);
+    def->name = g_strdup(new_name);
+    bool autostart = d->autostart;
+    domain_unlock(d);
+    r = rename_files(o, old_name, def, autostart, err);
+    domain_lock(d);
+    if (r < 0) {
+        registry_rename(reg, &d->obj, old_name);
+    } else {
+        DomainEvent *e = domain_event_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_RENAMED);
+        domain_set_name(d, new_name);
+        domain_set_config(d, g_steal_pointer(&def));
+        domain_publish_event(d, e);
+        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_DEFINED, VIR_DOMAIN_EVENT_DEFINED_RENAMED);
+    }
+    domain_config_end(d);
+    return r;
+}
+
+/* ---- metadata
+ * -------------------------------------------------------------------------------------------------------------- */
+
+int domain_set_metadata(Domain *d, int type, const char *text, const char *key, const char *uri, unsigned flags,
+                        Err *err)
+{
+    DomainAffect a;
+    if (domain_affect(d, flags, &a, err) < 0)
+        return -1;
+    if (a.config && domain_config_begin(d, err) < 0)
+        return -1;
+    int r = 0;
+    if (a.config) {
+        DomainDef *def = domain_def_copy(d->config);
+        r = domain_def_set_metadata(def, type, text, key, uri, err);
+        if (r < 0)
+            domain_def_unref(def);
+        else
+            r = domain_config_commit(d, def, err);
+        domain_config_end(d);
+    }
+    if (r == 0 && a.live && d->live) { /* it may have ended while the file was written */
+        g_autoptr(DomainDef) def = domain_def_copy(d->live);
+        r = domain_def_set_metadata(def, type, text, key, uri, err);
+        if (r == 0)
+            domain_set_live(d, g_steal_pointer(&def));
+    }
+    if (r == 0) {
+        DomainEvent *e = domain_event_new(EVENT_DOMAIN, VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, d);
+        e->metadata.type = type;
+        e->metadata.uri = g_strdup(uri);
+        domain_publish_event(d, e);
+    }
+    return r;
+}

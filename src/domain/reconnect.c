@@ -1,0 +1,307 @@
+/* domain/reconnect.c - finding a running machine again, and asking QEMU what it missed
+ *
+ * Owns:    what a status file becomes; the questions that make up for missed events
+ * Threads: load on the main thread before anything else runs; the rest on workers
+ * Locks:   the domain's, under RECONNECT or QUERY; released while waiting
+ * Errors:  logged: nobody called
+ *
+ * Theory of operation.  domain_load_status() makes the machine as the file tells, with a RECONNECT job held from the
+ * first moment, so that reads answer at once and changes queue.  domain_reconnect() then meets one of these: process
+ * gone (or its pid is another's)   -> STOPPED, everything it left is removed half-started, or its client went with us
+ * -> killed, then as above monitor answers, uuid matches            -> resync, job given back monitor does not answer
+ * -> left running and marked stuck; tried again later; destroy works, by pidfd cannot be verified -> left alone, never
+ * signalled domain_resync() also serves after a QMP time-out and an inbox overflow.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#define LOG_AREA "domain.reconnect"
+#include "util/fd.h"
+#include "util/log.h"
+#include "util/uuid.h"
+#include "host/proc.h"
+#include "domain/complete.h"
+#include "domain/private.h"
+#include "domain/reconnect.h"
+#include "qemu/caps.h"
+#include "qemu/conf.h"
+#include "store/status.h"
+#include "api_enums.h"
+
+#define RECONNECT_MS 10000u
+#define RETRY_MS     15000u
+
+/* ---- resync
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+static void missed(Domain *d, const char *event, json_t *data)
+{
+    domain_event_missed(d, event, data);
+    json_decref(data);
+}
+
+/* QEMU's word for its state against ours. */
+static void compare_state(Domain *d, const char *status, bool running)
+{
+    DomainPrivate *p = d->priv;
+    if (running) {
+        if (d->state == VIR_DOMAIN_PMSUSPENDED)
+            missed(d, "WAKEUP", NULL);
+        else if (d->state != VIR_DOMAIN_RUNNING)
+            missed(d, "RESUME", NULL);
+    } else if (strcmp(status, "shutdown") == 0) {
+        if (!p->got_shutdown)
+            missed(d, "SHUTDOWN", NULL);
+    } else if (strcmp(status, "guest-panicked") == 0) {
+        missed(d, "GUEST_PANICKED", NULL);
+    } else if (strcmp(status, "suspended") == 0) {
+        if (d->state != VIR_DOMAIN_PMSUSPENDED)
+            missed(d, "SUSPEND", NULL);
+    } else if (d->state == VIR_DOMAIN_RUNNING) {
+        p->pause_reason = strcmp(status, "io-error") == 0   ? VIR_DOMAIN_PAUSED_IOERROR
+                          : strcmp(status, "watchdog") == 0 ? VIR_DOMAIN_PAUSED_WATCHDOG
+                                                            : VIR_DOMAIN_PAUSED_UNKNOWN;
+        missed(d, "STOP", NULL);
+    }
+}
+
+static int resync_state(Domain *d, Err *err)
+{
+    json_t *ret = NULL;
+    if (domain_qmp_status(d, QMP(QUERY_STATUS), NULL, &ret, err) != QMP_OK)
+        return -1;
+    const char *status = json_string_value(json_object_get(ret, "status"));
+    compare_state(d, status ? status : "", json_is_true(json_object_get(ret, "running")));
+    json_decref(ret);
+    return 0;
+}
+
+/* Trays that moved unseen. */
+static int resync_trays(Domain *d, Err *err)
+{
+    json_t *ret = NULL;
+    QmpStatus s = domain_qmp_status(d, QMP(QUERY_BLOCK), NULL, &ret, err);
+    if (s != QMP_OK)
+        return -1;
+    size_t i;
+    json_t *dev;
+    json_array_foreach(ret, i, dev)
+    {
+        const char *qdev = json_string_value(json_object_get(dev, "qdev"));
+        json_t *tray = json_object_get(dev, "tray_open");
+        if (!qdev || !tray)
+            continue;
+        for (unsigned k = 0; k < d->live->disks->len; k++) {
+            const DiskDef *disk = d->live->disks->pdata[k];
+            if (!g_strcmp0(disk->info.alias, qdev) && (disk->tray == DISK_TRAY_OPEN) != json_is_true(tray)) {
+                missed(d, "DEVICE_TRAY_MOVED", json_pack("{s:s, s:b}", "id", qdev, "tray-open", json_is_true(tray)));
+                break;
+            }
+        }
+    }
+    json_decref(ret);
+    return 0;
+}
+
+int domain_resync(Domain *d, Err *err)
+{
+    domain_assert_locked(d);
+    job_assert_held(d);
+    if (resync_state(d, err) < 0 ||
+        domain_read_back(d, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL, err) < 0)
+        return -1;
+    return resync_trays(d, err);
+}
+
+static void resync_task(Domain *d, void *unused)
+{
+    g_auto(Err) err = ERR_INIT;
+    if (domain_is_active(d) && !d->priv->dying && d->priv->qmp && domain_resync(d, &err) < 0)
+        log_warning("%s: not resynchronised: %s", d->name, err.detail);
+}
+
+void domain_resync_later(Domain *d)
+{
+    domain_assert_locked(d);
+    if (domain_is_active(d))
+        domain_task(d, JOB_QUERY, "resync with QEMU", d->life, resync_task, NULL, NULL);
+}
+
+/* ---- from the status file
+ * -------------------------------------------------------------------------------------------------- */
+
+void domain_load_status(Domain *d, StatusRecord *rec)
+{
+    DomainPrivate *p = d->priv;
+    domain_lock(d);
+    d->life = rec->life ? rec->life : 1;
+    d->id = rec->id;
+    d->state = rec->state;
+    d->reason = rec->reason;
+    rec->live->id = rec->id;
+    domain_set_live(d, g_steal_pointer(&rec->live));
+    p->starting = rec->starting;
+    p->fake_reboot = rec->fake_reboot;
+    p->tainted_monitor = rec->tainted_monitor;
+    p->stop_reason = rec->stop_reason;
+    p->got_shutdown = rec->state == VIR_DOMAIN_SHUTDOWN;
+    p->owner_gone = rec->autodestroy;
+    p->proc = (LaunchedProcess){
+        .pid = rec->pid,
+        .start_time = rec->start_time,
+        .monitor_path = g_steal_pointer(&rec->monitor_path),
+        .private_dir = g_steal_pointer(&rec->private_dir),
+        .log_path = g_steal_pointer(&rec->log_path),
+        .cgroup = g_steal_pointer(&rec->cgroup),
+        .node_index = rec->node_index,
+        .taps = g_ptr_array_new_with_free_func(g_free),
+    };
+    for (char **t = rec->taps; t && *t; t++)
+        g_ptr_array_add(p->proc.taps, g_strdup(*t));
+    domain_mark_changed(d);
+    p->written = p->changes;
+    domain_driver_seen_id(d->drv, d->id);
+    registry_set_id(domain_driver_registry(d->drv), &d->obj, d->id);
+
+    /* The kill switch works from now on, if the pid is still the process: a pidfd taken first, the start time compared
+     * after. */
+    int pidfd = (int)syscall(SYS_pidfd_open, p->proc.pid, 0);
+    unsigned long long started = 0;
+    if (pidfd >= 0 && host_process_start_time(p->proc.pid, &started) == 0 && started == p->proc.start_time)
+        kill_switch_arm(d, pidfd, p->proc.pid, d->life);
+    else
+        fd_close(&pidfd);
+    domain_unlock(d);
+}
+
+/* ---- reconnect
+ * ------------------------------------------------------------------------------------------------------------- */
+
+static void bury(Domain *d)
+{
+    d->priv->dying = true;
+    d->life++;
+    cond_broadcast(&d->obj.changed);
+    domain_tear_down(d);
+}
+
+/* The lock is released meanwhile.  0, or -1 with Err; *ret_gone: there is no such process. */
+static int reach(Domain *d, bool *ret_gone, Err *err)
+{
+    DomainPrivate *p = d->priv;
+    const DomainDriverOpts *o = domain_driver_opts(d->drv);
+    g_autoptr(DomainDef) def = domain_def_copy(d->live);
+    LaunchDirs dirs = {.lib_dir = o->state_dir, .log_dir = o->log_dir};
+    LaunchedProcess proc = {0};
+    launched_process_copy(&proc, &p->proc);
+    uint64_t life = d->life;
+    MonitorLink *link = monitor_link_new(d, life);
+    LaunchResult res = {.child = {.pidfd = -1}};
+    domain_unlock(d);
+    g_autoptr(QemuConfig) cfg = domain_driver_config(d->drv);
+    LaunchRequest req = {.def = def,
+                         .config = cfg,
+                         .dirs = &dirs,
+                         .monitor_loop = o->monitor_loop,
+                         .handlers = &monitor_handlers,
+                         .handlers_data = link,
+                         .deadline = deadline_in_ms(RECONNECT_MS)};
+    int r = qemu_launch_reconnect(&req, &proc, &res, ret_gone, err);
+    launched_process_clear(&proc);
+    domain_lock(d);
+    if (r < 0) {
+        monitor_link_free(link, o->monitor_loop);
+        return -1;
+    }
+    p->link = link;
+    domain_adopt(d, &res);
+    return 0;
+}
+
+static int check_uuid(Domain *d, Err *err)
+{
+    json_t *ret = NULL;
+    if (domain_qmp(d, "query-uuid", NULL, &ret, err) < 0)
+        return -1;
+    const char *text = json_string_value(json_object_get(ret, "UUID"));
+    uint8_t uuid[UUID_LEN];
+    bool same = text && uuid_parse(text, uuid) && memcmp(uuid, d->obj.uuid, UUID_LEN) == 0;
+    if (!same)
+        err_set(err, VIR_ERR_OPERATION_FAILED, "the QEMU behind the monitor is machine %s",
+                text ? text : "without a uuid");
+    json_decref(ret);
+    return same ? 0 : -1;
+}
+
+static void retry(void *arg);
+
+/* Leaves the machine as it is, unreachable, and comes back. */
+static void leave_alone(Domain *d, const Err *why)
+{
+    log_error("%s: running (process %d) but not reached: %s; trying again in %u s", d->name, (int)d->priv->proc.pid,
+              why->detail, RETRY_MS / 1000);
+    domain_set_stuck(d, true);
+    timer_free(d->priv->retry);
+    d->priv->retry = timer_new(domain_driver_opts(d->drv)->monitor_loop, retry, d);
+    timer_arm(d->priv->retry, deadline_in_ms(RETRY_MS));
+}
+
+static void retry(void *arg)
+{
+    Domain *d = arg;
+    g_autoptr(DomainView) v = domain_view(d);
+    if (v->live)
+        domain_task(d, JOB_RECONNECT, "reconnect", v->life, domain_reconnect, NULL, NULL);
+}
+
+void domain_reconnect(Domain *d, void *unused)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    if (!domain_is_active(d) || p->qmp || p->dying)
+        return;
+    bool verified;
+    {
+        LOCK_SCOPE (&p->kill.lock)
+            ;
+        verified = p->kill.pidfd >= 0;
+    }
+    if (verified && (p->starting || p->owner_gone)) {
+        log_info("%s: %s when the daemon ended; killed", d->name,
+                 p->starting ? "half started" : "to end with its client");
+        p->stop_reason = p->starting ? VIR_DOMAIN_SHUTOFF_FAILED : VIR_DOMAIN_SHUTOFF_DESTROYED;
+        p->owner_gone = false;
+        kill_switch_signal(d, 0, SIGKILL);
+        bury(d);
+        return;
+    }
+    p->owner_gone = false;
+    g_auto(Err) err = ERR_INIT;
+    bool gone = false;
+    uint64_t life = d->life;
+    if (reach(d, &gone, &err) < 0) {
+        if (d->life != life)
+            return; /* destroyed meanwhile */
+        if (gone) {
+            log_info("%s: ended while no daemon looked", d->name);
+            bury(d);
+        } else {
+            leave_alone(d, &err);
+        }
+        return;
+    }
+    if (check_uuid(d, &err) < 0 || domain_resync(d, &err) < 0) {
+        if (p->dying || d->life != life)
+            return;
+        domain_drop_monitor(d, "not the machine's");
+        leave_alone(d, &err);
+        return;
+    }
+    domain_set_stuck(d, false);
+    domain_mark_changed(d);
+    log_info("%s: reconnected to process %d, state %d", d->name, (int)p->proc.pid, d->state);
+}

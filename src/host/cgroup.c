@@ -1,0 +1,221 @@
+/* host/cgroup.c - one cgroup (v2) per guest
+ *
+ * Owns:    directories below the daemon's own cgroup
+ * Threads: any; cgroup_freeze sleeps
+ * Errors:  negative errno, Err only where there is something to explain
+ *
+ * The daemon's unit is delegated (Delegate=yes), so everything below its cgroup is ours and survives its restart.  A cgroup with
+ * processes of its own cannot give controllers to children, hence the leaf "daemon".
+ */
+#include "config.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "host/cgroup.h"
+#include "util/fd.h"
+#include "util/file.h"
+#include "util/pool.h"
+
+#ifndef CGROUP2_SUPER_MAGIC
+#define CGROUP2_SUPER_MAGIC 0x63677270
+#endif
+
+static int write_file(const char *dir, const char *name, const char *value)
+{
+    g_autofree char *path = g_build_filename(dir, name, NULL);
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    return write(fd, value, strlen(value)) < 0 ? -errno : 0;
+}
+
+/* Kernel files have no size: file_read would refuse none, but reads by descriptor say what they mean. */
+static int read_file(const char *dir, const char *name, char **ret)
+{
+    g_autofree char *path = g_build_filename(dir, name, NULL);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    return fd_read_all(fd, 65536, ret, NULL);
+}
+
+static bool is_cgroup2(const char *dir)
+{
+    struct statfs fs;
+    return statfs(dir, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* Our line of /proc/self/cgroup: "0::/path". */
+static char *own_path(void)
+{
+    char *text = NULL;
+    if (read_file("/proc/self", "cgroup", &text) < 0)
+        return NULL;
+    char *line = g_str_has_prefix(text, "0::") ? text : strstr(text, "\n0::");
+    char *ret = NULL;
+    if (line) {
+        line = strstr(line, "0::") + 3;
+        ret = g_strndup(line, strcspn(line, "\n"));
+    }
+    g_free(text);
+    return ret;
+}
+
+static void enable_controllers(const char *dir)
+{
+    static const char *const wanted[] = {"+cpu", "+memory", "+io", "+pids", "+cpuset"};
+    for (unsigned i = 0; i < N_ELEMENTS(wanted); i++)
+        write_file(dir, "cgroup.subtree_control", wanted[i]); /* one by one: some may be missing, none is needed */
+}
+
+char *cgroup_base(Err *err)
+{
+    static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    const char *mount = NULL;
+    for (unsigned i = 0; i < N_ELEMENTS(mounts) && mount == NULL; i++) {
+        if (is_cgroup2(mounts[i]))
+            mount = mounts[i];
+    }
+    g_autofree char *own = own_path();
+    if (mount == NULL || own == NULL) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "this host has no cgroup v2 hierarchy");
+        return NULL;
+    }
+    /* restarted by hand inside the leaf: the parent is what we mean */
+    if (g_str_has_suffix(own, "/daemon"))
+        own[strlen(own) - strlen("/daemon")] = '\0';
+    bool root = own[0] == '\0' || strcmp(own, "/") == 0;
+    g_autofree char *base = g_build_filename(mount, own, root ? "berth" : NULL, NULL);
+    if (mkdir(base, 0755) < 0 && errno != EEXIST) {
+        err_set_errno(err, errno, "cannot make cgroup '%s'", base);
+        return NULL;
+    }
+    if (access(base, W_OK) < 0) {
+        err_set_errno(err, errno, "cgroup '%s' is not ours", base);
+        return NULL;
+    }
+    if (!root) {
+        g_autofree char *leaf = g_build_filename(base, "daemon", NULL);
+        if (mkdir(leaf, 0755) < 0 && errno != EEXIST) {
+            err_set_errno(err, errno, "cannot make cgroup '%s'", leaf);
+            return NULL;
+        }
+        int r = write_file(leaf, "cgroup.procs", "0");
+        if (r < 0) {
+            err_set_errno(err, -r, "cannot move to cgroup '%s'", leaf);
+            return NULL;
+        }
+    }
+    enable_controllers(base);
+    return g_steal_pointer(&base);
+}
+
+int cgroup_make(const char *base, const char *name, char **ret_path, int *ret_fd)
+{
+    g_autofree char *safe = g_strdup(name);
+    for (char *p = safe; *p; p++) {
+        if (*p == '/' || (unsigned char)*p < ' ')
+            *p = '_';
+    }
+    g_autofree char *leaf = g_strdup_printf("guest-%s", safe); /* never the name of a kernel file */
+    g_autofree char *path = g_build_filename(base, leaf, NULL);
+    if (mkdir(path, 0755) < 0) {
+        if (errno != EEXIST)
+            return -errno;
+        g_autofree char *procs = NULL;
+        int r = read_file(path, "cgroup.procs", &procs);
+        if (r < 0)
+            return r;
+        if (procs[0])
+            return -EEXIST;
+    }
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    *ret_fd = fd;
+    *ret_path = g_steal_pointer(&path);
+    return 0;
+}
+
+int cgroup_kill(const char *path)
+{
+    return write_file(path, "cgroup.kill", "1");
+}
+
+/* Value of "key N" in a flat-keyed file; false when the key is missing. */
+static bool keyed_u64(const char *text, const char *key, uint64_t *ret)
+{
+    size_t n = strlen(key);
+    for (const char *p = text; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
+        if (strncmp(p, key, n) == 0 && p[n] == ' ') {
+            *ret = g_ascii_strtoull(p + n + 1, NULL, 10);
+            return true;
+        }
+    }
+    return false;
+}
+
+int cgroup_freeze(const char *path, bool freeze, Deadline d)
+{
+    g_autofree char *events = g_build_filename(path, "cgroup.events", NULL);
+    AUTO_CLOSE int fd = open(events, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = write_file(path, "cgroup.freeze", freeze ? "1" : "0");
+    if (r < 0)
+        return r;
+    for (;;) {
+        char text[512];
+        ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+        if (n < 0)
+            return -errno;
+        text[n] = '\0';
+        uint64_t frozen = 0;
+        keyed_u64(text, "frozen", &frozen);
+        if ((frozen != 0) == freeze)
+            return 0;
+        if (deadline_passed(d))
+            return -ETIME;
+        struct pollfd p = {.fd = fd, .events = POLLPRI}; /* the kernel says when the file changes */
+        pool_blocking_begin();
+        poll(&p, 1, deadline_left_ms(d));
+        pool_blocking_end();
+    }
+}
+
+int cgroup_remove(const char *path)
+{
+    return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+static uint64_t read_u64(const char *dir, const char *name)
+{
+    g_autofree char *text = NULL;
+    return read_file(dir, name, &text) == 0 ? g_ascii_strtoull(text, NULL, 10) : 0;
+}
+
+int cgroup_stats(const char *path, CgroupStats *ret)
+{
+    CgroupStats s = {0};
+    g_autofree char *cpu = NULL;
+    int r = read_file(path, "cpu.stat", &cpu);
+    if (r < 0)
+        return r;
+    keyed_u64(cpu, "usage_usec", &s.cpu_usec);
+    keyed_u64(cpu, "user_usec", &s.user_usec);
+    keyed_u64(cpu, "system_usec", &s.system_usec);
+    g_autofree char *memory = NULL;
+    if (read_file(path, "memory.current", &memory) == 0) {
+        s.has_memory = true;
+        s.memory = g_ascii_strtoull(memory, NULL, 10);
+        s.memory_peak = read_u64(path, "memory.peak");
+    }
+    *ret = s;
+    return 0;
+}

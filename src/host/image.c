@@ -1,0 +1,494 @@
+/* host/image.c - disk images: opened in a child that can be killed, their chains followed
+ *
+ * Owns:    the opener child and the two messages between it and us
+ * Threads: any that may sleep
+ * Locks:   lingering.lock (leaf), for children that did not die yet
+ * Errors:  VIR_ERR_SYSTEM_ERROR, VIR_ERR_OPERATION_FAILED, VIR_ERR_OPERATION_INVALID, VIR_ERR_OPERATION_TIMEOUT
+ *
+ * Theory of operation.  The child does as little as possible: it gets a path and open flags, opens, looks, and sends back what it found
+ * with the descriptor.  It allocates nothing, so the fork needs no exec.  Headers are parsed here, and here it is decided which backing
+ * file comes next.  When the deadline passes, the child is killed and left alone: a process that hangs in the kernel does not even die,
+ * so it is only reaped, by a later call, once it has.
+ */
+#include "config.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "host/image.h"
+#include "util/fd.h"
+#include "util/lock.h"
+#include "util/pool.h"
+#include "util/spawn.h"
+
+#define HEADER_BYTES 65536u
+
+/* Us to the child. */
+typedef struct OpenRequest {
+    int open_flags;
+    bool want_header, any_type;
+    char path[IMAGE_MAX_PATH];
+} OpenRequest;
+
+/* The child to us, with the descriptor when there is no error. */
+typedef struct OpenReply {
+    int error;
+    bool is_block;
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+    uint64_t dev, ino; /* of a block device: its number, 0 */
+    uint64_t size, allocated;
+    uint32_t header_len;
+    uint8_t header[HEADER_BYTES];
+} OpenReply;
+
+/* ---- the child: system calls only -------------------------------------------------------------------------------------------- */
+
+/* Opens and looks; fills the reply, returns the descriptor or -1. */
+static int child_open(const OpenRequest *q, OpenReply *r)
+{
+    /* a FIFO or a device must not keep us; the flag goes away again for what may block */
+    int fd = open(q->path, q->open_flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+    if (fd < 0) {
+        r->error = errno;
+        return -1;
+    }
+    struct stat st;
+    if (fstat(fd, &st) < 0) {
+        r->error = errno;
+        return fd;
+    }
+    r->is_block = S_ISBLK(st.st_mode);
+    r->mode = st.st_mode;
+    r->uid = st.st_uid;
+    r->gid = st.st_gid;
+    r->dev = r->is_block ? st.st_rdev : st.st_dev;
+    r->ino = r->is_block ? 0 : st.st_ino;
+    r->size = (uint64_t)st.st_size;
+    r->allocated = (uint64_t)st.st_blocks * 512;
+    if (!r->is_block && !S_ISREG(st.st_mode) && !(q->any_type && !S_ISDIR(st.st_mode))) {
+        r->error = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+        return fd;
+    }
+    if (r->is_block) {
+        uint64_t bytes = 0;
+        if (ioctl(fd, BLKGETSIZE64, &bytes) == 0)
+            r->size = r->allocated = bytes;
+    }
+    if (!(q->open_flags & O_NONBLOCK)) {
+        int fl = fcntl(fd, F_GETFL);
+        if (fl < 0 || fcntl(fd, F_SETFL, fl & ~O_NONBLOCK) < 0) {
+            r->error = errno;
+            return fd;
+        }
+    }
+    if (q->want_header) {
+        ssize_t n = pread(fd, r->header, HEADER_BYTES, 0);
+        if (n < 0)
+            r->error = errno;
+        else
+            r->header_len = (uint32_t)n;
+    }
+    return fd;
+}
+
+/* Ancillary data of one descriptor, aligned. */
+typedef union FdMessage {
+    struct cmsghdr align;
+    char space[CMSG_SPACE(sizeof(int))];
+} FdMessage;
+
+static bool child_reply(int sock, OpenReply *r, int fd)
+{
+    size_t len = offsetof(OpenReply, header) + r->header_len;
+    struct iovec iov = {.iov_base = r, .iov_len = len};
+    FdMessage m;
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (fd >= 0 && r->error == 0) {
+        memset(&m, 0, sizeof(m));
+        msg.msg_control = m.space;
+        msg.msg_controllen = sizeof(m.space);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &fd, sizeof(int));
+    }
+    return sendmsg(sock, &msg, MSG_NOSIGNAL) == (ssize_t)len;
+}
+
+static void __attribute__((noreturn)) child_run(int sock, OpenRequest *q, OpenReply *r)
+{
+    /* nothing of the daemon's stays open here should this process outlive its use */
+    if (dup2(sock, 0) < 0)
+        _exit(1);
+    syscall(SYS_close_range, 1u, ~0u, 0u);
+    for (;;) {
+        ssize_t n = recv(0, q, sizeof(*q), 0);
+        if (n != (ssize_t)sizeof(*q))
+            _exit(0);
+        memset(r, 0, offsetof(OpenReply, header));
+        int fd = child_open(q, r);
+        bool sent = child_reply(0, r, fd);
+        if (fd >= 0)
+            close(fd);
+        if (!sent)
+            _exit(1);
+    }
+}
+
+/* ---- our side ---------------------------------------------------------------------------------------------------------------- */
+
+/* Children killed and not yet dead. */
+static struct {
+    pthread_once_t once;
+    Mutex lock;
+    GSList *pidfds;
+} lingering = {.once = PTHREAD_ONCE_INIT};
+
+static void lingering_init(void)
+{
+    mutex_init(&lingering.lock, LOCK_LEAF, "image openers");
+}
+
+static bool reap(int pidfd)
+{
+    Child c = {0, pidfd};
+    return child_wait(&c, deadline_in_ms(0), NULL) != 0;
+}
+
+static void lingering_reap(void)
+{
+    pthread_once(&lingering.once, lingering_init);
+    LOCK_SCOPE(&lingering.lock);
+    for (GSList *l = lingering.pidfds, *next; l; l = next) {
+        next = l->next;
+        int fd = GPOINTER_TO_INT(l->data);
+        if (reap(fd)) {
+            close(fd);
+            lingering.pidfds = g_slist_delete_link(lingering.pidfds, l);
+        }
+    }
+}
+
+typedef struct Opener {
+    int sock;
+    int pidfd;
+    OpenRequest *request;
+    OpenReply *reply;
+    Deadline deadline;
+} Opener;
+
+static int opener_start(Opener *o, Deadline d, Err *err)
+{
+    lingering_reap();
+    int s[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) < 0)
+        return err_set_errno(err, errno, "cannot open images: socket pair");
+    *o = (Opener){.sock = s[0], .pidfd = -1, .request = g_new0(OpenRequest, 1), .reply = g_new0(OpenReply, 1), .deadline = d};
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pid_t pid = fork();
+    if (pid == 0)
+        child_run(s[1], o->request, o->reply);
+    int e = errno;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    close(s[1]);
+    if (pid < 0)
+        return err_set_errno(err, e, "cannot open images: new process");
+    o->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (o->pidfd < 0) { /* the child ends by itself when the socket closes */
+        e = errno;
+        return err_set_errno(err, e, "cannot open images: pidfd");
+    }
+    return 0;
+}
+
+static void opener_end(Opener *o)
+{
+    fd_close(&o->sock);
+    if (o->pidfd >= 0) {
+        syscall(SYS_pidfd_send_signal, o->pidfd, SIGKILL, NULL, 0);
+        Child c = {0, o->pidfd};
+        if (child_wait(&c, deadline_in_ms(200), NULL) != 0) {
+            fd_close(&o->pidfd);
+        } else {
+            LOCK_SCOPE(&lingering.lock);
+            lingering.pidfds = g_slist_prepend(lingering.pidfds, GINT_TO_POINTER(o->pidfd));
+        }
+    }
+    g_free(o->request);
+    g_free(o->reply);
+}
+
+/* Receives the reply into o->reply.  The descriptor or -1 in *ret_fd. 0, or negative errno (-ETIME: the deadline). */
+static int opener_receive(Opener *o, int *ret_fd)
+{
+    for (;;) {
+        struct pollfd p = {.fd = o->sock, .events = POLLIN};
+        int r = poll(&p, 1, deadline_left_ms(o->deadline));
+        if (r < 0 && errno != EINTR)
+            return -errno;
+        if (r > 0)
+            break;
+        if (deadline_passed(o->deadline))
+            return -ETIME;
+    }
+    FdMessage m;
+    struct iovec iov = {.iov_base = o->reply, .iov_len = sizeof(*o->reply)};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = m.space, .msg_controllen = sizeof(m.space)};
+    ssize_t n = recvmsg(o->sock, &msg, MSG_CMSG_CLOEXEC);
+    if (n < 0)
+        return -errno;
+    *ret_fd = -1;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+    size_t head = offsetof(OpenReply, header);
+    if ((size_t)n < head || o->reply->header_len > HEADER_BYTES || (size_t)n != head + o->reply->header_len) {
+        fd_close(ret_fd);
+        return -EPIPE; /* the child died */
+    }
+    return 0;
+}
+
+static int opener_open(Opener *o, const ImageWant *want, const char *path, int flags, int *ret_fd, Err *err)
+{
+    if (strlen(path) >= sizeof(o->request->path))
+        return err_set_errno(err, ENAMETOOLONG, "cannot open '%.200s…'", path);
+    OpenRequest *q = o->request;
+    memset(q, 0, sizeof(*q));
+    q->open_flags = flags;
+    q->want_header = want->flags & (IMAGE_WANT_CHAIN | IMAGE_WANT_PROBE);
+    q->any_type = want->flags & IMAGE_WANT_ANY_TYPE;
+    g_strlcpy(q->path, path, sizeof(q->path));
+    if (send(o->sock, q, sizeof(*q), MSG_NOSIGNAL) != (ssize_t)sizeof(*q))
+        return err_set_errno(err, errno, "cannot open '%s': sending to the opener", path);
+    int r = opener_receive(o, ret_fd);
+    if (r == -ETIME) {
+        err_set(err, VIR_ERR_OPERATION_TIMEOUT, "storage did not answer in time while '%s' was being opened", path);
+        return err_hint(err, "is the file system or device that holds it reachable?");
+    }
+    if (r < 0)
+        return err_set_errno(err, -r, "cannot open '%s': the opener ended", path);
+    return 0;
+}
+
+/* ---- chains ------------------------------------------------------------------------------------------------------------------ */
+
+static void node_free(void *p)
+{
+    ImageNode *n = p;
+    fd_close(&n->fd);
+    g_free(n->path);
+    image_header_clear(&n->header);
+    g_free(n);
+}
+
+ImageSet *image_set_free(ImageSet *s)
+{
+    if (s) {
+        g_ptr_array_unref(s->nodes);
+        g_free(s);
+    }
+    return NULL;
+}
+
+ImageNode *image_set_node(ImageSet *s, unsigned want, unsigned depth)
+{
+    for (unsigned i = 0; i < s->nodes->len; i++) {
+        ImageNode *n = s->nodes->pdata[i];
+        if (n->want == want && n->depth == depth)
+            return n;
+    }
+    return NULL;
+}
+
+/* The file name inside a "json:{…}" description of a plain local file, or NULL. Caller frees. */
+static char *json_filename(const char *text, ImageFmt *fmt, char **fmt_name)
+{
+    json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    const char *driver = json_string_value(json_object_get(o, "driver"));
+    json_t *file = json_object_get(o, "file");
+    const char *name = json_string_value(json_object_get(o, "file.filename"));
+    const char *proto = json_string_value(json_object_get(o, "file.driver"));
+    if (json_is_object(file)) {
+        name = json_string_value(json_object_get(file, "filename"));
+        proto = json_string_value(json_object_get(file, "driver"));
+    } else if (driver && (strcmp(driver, "file") == 0 || strcmp(driver, "host_device") == 0)) {
+        name = json_string_value(json_object_get(o, "filename"));
+        proto = driver;
+        driver = NULL;
+    }
+    char *ret = NULL;
+    if (name && (proto == NULL || strcmp(proto, "file") == 0 || strcmp(proto, "host_device") == 0)) {
+        ret = g_strdup(name);
+        if (driver) {
+            *fmt = image_fmt_find(driver);
+            g_free(*fmt_name);
+            *fmt_name = g_strdup(driver);
+        }
+    }
+    json_decref(o);
+    return ret;
+}
+
+/* "nbd://…", "http:…": something before the first slash ends in a colon. */
+static bool has_protocol(const char *path)
+{
+    size_t n = strcspn(path, ":/");
+    return path[n] == ':';
+}
+
+/* Absolute path of the backing file of `n`; NULL with Err when it is nothing local. Caller frees. */
+static char *backing_path(ImageNode *n, Err *err)
+{
+    ImageHeader *h = &n->header;
+    g_autofree char *name = NULL;
+    if (strncmp(h->backing, "json:", 5) == 0)
+        name = json_filename(h->backing + 5, &h->backing_fmt, &h->backing_fmt_name);
+    else if (strncmp(h->backing, "file:", 5) == 0 && !has_protocol(h->backing + 5))
+        name = g_strdup(h->backing + 5);
+    else if (!has_protocol(h->backing))
+        name = g_strdup(h->backing);
+    if (name == NULL) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "backing file '%s' of image '%s' is no local file", h->backing, n->path);
+        return NULL;
+    }
+    if (name[0] == '/')
+        return g_steal_pointer(&name);
+    g_autofree char *dir = g_path_get_dirname(n->path);
+    return g_build_filename(dir, name, NULL);
+}
+
+static int backing_format(ImageNode *n, const char *path, ImageFmt *ret, Err *err)
+{
+    const ImageHeader *h = &n->header;
+    if (h->backing_fmt_name == NULL) {
+        err_set(err, VIR_ERR_OPERATION_INVALID, "format of backing image '%s' of image '%s' was not specified in the image metadata", path,
+                n->path);
+        return err_hint(err, "record it with: qemu-img rebase -u -f %s -b '%s' -F FORMAT '%s'", image_fmt_names[h->fmt], h->backing,
+                        n->path);
+    }
+    if (h->backing_fmt == IMAGE_FMT_NONE)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "format '%s' of backing image '%s' of image '%s'", h->backing_fmt_name, path,
+                       n->path);
+    *ret = h->backing_fmt;
+    return 0;
+}
+
+static int open_failed(const OpenReply *r, const char *path, const ImageNode *above, Err *err)
+{
+    if (above) {
+        err_set_errno(err, r->error, "cannot open backing file '%s' of image '%s'", path, above->path);
+    } else if (r->error == EINVAL || r->error == EISDIR) {
+        err_set_errno(err, r->error, "'%s' is neither a file nor a block device", path);
+    } else {
+        err_set_errno(err, r->error, "cannot open '%s'", path);
+    }
+    return -1;
+}
+
+/* Opens one file of a want's chain and appends its node. */
+static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned index, unsigned depth, const char *path, ImageFmt fmt,
+                     ImageNode *above, GHashTable *seen, ImageNode **ret, Err *err)
+{
+    AUTO_CLOSE int fd = -1;
+    int flags = depth == 0 ? want->open_flags : O_RDONLY;
+    if (opener_open(o, want, path, flags, &fd, err) < 0)
+        return -1;
+    const OpenReply *r = o->reply;
+    bool missing = r->error == ENOENT && depth == 0 && (want->flags & IMAGE_WANT_OPTIONAL);
+    if (r->error && !missing)
+        return open_failed(r, path, above, err);
+    if (!missing && (want->flags & IMAGE_WANT_CHAIN)) {
+        char *key = g_strdup_printf("%" PRIx64 ":%" PRIx64, r->dev, r->ino);
+        if (!g_hash_table_add(seen, key))
+            return err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' contains '%s' twice", want->path, path);
+    }
+    ImageHeader h = {.fmt = fmt};
+    if (!missing && (want->flags & (IMAGE_WANT_CHAIN | IMAGE_WANT_PROBE)) &&
+        image_header_parse(r->header, r->header_len, fmt, path, &h, err) < 0)
+        return -1;
+    if (h.virtual_size == 0 && h.fmt == IMAGE_FMT_RAW)
+        h.virtual_size = r->size;
+    ImageNode *n = g_new(ImageNode, 1);
+    *n = (ImageNode){
+        .want = index,
+        .depth = depth,
+        .path = g_strdup(path),
+        .fd = want->flags & IMAGE_WANT_PROBE ? -1 : take_fd(&fd),
+        .error = r->error,
+        .is_block = r->is_block,
+        .file_size = r->size,
+        .allocated = r->allocated,
+        .mode = r->mode,
+        .uid = r->uid,
+        .gid = r->gid,
+        .header = h,
+    };
+    g_ptr_array_add(set->nodes, n);
+    *ret = n;
+    return 0;
+}
+
+static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned index, Err *err)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autofree char *path = g_strdup(want->path);
+    ImageFmt fmt = want->fmt;
+    ImageNode *above = NULL;
+    for (unsigned depth = 0;; depth++) {
+        ImageNode *n = NULL;
+        if (depth >= IMAGE_MAX_DEPTH)
+            return err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' is longer than %u images", want->path, IMAGE_MAX_DEPTH);
+        if (open_node(o, set, want, index, depth, path, fmt, above, seen, &n, err) < 0)
+            return -1;
+        if (n->header.data_file && (want->flags & IMAGE_WANT_CHAIN))
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "external data file '%s' of image '%s'", n->header.data_file, n->path);
+        if (!(want->flags & IMAGE_WANT_CHAIN) || n->header.backing == NULL)
+            return 0;
+        char *next = backing_path(n, err);
+        if (next == NULL)
+            return -1;
+        g_free(path);
+        path = next;
+        if (backing_format(n, path, &fmt, err) < 0)
+            return -1;
+        above = n;
+    }
+}
+
+ImageSet *image_open(const ImageWant *wants, unsigned n, Deadline d, Err *err)
+{
+    if (n > IMAGE_MAX_WANTS) {
+        err_set(err, VIR_ERR_INTERNAL_ERROR, "%u images", n);
+        return NULL;
+    }
+    g_autoptr(ImageSet) set = g_new0(ImageSet, 1);
+    set->nodes = g_ptr_array_new_with_free_func(node_free);
+    if (n == 0)
+        return g_steal_pointer(&set);
+    Opener o = {.sock = -1, .pidfd = -1};
+    int r = opener_start(&o, d, err);
+    if (r < 0 && o.request == NULL)
+        return NULL;
+    pool_blocking_begin();
+    for (unsigned i = 0; i < n && r == 0; i++)
+        r = open_want(&o, set, &wants[i], i, err);
+    opener_end(&o);
+    pool_blocking_end();
+    return r == 0 ? g_steal_pointer(&set) : NULL;
+}

@@ -1,0 +1,100 @@
+/* host/image.h - disk images: opened, their headers read, their backing chains followed, in a child that can be killed
+ *
+ * Storage that hangs must not hang the daemon, so nothing here touches an image in this process: a short-lived child opens the files,
+ * reads the headers and passes descriptors and findings back.  One child serves all images of a guest.
+ */
+#pragma once
+
+#include "util/deadline.h"
+#include "util/err.h"
+
+#define IMAGE_MAX_DEPTH 200u    /* images in one chain */
+#define IMAGE_MAX_WANTS 1024u
+#define IMAGE_MAX_PATH 4096u
+
+typedef enum {
+    IMAGE_FMT_NONE, /* not known */
+    IMAGE_FMT_RAW,
+    IMAGE_FMT_QCOW,
+    IMAGE_FMT_QCOW2,
+    IMAGE_FMT_QED,
+    IMAGE_FMT_VMDK,
+    IMAGE_FMT_VDI,
+    IMAGE_FMT_VPC,
+    IMAGE_FMT_VHDX,
+    IMAGE_FMT_LUKS,
+    IMAGE_FMT_PARALLELS,
+    IMAGE_FMT_DMG,
+    IMAGE_FMT_BOCHS,
+    IMAGE_FMT_CLOOP,
+    IMAGE_FMT_MAX,
+} ImageFmt;
+
+/* QEMU's driver names. */
+extern const char *const image_fmt_names[IMAGE_FMT_MAX];
+ImageFmt image_fmt_find(const char *name);
+
+/* What a header says. */
+typedef struct ImageHeader {
+    ImageFmt fmt;
+    uint64_t virtual_size;      /* 0: the header does not tell (raw: the file's size) */
+    char *backing;              /* as written in the header; NULL: none */
+    ImageFmt backing_fmt;       /* IMAGE_FMT_NONE: not recorded, or unknown */
+    char *backing_fmt_name;     /* as recorded, NULL: not recorded */
+    char *data_file;            /* qcow2 external data file */
+    uint32_t cluster_size;
+    uint32_t version;
+    bool encrypted;
+} ImageHeader;
+
+void image_header_clear(ImageHeader *h);
+/* Reads the header of `fmt` (IMAGE_FMT_NONE: by magic) from the first `len` bytes of an image.  Pure, trusts nothing.  0, or -1 with
+ * VIR_ERR_OPERATION_FAILED saying what is wrong with `path`. */
+int image_header_parse(const uint8_t *data, size_t len, ImageFmt fmt, const char *path, ImageHeader *ret, Err *err);
+/* Format by magic number only; raw when nothing matches.  For people's information: never to decide how a guest's image is read. */
+ImageFmt image_fmt_by_magic(const uint8_t *data, size_t len);
+
+/* ---- opening ----------------------------------------------------------------------------------------------------------------- */
+
+typedef enum {
+    IMAGE_WANT_CHAIN = 1 << 0,    /* read the header as `fmt` and follow backing files */
+    IMAGE_WANT_PROBE = 1 << 1,    /* no descriptors wanted, findings only */
+    IMAGE_WANT_OPTIONAL = 1 << 2, /* a missing file is no error: node->error = ENOENT */
+    IMAGE_WANT_ANY_TYPE = 1 << 3, /* character devices, FIFOs too (not only files and block devices) */
+} ImageWantFlags;
+
+typedef struct ImageWant {
+    const char *path;
+    int open_flags; /* of the first file; backing files are opened O_RDONLY */
+    ImageFmt fmt;   /* of the first file */
+    ImageWantFlags flags;
+} ImageWant;
+
+typedef struct ImageNode {
+    unsigned want;  /* index of the want it belongs to */
+    unsigned depth; /* 0: the file wanted */
+    char *path;     /* absolute */
+    int fd;         /* owned; -1: probe only, or missing */
+    int error;      /* errno of an optional file that is missing */
+    bool is_block;
+    uint64_t file_size;      /* of the file or device */
+    uint64_t allocated;      /* bytes the file takes */
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+    ImageHeader header;
+} ImageNode;
+
+typedef struct ImageSet {
+    GPtrArray *nodes; /* ImageNode*, by want, then depth */
+} ImageSet;
+
+/* Opens everything in one child.  Errors name the image and, for a backing file, the one that names it: missing file
+ * (VIR_ERR_SYSTEM_ERROR with errno), damaged header, loop, too deep, a backing file without a recorded format
+ * (VIR_ERR_OPERATION_INVALID, with the qemu-img command that records it), deadline (VIR_ERR_OPERATION_TIMEOUT; the child is killed).
+ * Sleeps (pool_blocking); no lock may be held. */
+ImageSet *image_open(const ImageWant *wants, unsigned n, Deadline d, Err *err);
+ImageSet *image_set_free(ImageSet *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImageSet, image_set_free)
+/* The node of a want at a depth, or NULL. */
+ImageNode *image_set_node(ImageSet *s, unsigned want, unsigned depth);

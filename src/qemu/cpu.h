@@ -1,0 +1,41 @@
+/* qemu/cpu.h - names of CPU features, and models described by them
+ *
+ * What a named model consists of comes from QEMU itself (its expansion, kept in the capabilities), not from tables of ours: a guest
+ * sees exactly what QEMU makes of the name.
+ */
+#pragma once
+
+#include "host/hostcpu.h"
+#include "qemu/caps.h"
+
+/* libvirt's name of a feature to QEMU's property and back.  Names both sides share, and unknown ones, pass with the usual change of
+ * '_' and '-'.  Strings live for ever (never give it unbounded input from clients: check with cpu_feature_known first). */
+const char *cpu_feature_to_qemu(const char *name);
+const char *cpu_feature_from_qemu(const char *name);
+/* True for the features Berth knows by libvirt's name. */
+bool cpu_feature_known(const char *name);
+
+/* A CPU as a named model and the difference to it; names are libvirt's. */
+typedef struct CpuChoice {
+    char *model;
+    const char *vendor;  /* "Intel", "AMD", "Hygon"; NULL: unknown */
+    GPtrArray *require;  /* beyond the model; strings not owned */
+    GPtrArray *disable;  /* in the model, not in the CPU */
+} CpuChoice;
+
+void cpu_choice_done(CpuChoice *ch);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CpuChoice, cpu_choice_done)
+
+/* What mode='host-model' means with this binary and accelerator: the named model nearest to the best CPU they offer.  0, or -1 when
+ * QEMU cannot describe models (other architectures than x86); *ret is then untouched. */
+int qemu_caps_host_model(const QemuCaps *caps, QemuAccel accel, CpuChoice *ret);
+/* The machine's own processor; the model is one it has all features of, so `disable` is empty. */
+int qemu_caps_host_cpu(const QemuCaps *caps, const HostCpu *host, CpuChoice *ret);
+/* Vendor of a named model ("Intel", …), NULL when it stands for none. */
+const char *qemu_caps_cpu_vendor(const QemuCaps *caps, const char *model);
+/* "AuthenticAMD" -> "AMD"; NULL for others. */
+const char *cpu_vendor_name(const char *cpuid_vendor);
+/* Features of a named model, and of the best CPU an accelerator offers, in the order of CPUID and by libvirt's names ("hypervisor"
+ * only in the latter).  NULL when QEMU does not describe it.  The array is the caller's, the strings are static. */
+GPtrArray *qemu_caps_cpu_model_features(const QemuCaps *caps, const char *model);
+GPtrArray *qemu_caps_cpu_max_features(const QemuCaps *caps, QemuAccel accel);

@@ -1,0 +1,289 @@
+/* qemu/launch_prepare.c - a stored definition becomes a live one
+ *
+ * Owns:    what is decided at start: channel sockets, display ports, the CPU behind host-model, backing chains
+ * Threads: workers; opening images sleeps
+ * Errors:  naming disk, path or element
+ */
+#include "config.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "qemu/cpu.h"
+#include "qemu/launch_private.h"
+
+#define LOG_AREA "qemu.launch"
+#include "util/log.h"
+
+/* ---- channels, displays ------------------------------------------------------------------------------------------------------ */
+
+static void prepare_channels(Launch *l)
+{
+    for (unsigned i = 0; i < l->def->channels->len; i++) {
+        ChrDef *c = l->def->channels->pdata[i];
+        if (c->source.type != CHR_UNIX || c->source.path || c->target_name == NULL)
+            continue;
+        g_autofree char *dir = g_path_get_basename(l->proc.private_dir);
+        c->source.path = g_strdup_printf("%s/channel/target/%s/%s", l->req->dirs->lib_dir, dir, c->target_name);
+        if (c->source.mode == CHR_MODE_ABSENT)
+            c->source.mode = CHR_MODE_BIND;
+    }
+}
+
+static ListenDef *first_listen(GraphicsDef *g)
+{
+    return g->listens && g->listens->len ? g->listens->pdata[0] : NULL;
+}
+
+static int take_port(Launch *l, int *port, int min, int max, Err *err)
+{
+    int p = launch_port_take(min, max, err);
+    if (p < 0)
+        return -1;
+    g_array_append_val(l->ports, p);
+    *port = p;
+    return 0;
+}
+
+static int prepare_vnc(Launch *l, GraphicsDef *g, Err *err)
+{
+    const QemuConfig *c = l->req->config;
+    ListenDef *listen = first_listen(g);
+    if (listen && listen->type == LISTEN_SOCKET) {
+        if (listen->socket == NULL) {
+            listen->socket = g_strdup_printf("%s/vnc.sock", l->proc.private_dir);
+            listen->auto_socket = true;
+        }
+        return 0;
+    }
+    if (listen && listen->type == LISTEN_NONE)
+        return 0;
+    if (listen && listen->type == LISTEN_ADDRESS && listen->address == NULL) {
+        listen->address = g_strdup(c && c->vnc_listen ? c->vnc_listen : "127.0.0.1");
+        listen->from_config = true;
+    }
+    if (g->autoport || g->port <= 0) {
+        g->autoport = true;
+        if (take_port(l, &g->port, c ? c->remote_display_port_min : 5900, c ? c->remote_display_port_max : 65535, err) < 0)
+            return -1;
+        g->port_reserved = true;
+    } else {
+        launch_port_mark(g->port);
+        g_array_append_val(l->ports, g->port);
+        g->port_reserved = true;
+    }
+    if (g->websocket == -1)
+        return take_port(l, &g->websocket, c ? c->remote_websocket_port_min : 5700, c ? c->remote_websocket_port_max : 65535, err);
+    return 0;
+}
+
+/* ---- CPU --------------------------------------------------------------------------------------------------------------------- */
+
+static void add_feature(CpuDef *cpu, const char *name, CpuFeaturePolicy policy)
+{
+    for (unsigned i = 0; i < cpu->features->len; i++) {
+        CpuFeature *f = cpu->features->pdata[i];
+        if (strcmp(f->name, name) == 0)
+            return; /* the definition's own word stands */
+    }
+    CpuFeature *f = g_new0(CpuFeature, 1);
+    f->name = g_strdup(name);
+    f->policy = policy;
+    g_ptr_array_add(cpu->features, f);
+}
+
+/* host-model is settled at start: the live definition names the model and can be compared after a migration. */
+static int prepare_cpu(Launch *l, Err *err)
+{
+    CpuDef *cpu = &l->def->cpu;
+    if (cpu->mode != CPU_MODE_HOST_MODEL || l->req->caps == NULL)
+        return 0;
+    g_auto(CpuChoice) choice = {0};
+    QemuAccel accel = l->def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG;
+    if (qemu_caps_host_model(l->req->caps, accel, &choice) < 0 || choice.model == NULL)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "CPU mode 'host-model' is not supported by this QEMU for %s", l->def->os.arch);
+    cpu->mode = CPU_MODE_CUSTOM;
+    cpu->match = CPU_MATCH_EXACT;
+    if (cpu->check == CPU_CHECK_ABSENT)
+        cpu->check = CPU_CHECK_PARTIAL;
+    cpu->fallback = CPU_FALLBACK_FORBID;
+    g_free(cpu->model);
+    cpu->model = g_strdup(choice.model);
+    if (cpu->vendor == NULL)
+        cpu->vendor = g_strdup(choice.vendor);
+    for (unsigned i = 0; choice.require && i < choice.require->len; i++)
+        add_feature(cpu, choice.require->pdata[i], CPU_FEATURE_REQUIRE);
+    for (unsigned i = 0; choice.disable && i < choice.disable->len; i++)
+        add_feature(cpu, choice.disable->pdata[i], CPU_FEATURE_DISABLE);
+    return 0;
+}
+
+static void prepare_label(Launch *l)
+{
+    g_free(l->def->seclabel_dac);
+    l->def->seclabel_dac = l->change_ids ? g_strdup_printf("+%u:+%u", (unsigned)l->uid, (unsigned)l->gid) : NULL;
+}
+
+int launch_prepare_def(Launch *l, Err *err)
+{
+    domain_def_assign_aliases(l->def);
+    prepare_channels(l);
+    for (unsigned i = 0; i < l->def->graphics->len; i++) {
+        GraphicsDef *g = l->def->graphics->pdata[i];
+        if (g->type == GRAPHICS_VNC && prepare_vnc(l, g, err) < 0)
+            return -1;
+    }
+    if (prepare_cpu(l, err) < 0)
+        return -1;
+    prepare_label(l);
+    return 0;
+}
+
+/* ---- images ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct ImageJob {
+    DiskDef *disk;       /* NULL: a boot file */
+    StorageSource *src;
+} ImageJob;
+
+static ImageFmt image_fmt_of(StorageFormat f)
+{
+    if (f == STORAGE_FORMAT_ABSENT || f == STORAGE_FORMAT_ISO)
+        return IMAGE_FMT_RAW;
+    return image_fmt_find(f == STORAGE_FORMAT_VHD ? "vpc" : storage_format_names[f]);
+}
+
+static bool disk_is_read_only(const DiskDef *d)
+{
+    return d->readonly || d->device == DISK_DEVICE_CDROM;
+}
+
+static bool may_have_backing(StorageFormat f)
+{
+    return f == STORAGE_FORMAT_QCOW2 || f == STORAGE_FORMAT_QCOW || f == STORAGE_FORMAT_QED;
+}
+
+static bool may_be_missing(const DiskDef *d)
+{
+    return d->startup_policy == STARTUP_OPTIONAL && (d->device == DISK_DEVICE_CDROM || d->device == DISK_DEVICE_FLOPPY);
+}
+
+/* One want per image the definition names; the last of them leads on where the definition does not say it ends. */
+static void want_disk(DiskDef *disk, GArray *wants, GArray *jobs)
+{
+    for (StorageSource *s = disk->src; s && s->path; s = s->backing) {
+        bool writable = s == disk->src && !disk_is_read_only(disk);
+        ImageWant w = {.path = s->path, .open_flags = writable ? O_RDWR : O_RDONLY, .fmt = image_fmt_of(s->format)};
+        if (s->backing == NULL && !s->backing_ends && may_have_backing(s->format))
+            w.flags |= IMAGE_WANT_CHAIN;
+        if (s == disk->src && may_be_missing(disk))
+            w.flags |= IMAGE_WANT_OPTIONAL;
+        ImageJob j = {disk, s};
+        g_array_append_val(wants, w);
+        g_array_append_val(jobs, j);
+    }
+}
+
+static void want_boot_file(const char *path, GArray *wants, GArray *jobs)
+{
+    if (path == NULL)
+        return;
+    ImageWant w = {.path = path, .open_flags = O_RDONLY};
+    ImageJob j = {NULL, NULL};
+    g_array_append_val(wants, w);
+    g_array_append_val(jobs, j);
+}
+
+static StorageFormat storage_format_of(ImageFmt f)
+{
+    const char *name = f == IMAGE_FMT_NONE ? NULL : image_fmt_names[f];
+    int i = name ? enum_find(storage_format_names, STORAGE_FORMAT_MAX, name) : -1;
+    return i < 0 ? STORAGE_FORMAT_RAW : (StorageFormat)i;
+}
+
+/* Hangs what was found below the last image the definition names. */
+static void adopt_chain(Launch *l, unsigned want, StorageSource *last)
+{
+    for (unsigned depth = 1;; depth++) {
+        const ImageNode *n = image_set_node(l->images, want, depth);
+        if (n == NULL)
+            break;
+        StorageSource *s = g_new0(StorageSource, 1);
+        s->type = n->is_block ? STORAGE_BLOCK : STORAGE_FILE;
+        s->path = g_strdup(n->path);
+        s->format = storage_format_of(n->header.fmt);
+        last->backing = s;
+        last = s;
+    }
+    last->backing_ends = true;
+}
+
+static void adopt_disk(Launch *l, unsigned want, const ImageJob *j)
+{
+    const ImageNode *n = image_set_node(l->images, want, 0);
+    StorageSource *s = j->src;
+    if (n->error) {
+        log_warning("%s: '%s' of disk '%s' is missing and optional: the drive is empty", l->def->name, s->path, j->disk->dst);
+        g_clear_pointer(&s->path, g_free);
+        return;
+    }
+    if (s->format == STORAGE_FORMAT_ABSENT)
+        s->format = STORAGE_FORMAT_RAW;
+    if (s->backing == NULL && !s->backing_ends)
+        adopt_chain(l, want, s);
+}
+
+/* Which open image belongs to which node, now that nodes have numbers. */
+static void index_images(Launch *l, const GArray *jobs)
+{
+    for (unsigned i = 0; i < jobs->len; i++) {
+        const ImageJob *j = &g_array_index(jobs, ImageJob, i);
+        if (j->disk == NULL) {
+            ImageNode *n = image_set_node(l->images, i, 0);
+            g_hash_table_insert(l->boot_fds, n->path, n);
+            continue;
+        }
+        StorageSource *s = j->src;
+        for (unsigned depth = 0; s; depth++, s = s->backing) {
+            ImageNode *n = image_set_node(l->images, i, depth);
+            if (n == NULL)
+                break; /* the next named image has a want of its own */
+            g_hash_table_insert(l->node_fds, GUINT_TO_POINTER((unsigned)s->index.v), n);
+        }
+    }
+}
+
+static int check_source(const DiskDef *disk, Err *err)
+{
+    for (const StorageSource *s = disk->src; s; s = s->backing) {
+        if (s->path && s->type != STORAGE_FILE && s->type != STORAGE_BLOCK)
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "source type '%s' of disk '%s'",
+                           enum_word(storage_type_names, STORAGE_MAX, (int)s->type), disk->dst);
+    }
+    return 0;
+}
+
+int launch_open_images(Launch *l, Err *err)
+{
+    g_autoptr(GArray) wants = g_array_new(FALSE, TRUE, sizeof(ImageWant));
+    g_autoptr(GArray) jobs = g_array_new(FALSE, TRUE, sizeof(ImageJob));
+    for (unsigned i = 0; i < l->def->disks->len; i++) {
+        if (check_source(l->def->disks->pdata[i], err) < 0)
+            return -1;
+        want_disk(l->def->disks->pdata[i], wants, jobs);
+    }
+    want_boot_file(l->def->os.kernel, wants, jobs);
+    want_boot_file(l->def->os.initrd, wants, jobs);
+    want_boot_file(l->def->os.dtb, wants, jobs);
+    l->images = image_open((const ImageWant *)(void *)wants->data, wants->len, l->req->deadline, err);
+    if (l->images == NULL)
+        return -1;
+    for (unsigned i = 0; i < jobs->len; i++) {
+        const ImageJob *j = &g_array_index(jobs, ImageJob, i);
+        if (j->disk)
+            adopt_disk(l, i, j);
+    }
+    qemu_assign_nodes(l->def, &l->proc.node_index);
+    index_images(l, jobs);
+    return 0;
+}

@@ -1,0 +1,10 @@
+# `make bench`: numbers, not verdicts; build without sanitizers for them
+bench_programs = tests/bench/bench_rpc
+EXTRA_PROGRAMS += $(bench_programs)
+CLEANFILES += $(bench_programs)
+bench: $(bench_programs)
+	@for b in $(bench_programs); do echo "== $$b"; ./$$b || exit 1; done
+.PHONY: bench
+
+tests_bench_bench_rpc_SOURCES = tests/bench/bench_rpc.c
+tests_bench_bench_rpc_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)

@@ -1,0 +1,253 @@
+/* tests/rpc/test_transport.c - what TLS and SASL will plug into, with a toy cipher; TCP
+ */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "tests/rpc/toy.h"
+#include "util/fd.h"
+
+#define KEY 0x5a
+#define HOLD_BACK 7 /* bytes kept inside per read, to be told by pending() */
+
+/* Every byte is XORed; reading keeps some bytes back; a handshake waits for one byte. */
+typedef struct Cipher {
+    RpcTransport t;
+    RpcTransport *inner;
+    bool shaken;
+    uint8_t kept[HOLD_BACK];
+    size_t n_kept;
+} Cipher;
+
+static ssize_t cipher_read(RpcTransport *t, void *buf, size_t len, int *fds, unsigned *n_fds)
+{
+    Cipher *c = (Cipher *)t;
+    uint8_t *p = buf;
+    if (c->n_kept > 0) {
+        size_t n = c->n_kept;
+        memcpy(buf, c->kept, n);
+        c->n_kept = 0;
+        *n_fds = 0;
+        return (ssize_t)n;
+    }
+    ssize_t n = c->inner->ops->read(c->inner, buf, len, fds, n_fds);
+    for (ssize_t i = 0; i < n; i++)
+        p[i] ^= KEY;
+    if (n > HOLD_BACK) {
+        n -= HOLD_BACK;
+        memcpy(c->kept, p + n, HOLD_BACK);
+        c->n_kept = HOLD_BACK;
+    }
+    return n;
+}
+
+static ssize_t cipher_writev(RpcTransport *t, const struct iovec *iov, int n_iov)
+{
+    Cipher *c = (Cipher *)t;
+    g_autoptr(GByteArray) a = g_byte_array_new();
+    for (int i = 0; i < n_iov; i++)
+        g_byte_array_append(a, iov[i].iov_base, (guint)iov[i].iov_len);
+    for (guint i = 0; i < a->len; i++)
+        a->data[i] ^= KEY;
+    struct iovec one = {a->data, a->len};
+    return c->inner->ops->writev(c->inner, &one, 1); /* what was not taken is given again */
+}
+
+static bool cipher_pending(RpcTransport *t)
+{
+    return ((Cipher *)t)->n_kept > 0;
+}
+
+static int cipher_handshake(RpcTransport *t, const char **why)
+{
+    Cipher *c = (Cipher *)t;
+    char byte = 0;
+    unsigned n_fds = 0;
+    ssize_t n = c->inner->ops->read(c->inner, &byte, 1, NULL, &n_fds);
+    if (n < 0)
+        return (int)n;
+    *why = "no toy greeting";
+    return byte == 'H' ? 0 : -EPROTO;
+}
+
+static void cipher_adopt(RpcTransport *t, RpcTransport *inner)
+{
+    ((Cipher *)t)->inner = inner;
+}
+
+static void cipher_free(RpcTransport *t)
+{
+    rpc_transport_free(((Cipher *)t)->inner);
+    g_free(t);
+}
+
+static const RpcTransportOps switched_ops = {
+    .name = "toy cipher", .read = cipher_read, .writev = cipher_writev, .pending = cipher_pending,
+    .adopt = cipher_adopt, .free = cipher_free,
+};
+
+static const RpcTransportOps shaking_ops = {
+    .name = "toy cipher", .read = cipher_read, .writev = cipher_writev, .pending = cipher_pending,
+    .handshake = cipher_handshake, .free = cipher_free,
+};
+
+static RpcTransport *next_transport(void)
+{
+    Cipher *c = g_new0(Cipher, 1);
+    c->t.ops = &switched_ops;
+    return &c->t;
+}
+
+static RpcTransport *make_transport(void *ud, RpcConn *conn, int fd, Err *err)
+{
+    Cipher *c = g_new0(Cipher, 1);
+    c->t.ops = &shaking_ops;
+    c->t.fd = fd;
+    c->inner = rpc_transport_plain(fd, false);
+    return &c->t;
+}
+
+/* ---- the client's half ---- */
+
+static void send_xored(int fd, int32_t proc, uint32_t serial, const void *body, size_t len)
+{
+    g_autoptr(GByteArray) a = packet_make(RPC_TYPE_CALL, proc, serial, 0, body, len);
+    for (guint i = 0; i < a->len; i++)
+        a->data[i] ^= KEY;
+    client_send(fd, a->data, a->len);
+}
+
+static void expect_xored_reply(int fd, uint32_t serial)
+{
+    uint8_t head[RPC_HEADER_SIZE];
+    RpcHeader h;
+    assert_int_equal(recv(fd, head, sizeof(head), MSG_WAITALL), sizeof(head));
+    for (size_t i = 0; i < sizeof(head); i++)
+        head[i] ^= KEY;
+    size_t len = rpc_header_decode(head, &h);
+    assert_int_equal(h.type, RPC_TYPE_REPLY);
+    assert_int_equal(h.serial, serial);
+    g_autofree uint8_t *body = g_malloc(len);
+    if (len > sizeof(head))
+        assert_int_equal(recv(fd, body, len - sizeof(head), MSG_WAITALL), len - sizeof(head));
+}
+
+static Toy toy;
+
+static int setup(void **state)
+{
+    RpcLimits limits = RPC_LIMITS_DEFAULT;
+    limits.auth_timeout_ms = 500;
+    toy_start(&toy, &limits);
+    toy.next_transport = next_transport;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    toy_stop(&toy);
+    return 0;
+}
+
+static void some_calls(int fd)
+{
+    static const uint8_t text[] = {0, 0, 0, 4, 't', 'e', 'x', 't'};
+    for (uint32_t i = 0; i < 20; i++) {
+        send_xored(fd, TOY_WORKER, i, text, sizeof(text));
+        expect_xored_reply(fd, i);
+    }
+    for (uint32_t i = 0; i < 30; i++)
+        send_xored(fd, TOY_NULL, i, NULL, 0);
+    for (uint32_t i = 0; i < 30; i++)
+        expect_xored_reply(fd, i);
+}
+
+static void handshake_first(void **state)
+{
+    toy.spec.make_transport = make_transport;
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    toy_wait(&toy, &toy.opened, 1);
+    assert_int_equal(rpc_conn_state(toy.conn), RPC_CONN_HANDSHAKE);
+    client_send(fd, "H", 1);
+    some_calls(fd);
+    assert_int_equal(rpc_conn_state(toy.conn), RPC_CONN_OPEN);
+}
+
+static void handshake_fails(void **state)
+{
+    toy.spec.make_transport = make_transport;
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    client_send(fd, "X", 1);
+    client_expect_eof(fd);
+    toy_wait(&toy, &toy.closed, 1);
+    assert_true(toy_last_reason_has(&toy, "no toy greeting"));
+}
+
+static void handshake_too_slow(void **state)
+{
+    toy.spec.make_transport = make_transport;
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    client_expect_eof(fd);
+    toy_wait(&toy, &toy.closed, 1);
+    assert_true(toy_last_reason_has(&toy, "in time"));
+}
+
+static void switched_after_the_reply(void **state)
+{
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    client_expect_silence(fd);
+    client_call(fd, TOY_SWITCH, 5);
+    client_expect(fd, RPC_TYPE_REPLY, 5, RPC_STATUS_OK, NULL); /* still plain */
+    some_calls(fd);
+}
+
+static void gone_before_the_switch(void **state)
+{
+    for (unsigned i = 1; i <= 20; i++) {
+        AUTO_CLOSE int fd = toy_connect(&toy);
+        client_call(fd, TOY_SWITCH, 5);
+        fd_close(&fd);
+        toy_wait(&toy, &toy.closed, i);
+    }
+}
+
+static void over_tcp(void **state)
+{
+    AUTO_CLOSE int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sin);
+    assert_int_equal(bind(listener, (struct sockaddr *)&sin, sizeof(sin)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&sin, &len), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+    toy.spec.kind = RPC_KIND_TCP;
+    toy_adopt(&toy, accept4(listener, NULL, NULL, SOCK_CLOEXEC));
+    client_expect_silence(fd);
+    const RpcPeer *peer = rpc_conn_peer(toy.conn);
+    assert_false(peer->has_creds);
+    assert_true(g_str_has_prefix(peer->address, "127.0.0.1;"));
+    assert_non_null(strstr(rpc_conn_name(toy.conn), "127.0.0.1"));
+    static const uint8_t one[] = {0, 0, 0, 1};
+    client_send_packet(fd, RPC_TYPE_CALL_FDS, TOY_FDS, 1, 0, one, 4); /* no descriptors here */
+    client_expect_eof(fd);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(handshake_first),        TEST(handshake_fails),          TEST(handshake_too_slow),
+        TEST(switched_after_the_reply), TEST(gone_before_the_switch), TEST(over_tcp),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

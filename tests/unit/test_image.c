@@ -1,0 +1,299 @@
+/* unit/test_image.c - image headers (made by hand and by qemu-img), chains, loops, storage that hangs
+ */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "host/image.h"
+#include "util/fd.h"
+#include "util/spawn.h"
+
+#define QEMU_IMG "/usr/bin/qemu-img"
+
+static char *dir;
+
+static char *in_dir(const char *name)
+{
+    return g_build_filename(dir, name, NULL);
+}
+
+static void qemu_img(const char *first, ...)
+{
+    GPtrArray *a = g_ptr_array_new();
+    g_ptr_array_add(a, (void *)(uintptr_t)QEMU_IMG);
+    va_list ap;
+    va_start(ap, first);
+    for (const char *s = first; s; s = va_arg(ap, const char *))
+        g_ptr_array_add(a, (void *)(uintptr_t)s);
+    va_end(ap);
+    g_ptr_array_add(a, NULL);
+    SpawnOpts o = {.argv = (const char *const *)a->pdata, .fd_in = -1, .cwd = dir};
+    g_auto(Err) err = ERR_INIT;
+    int r = spawn_run(&o, deadline_in_ms(20000), 65536, NULL, &err);
+    if (r < 0)
+        print_error("%s\n", err.detail);
+    assert_int_equal(r, 0);
+    g_ptr_array_unref(a);
+}
+
+static void patch(const char *name, size_t offset, const void *bytes, size_t len)
+{
+    g_autofree char *path = in_dir(name);
+    int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, bytes, len, (off_t)offset), len);
+    close(fd);
+}
+
+static ImageSet *open_chain(const char *name, ImageFmt fmt, int flags, Err *err)
+{
+    g_autofree char *path = in_dir(name);
+    ImageWant w = {.path = path, .open_flags = flags, .fmt = fmt, .flags = IMAGE_WANT_CHAIN};
+    return image_open(&w, 1, deadline_in_ms(10000), err);
+}
+
+static int setup(void **state)
+{
+    dir = g_dir_make_tmp("image-XXXXXX", NULL);
+    qemu_img("create", "-q", "-f", "raw", "base.raw", "8M", NULL);
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "base.raw", "-F", "raw", "mid.qcow2", "16M", NULL);
+    qemu_img("create", "-q", "-f", "qcow2", "-o", "compat=0.10", "-b", "mid.qcow2", "-F", "qcow2", "top.qcow2", "32M", NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
+    const char *n;
+    while ((n = g_dir_read_name(d))) {
+        g_autofree char *p = in_dir(n);
+        unlink(p);
+    }
+    rmdir(dir);
+    g_free(dir);
+    return 0;
+}
+
+static void test_chain(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(ImageSet) s = open_chain("top.qcow2", IMAGE_FMT_QCOW2, O_RDWR, &err);
+    if (s == NULL)
+        print_error("%s\n", err.detail);
+    assert_non_null(s);
+    assert_int_equal(s->nodes->len, 3);
+    ImageNode *top = image_set_node(s, 0, 0), *mid = image_set_node(s, 0, 1), *base = image_set_node(s, 0, 2);
+    assert_int_equal(top->header.fmt, IMAGE_FMT_QCOW2);
+    assert_int_equal(top->header.version, 2);
+    assert_int_equal(top->header.virtual_size, 32u << 20);
+    assert_int_equal(top->header.backing_fmt, IMAGE_FMT_QCOW2);
+    assert_int_equal(mid->header.version, 3);
+    assert_int_equal(mid->header.virtual_size, 16u << 20);
+    assert_int_equal(base->header.fmt, IMAGE_FMT_RAW);
+    assert_int_equal(base->header.virtual_size, 8u << 20);
+    g_autofree char *want = in_dir("base.raw");
+    assert_string_equal(base->path, want);
+    assert_int_equal(fcntl(top->fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDWR);
+    assert_int_equal(fcntl(base->fd, F_GETFL) & (O_ACCMODE | O_NONBLOCK), O_RDONLY);
+    assert_true(fcntl(top->fd, F_GETFD) & FD_CLOEXEC);
+}
+
+static void test_missing(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    assert_null(open_chain("none.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
+    assert_int_equal(err.os_errno, ENOENT);
+    err_clear(&err);
+    qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "gone.raw", "-F", "raw", "orphan.qcow2", "1M", NULL);
+    assert_null(open_chain("orphan.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
+    assert_non_null(strstr(err.detail, "gone.raw"));
+    assert_non_null(strstr(err.detail, "orphan.qcow2"));
+}
+
+static void test_optional(void **state)
+{
+    g_autofree char *path = in_dir("none.iso");
+    ImageWant w = {.path = path, .open_flags = O_RDONLY, .fmt = IMAGE_FMT_RAW, .flags = IMAGE_WANT_CHAIN | IMAGE_WANT_OPTIONAL};
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(ImageSet) s = image_open(&w, 1, deadline_in_ms(10000), &err);
+    assert_non_null(s);
+    assert_int_equal(image_set_node(s, 0, 0)->error, ENOENT);
+    assert_int_equal(image_set_node(s, 0, 0)->fd, -1);
+}
+
+static void test_format_not_recorded(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "base.raw", "-F", "raw", "noformat.qcow2", NULL);
+    /* make the format's extension one that nobody knows */
+    g_autofree char *path = in_dir("noformat.qcow2");
+    char *data = NULL;
+    gsize len = 0;
+    assert_true(g_file_get_contents(path, &data, &len, NULL));
+    const char *ext = memmem(data, len, "\xE2\x79\x2A\xCA", 4);
+    assert_non_null(ext);
+    patch("noformat.qcow2", (size_t)(ext - data), "\x12\x34\x56\x78", 4);
+    g_free(data);
+    assert_null(open_chain("noformat.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
+    assert_int_equal(err.code, VIR_ERR_OPERATION_INVALID);
+    assert_non_null(strstr(err.detail, "was not specified in the image metadata"));
+    assert_non_null(strstr(err.hint, "qemu-img rebase -u -f qcow2 -b 'base.raw' -F FORMAT"));
+}
+
+static void test_loop(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "loop2.qcow2", "-F", "qcow2", "loop1.qcow2", "1M", NULL);
+    qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "loop1.qcow2", "-F", "qcow2", "loop2.qcow2", "1M", NULL);
+    assert_null(open_chain("loop1.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
+    assert_non_null(strstr(err.detail, "twice"));
+}
+
+static void test_wrong_format(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    assert_null(open_chain("base.raw", IMAGE_FMT_QCOW2, O_RDONLY, &err));
+    assert_non_null(strstr(err.detail, "base.raw"));
+    /* and the other way: a guest's raw disk that looks like qcow2 stays raw, its backing file is not opened */
+    err_clear(&err);
+    g_autoptr(ImageSet) s = open_chain("top.qcow2", IMAGE_FMT_RAW, O_RDONLY, &err);
+    assert_non_null(s);
+    assert_int_equal(s->nodes->len, 1);
+}
+
+static void test_json_backing(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"file\",\"filename\":\"base.raw\"}}",
+             "-F", "raw", "json.qcow2", "1M", NULL);
+    g_autoptr(ImageSet) s = open_chain("json.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err);
+    assert_non_null(s);
+    assert_int_equal(s->nodes->len, 2);
+    qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "nbd://example.org/x", "-F", "raw", "nbd.qcow2", "1M", NULL);
+    assert_null(open_chain("nbd.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
+    assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
+}
+
+static void test_not_a_file(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autofree char *fifo = in_dir("fifo");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_null(open_chain("fifo", IMAGE_FMT_RAW, O_RDONLY, &err)); /* nobody writes: an open that waits would hang */
+    assert_int_equal(err.os_errno, EINVAL);
+    err_clear(&err);
+    assert_null(open_chain(".", IMAGE_FMT_RAW, O_RDONLY, &err));
+    assert_int_equal(err.os_errno, EISDIR);
+}
+
+static void test_many(void **state)
+{
+    g_autofree char *path = in_dir("top.qcow2");
+    g_autofree char *log = in_dir("new.log");
+    ImageWant w[] = {
+        {.path = path, .open_flags = O_RDONLY, .fmt = IMAGE_FMT_QCOW2, .flags = IMAGE_WANT_CHAIN},
+        {.path = log, .open_flags = O_WRONLY | O_CREAT | O_APPEND, .fmt = IMAGE_FMT_RAW},
+        {.path = "/dev/null", .open_flags = O_RDWR, .flags = IMAGE_WANT_ANY_TYPE},
+        {.path = path, .fmt = IMAGE_FMT_NONE, .open_flags = O_RDONLY, .flags = IMAGE_WANT_PROBE},
+    };
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(ImageSet) s = image_open(w, N_ELEMENTS(w), deadline_in_ms(10000), &err);
+    assert_non_null(s);
+    assert_int_equal(s->nodes->len, 6);
+    assert_int_equal(image_set_node(s, 1, 0)->mode & 07777, 0600);
+    assert_true(image_set_node(s, 2, 0)->fd >= 0);
+    assert_int_equal(image_set_node(s, 3, 0)->fd, -1);
+    assert_int_equal(image_set_node(s, 3, 0)->header.fmt, IMAGE_FMT_QCOW2);
+}
+
+static void test_no_descriptor_leaks(void **state)
+{
+    AUTO_CLOSE int before = open("/dev/null", O_RDONLY);
+    for (int i = 0; i < 20; i++) {
+        g_auto(Err) err = ERR_INIT;
+        image_set_free(open_chain("top.qcow2", IMAGE_FMT_QCOW2, O_RDWR, &err));
+        image_set_free(open_chain("loop1.qcow2", IMAGE_FMT_QCOW2, O_RDWR, &err));
+    }
+    AUTO_CLOSE int after = open("/dev/null", O_RDONLY);
+    assert_int_equal(after, before + 1);
+}
+
+/* Headers as an attacker would write them: nothing may be read outside the buffer (the sanitizer watches), nothing accepted. */
+static void test_hostile_headers(void **state)
+{
+    g_autofree char *path = in_dir("mid.qcow2");
+    char *text = NULL;
+    gsize len = 0;
+    assert_true(g_file_get_contents(path, &text, &len, NULL));
+    static const struct {
+        size_t offset;
+        const char *bytes;
+        size_t len;
+    } bad[] = {
+        {8, "\xff\xff\xff\xff\xff\xff\xff\xff", 8}, /* backing name beyond the end */
+        {8, "\0\0\0\0\0\0\0\x10", 8},               /* inside the header */
+        {16, "\xff\xff\xff\xff", 4},                /* longer than allowed */
+        {20, "\0\0\0\x40", 4},                      /* cluster bits */
+        {20, "\0\0\0\0", 4},
+        {4, "\0\0\0\x09", 4},                       /* version */
+        {100, "\xff\xff\xff\xff", 4},               /* header length */
+        {100, "\0\0\0\0", 4},
+        {116, "\xff\xff\xff\xff", 4},               /* length of the first extension */
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(bad); i++) {
+        g_autofree uint8_t *copy = g_memdup2(text, len);
+        memcpy(copy + bad[i].offset, bad[i].bytes, bad[i].len);
+        g_auto(Err) err = ERR_INIT;
+        ImageHeader h = {0};
+        int r = image_header_parse(copy, len, IMAGE_FMT_QCOW2, "x", &h, &err);
+        if (r == 0)
+            print_error("case %u accepted\n", i);
+        assert_int_equal(r, -1);
+    }
+    for (size_t cut = 0; cut < 600; cut++) { /* every truncation: an answer of either kind, no fault */
+        g_autofree uint8_t *copy = g_memdup2(text, cut ? cut : 1);
+        g_auto(Err) err = ERR_INIT;
+        ImageHeader h = {0};
+        if (image_header_parse(copy, cut, IMAGE_FMT_NONE, "x", &h, &err) == 0)
+            image_header_clear(&h);
+    }
+    g_free(text);
+}
+
+static void test_magic(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        ImageFmt fmt;
+    } cases[] = {
+        {"QFI\xfb\0\0\0\x03", 8, IMAGE_FMT_QCOW2}, {"QFI\xfb\0\0\0\x01", 8, IMAGE_FMT_QCOW}, {"QED\0", 4, IMAGE_FMT_QED},
+        {"KDMV", 4, IMAGE_FMT_VMDK},               {"vhdxfile", 8, IMAGE_FMT_VHDX},          {"LUKS\xba\xbe", 6, IMAGE_FMT_LUKS},
+        {"conectix", 8, IMAGE_FMT_VPC},            {"hello", 5, IMAGE_FMT_RAW},              {"", 0, IMAGE_FMT_RAW},
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(cases); i++)
+        assert_int_equal(image_fmt_by_magic((const uint8_t *)cases[i].bytes, cases[i].len), cases[i].fmt);
+    for (int i = 1; i < IMAGE_FMT_MAX; i++)
+        assert_int_equal(image_fmt_find(image_fmt_names[i]), i);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chain),         cmocka_unit_test(test_missing),      cmocka_unit_test(test_optional),
+        cmocka_unit_test(test_format_not_recorded), cmocka_unit_test(test_loop),   cmocka_unit_test(test_wrong_format),
+        cmocka_unit_test(test_json_backing),  cmocka_unit_test(test_not_a_file),   cmocka_unit_test(test_many),
+        cmocka_unit_test(test_no_descriptor_leaks), cmocka_unit_test(test_hostile_headers), cmocka_unit_test(test_magic),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
