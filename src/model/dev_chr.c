@@ -129,7 +129,7 @@ static const FieldHooks target_hooks = {target_parse, target_format};
 static void type_format(FormatCtx *c, const void *base, const Field *f)
 {
     const ChrDef *chr = base;
-    chr_type_format(c, &chr->source, chr->kind == CHR_KIND_CONSOLE && chr->target_type == CHR_TARGET_SERIAL);
+    chr_type_format(c, &chr->source, chr->kind == CHR_KIND_CONSOLE && chr->target_port.v == 0);
 }
 static const FieldHooks type_hooks = {NULL, type_format};
 
