@@ -1,7 +1,7 @@
 /* tests/unit/test_domain.c - machines through the real driver, with a scripted QEMU
  *
- * The launch is replaced: a child that only sleeps stands for the process, the scripted peer for its monitor.  Everything from the job
- * queue to the status file is real.
+ * The launch is replaced: a child that only sleeps stands for the process, the scripted peer for its monitor.
+ * Everything from the job queue to the status file is real.
  */
 #include "config.h"
 
@@ -36,7 +36,8 @@
 #define UUID_A "11111111-2222-4333-8444-555555555555"
 #define UUID_B "11111111-2222-4333-8444-666666666666"
 
-/* ---- the world ------------------------------------------------------------------------------------------------------------- */
+/* ---- the world
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static EventLoop *client_loop, *monitor_loop;
 static Pool *pool;
@@ -50,7 +51,8 @@ static GString *seen; /* lifecycle events as "S0 R0 …": first letter of a tabl
 
 static void sink(void *ud, void *event)
 {
-    static const char letters[] = "DUSPRXHMC"; /* defined undefined started paused resumed stopped (X) shutdown (H) pmsuspended crashed */
+    static const char letters[] =
+        "DUSPRXHMC"; /* defined undefined started paused resumed stopped (X) shutdown (H) pmsuspended crashed */
     DomainEvent *e = event;
     mutex_lock(&seen_lock);
     if (e->class == EVENT_DOMAIN && e->id == VIR_DOMAIN_EVENT_ID_LIFECYCLE)
@@ -88,7 +90,8 @@ static void must(int r, Err *err)
     assert_false(err_is_set(err));
 }
 
-/* ---- the scripted QEMU ----------------------------------------------------------------------------------------------------- */
+/* ---- the scripted QEMU
+ * ----------------------------------------------------------------------------------------------------- */
 
 static Peer *peer;
 static int peer_fd = -1;
@@ -137,7 +140,8 @@ int qemu_launch(const LaunchRequest *req, LaunchResult *ret, Err *err)
     return attach(req, ret, err);
 }
 
-int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc, LaunchResult *ret, bool *ret_gone, Err *err)
+int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc, LaunchResult *ret, bool *ret_gone,
+                          Err *err)
 {
     if (gone_at_reconnect) {
         *ret_gone = true;
@@ -202,7 +206,8 @@ void *qemu_caps_unref(QemuCaps *caps)
     return NULL;
 }
 
-/* ---- fixture --------------------------------------------------------------------------------------------------------------- */
+/* ---- fixture
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static int world_begin(void **state)
 {
@@ -232,7 +237,8 @@ static void driver_begin(void)
     pool = pool_new(&limits);
     bus = bus_new(client_loop);
     bus_set_sink(bus, sink, NULL, free_event);
-    g_autofree char *config = g_build_filename(dir, "etc", NULL), *autostart = g_build_filename(dir, "etc/autostart", NULL),
+    g_autofree char *config = g_build_filename(dir, "etc", NULL),
+                    *autostart = g_build_filename(dir, "etc/autostart", NULL),
                     *run = g_build_filename(dir, "run", NULL), *lib = g_build_filename(dir, "lib", NULL),
                     *log = g_build_filename(dir, "log", NULL);
     DomainDriverOpts o = {.monitor_loop = monitor_loop,
@@ -389,7 +395,8 @@ static void wait_off(Domain *d)
     assert_true(off);
 }
 
-/* ---- definitions ----------------------------------------------------------------------------------------------------------- */
+/* ---- definitions
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void test_define(void **state)
 {
@@ -456,7 +463,8 @@ static void test_second_daemon(void **state)
     assert_int_equal(status, 0);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static void test_start_pause_destroy(void **state)
 {
@@ -663,8 +671,9 @@ static void test_events(void **state)
     peer_emit(peer, "SUSPEND", NULL);
     peer_emit(peer, "WAKEUP", NULL);
     peer_emit(peer, "DEVICE_DELETED", "{\"path\": \"/machine/peripheral/net0\", \"device\": \"net0\"}");
-    peer_emit(peer, "BLOCK_IO_ERROR",
-              "{\"device\": \"\", \"operation\": \"write\", \"action\": \"stop\", \"reason\": \"x\", \"nospace\": true}");
+    peer_emit(
+        peer, "BLOCK_IO_ERROR",
+        "{\"device\": \"\", \"operation\": \"write\", \"action\": \"stop\", \"reason\": \"x\", \"nospace\": true}");
     peer_emit(peer, "SOMETHING_NEW", "{\"x\": 1}");
     must(as_gate(d, JOB_MODIFY, call_start, 0, &err), &err);
     peer_resume(peer);
@@ -678,7 +687,8 @@ static void test_events(void **state)
     object_unref(d);
 }
 
-/* ---- restart of the daemon ------------------------------------------------------------------------------------------------- */
+/* ---- restart of the daemon
+ * ------------------------------------------------------------------------------------------------- */
 
 static void script_reconnect(const char *uuid)
 {
@@ -777,7 +787,8 @@ static void test_foreign_status(void **state)
     g_auto(Err) err = ERR_INIT;
     object_unref(define("a", UUID_A, &err));
     driver_end();
-    const char *text = "<domstatus state='running' reason='booted' pid='77'><domain type='kvm'><name>a</name></domain></domstatus>";
+    const char *text =
+        "<domstatus state='running' reason='booted' pid='77'><domain type='kvm'><name>a</name></domain></domstatus>";
     g_autofree char *p = g_build_filename(dir, "run/a.xml", NULL);
     file_replace(p, text, strlen(text), 0600, 0);
     driver_begin();
@@ -796,9 +807,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        T(test_define), T(test_second_daemon), T(test_start_pause_destroy), T(test_start_fails), T(test_guest_shutdown),
-        T(test_reboot), T(test_crash_wakes_waiters), T(test_autodestroy), T(test_events), T(test_reconnect),
-        T(test_reconnect_dead_and_wrong), T(test_foreign_status),
+        T(test_define),         T(test_second_daemon), T(test_start_pause_destroy),      T(test_start_fails),
+        T(test_guest_shutdown), T(test_reboot),        T(test_crash_wakes_waiters),      T(test_autodestroy),
+        T(test_events),         T(test_reconnect),     T(test_reconnect_dead_and_wrong), T(test_foreign_status),
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
 }
