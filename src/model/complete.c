@@ -28,6 +28,10 @@ static int complete_machine(DomainDef *d, const CompleteEnv *env, Err *err)
         os->arch = g_strdup(env->host_arch);
     if (!d->emulator) {
         const char *emulator = env->emulator_for(env->ud, os->arch, d->virt);
+        const char *other = emulator ? NULL : env->emulator_for(env->ud, os->arch, VIRT_QEMU);
+        if (other)
+            return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "Emulator '%s' does not support virt type '%s'", other,
+                                virt_type_names[d->virt]);
         if (!emulator)
             return err_set_full(err, VIR_FROM_NONE, VIR_ERR_INVALID_ARG, 0, "could not find capabilities for arch=%s domaintype=%s", os->arch,
                                 virt_type_names[d->virt]);
@@ -181,6 +185,15 @@ static void number_ports(GPtrArray *list)
     }
 }
 
+static void number_by_place(GPtrArray *list)
+{
+    for (guint i = 0; i < list->len; i++) {
+        ChrDef *chr = list->pdata[i];
+        if (!chr->target_port.set)
+            chr->target_port = (OptU64){true, i};
+    }
+}
+
 static void complete_serial(ChrDef *chr)
 {
     static const struct {
@@ -216,8 +229,8 @@ static int complete_chrs(DomainDef *d, Err *err)
     if (complete_consoles(d, err) < 0)
         return -1;
     number_ports(d->serials);
-    number_ports(d->parallels);
-    number_ports(d->consoles);
+    number_by_place(d->parallels);
+    number_by_place(d->consoles);
     for (guint i = 0; i < d->serials->len; i++)
         complete_serial(d->serials->pdata[i]);
     return 0;
@@ -231,10 +244,11 @@ static void complete_disks(DomainDef *d)
         DiskDef *disk = d->disks->pdata[i];
         if (!disk->driver_name)
             disk->driver_name = g_strdup("qemu");
+        if (!disk->bus)
+            disk->bus = disk_default_bus(disk);
         if (!disk->src->format)
             disk->src->format = STORAGE_FORMAT_RAW;
     }
-    disks_settle(d);
 }
 
 static void complete_nets(DomainDef *d, const CompleteEnv *env)

@@ -119,6 +119,9 @@ static int controller_finish(ParseCtx *c, xmlNode *node, void *base)
     if (ctl->type == CONTROLLER_PCI && !ctl->model) {
         return missing_attr(c, node, "model");
     }
+    /* Companions hang on fixed ports of their master. */
+    if (ctl->model >= CONTROLLER_MODEL_ICH9_UHCI1 && ctl->model <= CONTROLLER_MODEL_ICH9_UHCI3)
+        ctl->usb_master_startport = (OptU64){true, 2 * (uint64_t)(ctl->model - CONTROLLER_MODEL_ICH9_UHCI1)};
     if (ctl->type == CONTROLLER_USB && ctl->ports.set && (ctl->ports.v < 1 || ctl->ports.v > 15)) {
         g_autofree char *ports = node_attr(node, "ports");
         return bad_value(c, node, "ports", ports, "1 to 15");

@@ -141,8 +141,8 @@ TABLE(cpu_table, "cpu", CpuDef, .finish = cpu_finish);
 
 static const Field timer_table_fields[] = {
     A_ENUM("name", TimerDef, name, timer_name_names, TIMER_MAX, REQUIRED | ABI),
-    A_ENUM("track", TimerDef, track, timer_track_names, TIMER_TRACK_MAX, ABI),
     A_ENUM("tickpolicy", TimerDef, tickpolicy, timer_tick_policy_names, TIMER_TICK_MAX, ABI),
+    A_ENUM("track", TimerDef, track, timer_track_names, TIMER_TRACK_MAX, ABI),
     A_OPT("frequency", TimerDef, frequency, ABI, 0),
     A_ENUM("mode", TimerDef, mode, timer_mode_names, TIMER_MODE_MAX, ABI),
     A_YESNO("present", TimerDef, present, ABI),

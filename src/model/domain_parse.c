@@ -167,12 +167,16 @@ static int seclabel_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f
 {
     DomainDef *d = base;
     g_autofree char *model = node_attr(node, "model");
-    g_autofree char *type = node_attr(node, "type");
-    bool dac = !model || strcmp(model, "dac") == 0;
-    if (type && strcmp(type, "static") == 0)
+    SeclabelType type = SECLABEL_ABSENT;
+    if (attr_enum(c, node, "type", seclabel_type_names, SECLABEL_MAX, &type) < 0)
+        return -1;
+    if (type == SECLABEL_STATIC)
         return refuse_element(c, node, "type");
-    if (!dac || !type || strcmp(type, "dynamic") != 0)
-        return type && strcmp(type, "none") == 0 ? 0 : refuse_element(c, node, dac ? "type" : "model");
+    if (model && strcmp(model, "dac") != 0) {
+        /* "none" for a driver that is not there asks for nothing. */
+        return type == SECLABEL_NONE ? 0 : refuse_element(c, node, "model");
+    }
+    d->seclabel = type ? type : SECLABEL_DYNAMIC;
     xmlNode *label = node_child(node, "label");
     if (label && (!(c->flags & PARSE_INACTIVE) || (c->flags & PARSE_STATUS)))
         d->seclabel_dac = node_text(label);
@@ -182,14 +186,19 @@ static int seclabel_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f
 static void seclabel_format(FormatCtx *c, const void *base, const Field *f)
 {
     const DomainDef *d = base;
-    if (!d->seclabel_dac || !field_written(c, RUNTIME))
+    bool live = d->seclabel_dac && field_written(c, RUNTIME);
+    if (!live && !d->seclabel)
         return;
     xml_begin(&c->w, "seclabel");
-    xml_attr(&c->w, "type", "dynamic");
+    xml_attr(&c->w, "type", d->seclabel == SECLABEL_NONE ? "none" : "dynamic");
     xml_attr(&c->w, "model", "dac");
-    xml_attr(&c->w, "relabel", "yes");
-    xml_leaf(&c->w, "label", d->seclabel_dac);
-    xml_leaf(&c->w, "imagelabel", d->seclabel_dac);
+    if (d->seclabel != SECLABEL_NONE) {
+        xml_attr(&c->w, "relabel", "yes");
+        if (live) {
+            xml_leaf(&c->w, "label", d->seclabel_dac);
+            xml_leaf(&c->w, "imagelabel", d->seclabel_dac);
+        }
+    }
     xml_end(&c->w);
 }
 static const FieldHooks seclabel_hooks = {seclabel_parse, seclabel_format};
