@@ -340,6 +340,7 @@ void domain_tear_down(Domain *d)
         g_auto(Err) err = ERR_INIT;
         if (status_remove(o->run_dir, name, &err) < 0)
             log_warning("%s", err.detail);
+        status_pid_file(o->run_dir, name, 0);
     }
     launched_process_clear(&proc);
     domain_lock(d);
