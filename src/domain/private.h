@@ -23,6 +23,7 @@ typedef struct KillSwitch {
     pid_t pid;
     uint64_t life;       /* of the process above */
     uint64_t asked_life; /* domain_kill() was called in this life */
+    Deadline grace_end;  /* of the last request */
     bool graceful;       /* no SIGKILL unless asked again without */
     bool unresponsive;   /* the monitor is stuck: no use in asking nicely */
     Timer *timer;        /* SIGKILL when the grace is over */

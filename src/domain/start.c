@@ -23,6 +23,7 @@
 #include "qemu/caps.h"
 #include "qemu/conf.h"
 #include "qemu/cpu_guest.h"
+#include "store/status.h"
 #include "api_enums.h"
 
 #define LAUNCH_MS    60000u
@@ -219,6 +220,8 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .deadline = deadline_in_ms(LAUNCH_MS)};
         r = qemu_launch(&req, res, err);
         qemu_cpu_make_live(caps, accel, &def->cpu);
+        if (r == 0 && status_pid_file(o->run_dir, def->name, res->proc.pid) < 0)
+            log_warning("%s: no pid file in %s", def->name, o->run_dir);
     }
     domain_lock(d);
     if (r < 0)
