@@ -1,3 +1,7 @@
+# Only --enable-tsan reads it.
+EXTRA_DIST += tests/tsan.supp
+AM_TESTS_ENVIRONMENT = TSAN_OPTIONS="suppressions=$(abs_top_srcdir)/tests/tsan.supp $$TSAN_OPTIONS"; export TSAN_OPTIONS;
+
 include tests/unit/qmp.mk
 include tests/unit/launch.mk
 include tests/unit/dom.mk

@@ -104,8 +104,9 @@ void domain_view_job(Domain *d, const JobInfo *info)
             return;
         p->job = *info;
         old = p->view;
-        DomainView *v = g_memdup2(old, sizeof(*old));
-        v->refs = 1;
+        DomainView *v = g_new(DomainView, 1);
+        v->refs = 1; /* readers count theirs meanwhile: all is copied but the counter, which is first */
+        memcpy(v->uuid, old->uuid, sizeof(*v) - offsetof(DomainView, uuid));
         v->name = g_strdup(old->name);
         v->dir = g_strdup(old->dir);
         v->config = def_ref(old->config);
