@@ -24,7 +24,8 @@
 
 #define CLAIM_MS 30000u
 
-/* ---- finding the object a definition is for -------------------------------------------------------------------------------- */
+/* ---- finding the object a definition is for
+ * -------------------------------------------------------------------------------- */
 
 static int refuse_other(const Domain *other, const DomainDef *def, Err *err)
 {
@@ -32,15 +33,17 @@ static int refuse_other(const Domain *other, const DomainDef *def, Err *err)
     g_autoptr(DomainView) v = domain_view((Domain *)(uintptr_t)other);
     uuid_format(other->obj.uuid, uuid);
     if (memcmp(other->obj.uuid, def->uuid, UUID_LEN) == 0)
-        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0, "domain '%s' is already defined with uuid %s", v->name, uuid);
-    return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0, "domain '%s' already exists with uuid %s", v->name, uuid);
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0,
+                            "domain '%s' is already defined with uuid %s", v->name, uuid);
+    return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0, "domain '%s' already exists with uuid %s",
+                        v->name, uuid);
 }
 
 Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err)
 {
     Registry *reg = domain_driver_registry(drv);
     Domain *d = domain_new(drv, def->uuid, def->name);
-    mutex_lock(&d->obj.lock); /* nobody else has it: no drain needed */
+    mutex_lock(&d->obj.lock);            /* nobody else has it: no drain needed */
     d->priv->last = domain_def_ref(def); /* readers find a definition from the first moment */
     domain_publish(d);
     mutex_unlock(&d->obj.lock);
@@ -61,10 +64,11 @@ Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err)
     return d;
 }
 
-/* ---- define ---------------------------------------------------------------------------------------------------------------- */
+/* ---- define
+ * ---------------------------------------------------------------------------------------------------------------- */
 
-/* The machine of this name and uuid, locked, with the writer's turn.  Between finding it and the turn it may be removed (then there is
- * room for a new one) or renamed (then it is another's name). */
+/* The machine of this name and uuid, locked, with the writer's turn.  Between finding it and the turn it may be removed
+ * (then there is room for a new one) or renamed (then it is another's name). */
 static Domain *claim_turn(DomainDriver *drv, DomainDef *def, Err *err)
 {
     Deadline end = deadline_in_ms(CLAIM_MS);
@@ -104,7 +108,8 @@ Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *e
         d->persistent = true;
         d->updated = false;
         domain_mark_changed(d);
-        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_DEFINED, had ? VIR_DOMAIN_EVENT_DEFINED_UPDATED : VIR_DOMAIN_EVENT_DEFINED_ADDED);
+        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_DEFINED,
+                                 had ? VIR_DOMAIN_EVENT_DEFINED_UPDATED : VIR_DOMAIN_EVENT_DEFINED_ADDED);
     }
     domain_config_end(d);
     domain_unlock(d);
@@ -114,7 +119,8 @@ Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *e
     return NULL;
 }
 
-/* ---- undefine -------------------------------------------------------------------------------------------------------------- */
+/* ---- undefine
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static int check_nvram(const Domain *d, unsigned flags, bool *ret_remove, Err *err)
 {
@@ -161,13 +167,15 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
         d->config = NULL;
         domain_mark_changed(d);
         d->priv->config_busy = false;
-        domain_retire_with(d, domain_event_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_REMOVED));
+        domain_retire_with(d,
+                           domain_event_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_REMOVED));
     }
     domain_config_end(d);
     return r;
 }
 
-/* ---- autostart ------------------------------------------------------------------------------------------------------------- */
+/* ---- autostart
+ * ------------------------------------------------------------------------------------------------------------- */
 
 int domain_set_autostart(Domain *d, bool on, Err *err)
 {
@@ -191,9 +199,11 @@ int domain_set_autostart(Domain *d, bool on, Err *err)
     return r;
 }
 
-/* ---- rename ---------------------------------------------------------------------------------------------------------------- */
+/* ---- rename
+ * ---------------------------------------------------------------------------------------------------------------- */
 
-/* The files of the new name first, those of the old last: at any moment one whole definition is on disk.  No lock held. */
+/* The files of the new name first, those of the old last: at any moment one whole definition is on disk.  No lock held.
+ */
 static int rename_files(const DomainDriverOpts *o, const char *old_name, const DomainDef *def, bool autostart, Err *err)
 {
     if (autostart && autostart_set(o->autostart_dir, o->config_dir, def->name, true, err) < 0)
@@ -204,7 +214,8 @@ static int rename_files(const DomainDriverOpts *o, const char *old_name, const D
         return -1;
     }
     if (autostart)
-        autostart_set(o->autostart_dir, o->config_dir, old_name, false, NULL); /* a link that leads nowhere starts nothing */
+        autostart_set(o->autostart_dir, o->config_dir, old_name, false,
+                      NULL); /* a link that leads nowhere starts nothing */
     return 0;
 }
 
@@ -247,9 +258,11 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
     return r;
 }
 
-/* ---- metadata -------------------------------------------------------------------------------------------------------------- */
+/* ---- metadata
+ * -------------------------------------------------------------------------------------------------------------- */
 
-int domain_set_metadata(Domain *d, int type, const char *text, const char *key, const char *uri, unsigned flags, Err *err)
+int domain_set_metadata(Domain *d, int type, const char *text, const char *key, const char *uri, unsigned flags,
+                        Err *err)
 {
     DomainAffect a;
     if (domain_affect(d, flags, &a, err) < 0)

@@ -5,9 +5,10 @@
  * Locks:   the domain's; leaves of its parts
  * Errors:  VIR_ERR_OPERATION_INVALID when a machine is not in the state a call needs
  *
- * Theory of operation.  Whoever takes the lock, or gets it back after a gap, first drains the inbox: no holder sees a state older than
- * what QEMU said before.  Whoever gives it up publishes the view if something changed.  A gap (domain_leave/enter, domain_qmp) remembers
- * the life counter: when the machine ended meanwhile the function that made the gap fails, and all its callers unwind.
+ * Theory of operation.  Whoever takes the lock, or gets it back after a gap, first drains the inbox: no holder sees a
+ * state older than what QEMU said before.  Whoever gives it up publishes the view if something changed.  A gap
+ * (domain_leave/enter, domain_qmp) remembers the life counter: when the machine ended meanwhile the function that made
+ * the gap fails, and all its callers unwind.
  */
 #include "config.h"
 
@@ -23,7 +24,8 @@
 
 #define CONFIG_WAIT_MS 30000u
 
-/* ---- life ------------------------------------------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static void domain_free(Object *o)
 {
@@ -93,7 +95,8 @@ struct StatsSlot *domain_stats_slot(Domain *d)
     return d->stats;
 }
 
-/* ---- lock ------------------------------------------------------------------------------------------------------------------ */
+/* ---- lock
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 void domain_lock(Domain *d)
 {
@@ -142,7 +145,8 @@ int domain_err_inactive(Err *err)
     return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain is not running");
 }
 
-/* ---- state ----------------------------------------------------------------------------------------------------------------- */
+/* ---- state
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 void domain_mark_changed(Domain *d)
 {
@@ -194,7 +198,8 @@ int domain_affect(const Domain *d, unsigned flags, DomainAffect *ret, Err *err)
     return 0;
 }
 
-/* ---- status file ----------------------------------------------------------------------------------------------------------- */
+/* ---- status file
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void fill_record(const Domain *d, StatusRecord *rec)
 {
@@ -251,7 +256,9 @@ int domain_flush(Domain *d, Err *err)
     return r;
 }
 
-/* ---- QMP ------------------------------------------------------------------------------------------------------------------- */
+/* ---- QMP
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Before a gap for QMP: the client to use, or NULL with Err. */
 static QmpClient *qmp_begin(Domain *d, Err *err)
@@ -277,11 +284,8 @@ static QmpStatus qmp_end(Domain *d, uint64_t life, QmpStatus s, json_t **ret, Er
         domain_err_inactive(err);
         return QMP_CLOSED;
     }
-    if (s == QMP_TIMEOUT && !p->stuck) {
-        p->stuck = true;
-        domain_mark_changed(d);
-        domain_publish_plain(d, VIR_DOMAIN_EVENT_ID_CONTROL_ERROR);
-    }
+    if (s == QMP_TIMEOUT)
+        domain_set_stuck(d, true);
     return s;
 }
 
@@ -292,7 +296,8 @@ QmpClient *domain_set_monitor(Domain *d, QmpClient *qmp)
     QmpClient *old = p->qmp, *old_ref;
     p->qmp = qmp;
     {
-        LOCK_SCOPE(&p->view_lock);
+        LOCK_SCOPE (&p->view_lock)
+            ;
         old_ref = p->monitor;
         p->monitor = qmp ? qmp_client_ref(qmp) : NULL;
     }
@@ -303,12 +308,13 @@ QmpClient *domain_set_monitor(Domain *d, QmpClient *qmp)
 struct QmpClient *domain_monitor_ref(Domain *d)
 {
     DomainPrivate *p = d->priv;
-    LOCK_SCOPE(&p->view_lock);
+    LOCK_SCOPE (&p->view_lock)
+        ;
     return p->monitor ? qmp_client_ref(p->monitor) : NULL;
 }
 
-QmpStatus domain_qmp_fds(Domain *d, const QmpCommand *cmd, json_t *args, const int *fds, unsigned n_fds, Deadline deadline,
-                         json_t **ret, Err *err)
+QmpStatus domain_qmp_fds(Domain *d, const QmpCommand *cmd, json_t *args, const int *fds, unsigned n_fds,
+                         Deadline deadline, json_t **ret, Err *err)
 {
     g_autoptr(QmpClient) client = qmp_begin(d, err);
     if (!client) {
@@ -341,7 +347,8 @@ int domain_qmp_fd(Domain *d, const char *command, json_t *args, int fd, json_t *
     return domain_qmp_fds(d, cmd, args, &fd, 1, qmp_deadline(cmd), ret, err) == QMP_OK ? 0 : -1;
 }
 
-int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, Deadline deadline, json_t **ret_reply, Err *err)
+int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, Deadline deadline, json_t **ret_reply,
+                   Err *err)
 {
     g_autoptr(QmpClient) client = qmp_begin(d, err);
     if (!client) {
@@ -357,7 +364,8 @@ int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, D
     return qmp_end(d, life, s, ret_reply, err) == QMP_OK ? 0 : -1;
 }
 
-/* ---- the stored definition ------------------------------------------------------------------------------------------------- */
+/* ---- the stored definition
+ * ------------------------------------------------------------------------------------------------- */
 
 int domain_config_turn(Domain *d, Err *err)
 {
@@ -366,8 +374,9 @@ int domain_config_turn(Domain *d, Err *err)
     Deadline end = deadline_in_ms(CONFIG_WAIT_MS);
     while (p->config_busy) {
         if (!domain_wait(d, end) && p->config_busy)
-            return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "another change of the definition of '%s' is being written for %u s",
-                           d->name, CONFIG_WAIT_MS / 1000);
+            return err_set(err, VIR_ERR_OPERATION_TIMEOUT,
+                           "another change of the definition of '%s' is being written for %u s", d->name,
+                           CONFIG_WAIT_MS / 1000);
     }
     if (d->removing)
         return err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' is being removed", d->name);

@@ -43,7 +43,8 @@ struct DomainDriver {
     QemuConfig *config;
 };
 
-/* ---- lock file ------------------------------------------------------------------------------------------------------------- */
+/* ---- lock file
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* The same file and kind of lock as libvirtd's, so that neither starts beside the other. */
 static int take_lock(DomainDriver *drv, Err *err)
@@ -65,8 +66,8 @@ static int take_lock(DomainDriver *drv, Err *err)
         size_t len;
         if (file_read(comm_path, 64, &comm, &len) == 0)
             g_strchomp(comm);
-        err_set(err, VIR_ERR_OPERATION_FAILED, "process %d (%s) already looks after the machines of '%s'", (int)holder.l_pid,
-                comm ? comm : "unknown", drv->opts.run_dir);
+        err_set(err, VIR_ERR_OPERATION_FAILED, "process %d (%s) already looks after the machines of '%s'",
+                (int)holder.l_pid, comm ? comm : "unknown", drv->opts.run_dir);
         return err_hint(err, "stop it first, or give this daemon directories of its own");
     }
     char text[32];
@@ -77,7 +78,8 @@ static int take_lock(DomainDriver *drv, Err *err)
     return 0;
 }
 
-/* ---- load ------------------------------------------------------------------------------------------------------------------ */
+/* ---- load
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* A RECONNECT job held from load until the machine is reached. */
 typedef struct Reconnect {
@@ -142,8 +144,12 @@ static void load_definitions(DomainDriver *drv)
 static Domain *machine_of(DomainDriver *drv, const StatusRecord *rec)
 {
     Domain *d = registry_by_uuid(drv->registry, rec->live->uuid);
-    if (d)
+    if (d && strcmp(d->name, rec->live->name) == 0)
         return d;
+    if (d) {
+        object_unref(d);
+        return NULL;
+    }
     d = domain_new(drv, rec->live->uuid, rec->live->name);
     domain_lock(d);
     d->priv->last = domain_def_ref(rec->live);
@@ -177,13 +183,17 @@ static void load_one_status(DomainDriver *drv, const char *name)
     }
     Domain *d = machine_of(drv, &rec);
     if (!d) {
-        log_error("running machine '%s' is left alone: another machine has its name", name);
+        log_error("running machine '%s' is left alone: another machine has its name or uuid", name);
         return;
     }
     domain_load_status(d, &rec);
     Reconnect *r = g_new0(Reconnect, 1);
     r->d = d;
-    r->job = (JobRequest){.kind = JOB_RECONNECT, .what = "reconnect", .deadline = {UINT64_MAX}, .granted = reconnect_granted, .refused = reconnect_refused};
+    r->job = (JobRequest){.kind = JOB_RECONNECT,
+                          .what = "reconnect",
+                          .deadline = {UINT64_MAX},
+                          .granted = reconnect_granted,
+                          .refused = reconnect_refused};
     job_request(d, &r->job);
     g_ptr_array_add(drv->to_reconnect, r);
 }
@@ -201,7 +211,8 @@ static int make_dirs(const DomainDriverOpts *o, Err *err)
     const struct {
         const char *path;
         mode_t mode;
-    } dirs[] = {{o->config_dir, 0700}, {o->autostart_dir, 0700}, {o->run_dir, 0755}, {o->state_dir, 0751}, {o->log_dir, 0711}};
+    } dirs[] = {
+        {o->config_dir, 0700}, {o->autostart_dir, 0700}, {o->run_dir, 0755}, {o->state_dir, 0751}, {o->log_dir, 0711}};
     for (unsigned i = 0; i < N_ELEMENTS(dirs); i++) {
         int r = dir_make(dirs[i].path, dirs[i].mode);
         if (r < 0)
@@ -237,7 +248,9 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
     return drv;
 }
 
-/* ---- go -------------------------------------------------------------------------------------------------------------------- */
+/* ---- go
+ * --------------------------------------------------------------------------------------------------------------------
+ */
 
 static void autostart_task(Domain *d, void *unused)
 {
@@ -286,7 +299,9 @@ void domain_driver_go(DomainDriver *drv)
     }
 }
 
-/* ---- end ------------------------------------------------------------------------------------------------------------------- */
+/* ---- end
+ * -------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Lets go of a running machine: it runs on, its file says how to find it. */
 static void let_go(Domain *d)
@@ -315,7 +330,8 @@ void domain_driver_unref(DomainDriver *drv)
     g_ptr_array_unref(drv->to_reconnect);
     qemu_config_unref(drv->config);
     mutex_done(&drv->lock);
-    const char *strings[] = {drv->opts.config_dir, drv->opts.autostart_dir, drv->opts.run_dir, drv->opts.state_dir, drv->opts.log_dir};
+    const char *strings[] = {drv->opts.config_dir, drv->opts.autostart_dir, drv->opts.run_dir, drv->opts.state_dir,
+                             drv->opts.log_dir};
     for (unsigned i = 0; i < N_ELEMENTS(strings); i++)
         g_free((void *)(uintptr_t)strings[i]);
     g_free(drv);
@@ -325,13 +341,15 @@ void domain_driver_stop(DomainDriver *drv)
 {
     if (!drv)
         return;
-    LOCK_SCOPE(&drv->lock);
+    LOCK_SCOPE (&drv->lock)
+        ;
     drv->stopping = true;
 }
 
 bool domain_driver_submit(DomainDriver *drv, Lane lane, void (*fn)(void *arg), void *arg)
 {
-    LOCK_SCOPE(&drv->lock);
+    LOCK_SCOPE (&drv->lock)
+        ;
     if (drv->stopping)
         return false;
     pool_submit(drv->opts.pool, lane, fn, arg);
@@ -359,13 +377,15 @@ void domain_driver_free(DomainDriver *drv)
     domain_driver_unref(drv);
 }
 
-/* ---- what is shared -------------------------------------------------------------------------------------------------------- */
+/* ---- what is shared
+ * -------------------------------------------------------------------------------------------------------- */
 
 void domain_driver_reload(DomainDriver *drv, QemuConfig *config)
 {
     QemuConfig *old;
     {
-        LOCK_SCOPE(&drv->lock);
+        LOCK_SCOPE (&drv->lock)
+            ;
         old = drv->config;
         drv->config = qemu_config_ref(config);
     }
@@ -374,7 +394,8 @@ void domain_driver_reload(DomainDriver *drv, QemuConfig *config)
 
 QemuConfig *domain_driver_config(DomainDriver *drv)
 {
-    LOCK_SCOPE(&drv->lock);
+    LOCK_SCOPE (&drv->lock)
+        ;
     return drv->config ? qemu_config_ref(drv->config) : NULL;
 }
 
@@ -395,20 +416,23 @@ const DomainDriverOpts *domain_driver_opts(DomainDriver *drv)
 
 void domain_driver_task_begin(DomainDriver *drv)
 {
-    LOCK_SCOPE(&drv->lock);
+    LOCK_SCOPE (&drv->lock)
+        ;
     drv->tasks++;
 }
 
 void domain_driver_task_end(DomainDriver *drv)
 {
-    LOCK_SCOPE(&drv->lock);
+    LOCK_SCOPE (&drv->lock)
+        ;
     drv->tasks--;
 }
 
 bool domain_driver_busy(DomainDriver *drv)
 {
     {
-        LOCK_SCOPE(&drv->lock);
+        LOCK_SCOPE (&drv->lock)
+            ;
         if (drv->tasks > 0)
             return true;
     }
@@ -443,7 +467,8 @@ bool domain_driver_has_autodestroy(DomainDriver *drv)
     return g_atomic_int_get(&drv->autodestroy_seen) != 0;
 }
 
-/* ---- look-ups -------------------------------------------------------------------------------------------------------------- */
+/* ---- look-ups
+ * -------------------------------------------------------------------------------------------------------------- */
 
 Domain *domain_by_uuid(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *name_for_error, Err *err)
 {

@@ -5,8 +5,8 @@
  * Locks:   the domain's, held by the caller
  * Errors:  none; an event that lacks what it should have is logged and left alone
  *
- * A handler only changes state and publishes.  What needs QEMU is queued as a task, which takes a job of its own.  An event without a
- * row still reaches the listeners of raw monitor events.
+ * A handler only changes state and publishes.  What needs QEMU is queued as a task, which takes a job of its own.  An
+ * event without a row still reaches the listeners of raw monitor events.
  */
 #include "config.h"
 
@@ -37,7 +37,8 @@ static bool flag(const EventCtx *c, const char *key)
     return json_is_true(json_object_get(c->data, key));
 }
 
-/* ---- running, paused, off -------------------------------------------------------------------------------------------------- */
+/* ---- running, paused, off
+ * -------------------------------------------------------------------------------------------------- */
 
 static void suspended(Domain *d, int reason, int detail)
 {
@@ -82,14 +83,15 @@ static void on_shutdown(Domain *d, const EventCtx *c)
     DomainPrivate *p = d->priv;
     bool asked;
     {
-        LOCK_SCOPE(&p->kill.lock);
+        LOCK_SCOPE (&p->kill.lock)
+            ;
         asked = p->kill.asked_life == p->kill.life;
     }
     if (p->got_shutdown)
         return;
     p->got_shutdown = true;
     json_t *guest = json_object_get(c->data, "guest");
-    int detail = !guest ? VIR_DOMAIN_EVENT_SHUTDOWN_FINISHED
+    int detail = !guest                ? VIR_DOMAIN_EVENT_SHUTDOWN_FINISHED
                  : json_is_true(guest) ? VIR_DOMAIN_EVENT_SHUTDOWN_GUEST
                                        : VIR_DOMAIN_EVENT_SHUTDOWN_HOST;
     domain_set_state(d, VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_UNKNOWN);
@@ -145,7 +147,8 @@ static void on_crashloaded(Domain *d, const EventCtx *c)
     domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_CRASHED, VIR_DOMAIN_EVENT_CRASHED_CRASHLOADED);
 }
 
-/* ---- guest power management ------------------------------------------------------------------------------------------------ */
+/* ---- guest power management
+ * ------------------------------------------------------------------------------------------------ */
 
 static void on_pmsuspend(Domain *d, const EventCtx *c)
 {
@@ -183,7 +186,8 @@ static void on_watchdog(Domain *d, const EventCtx *c)
         suspended(d, VIR_DOMAIN_PAUSED_WATCHDOG, VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG);
 }
 
-/* ---- devices --------------------------------------------------------------------------------------------------------------- */
+/* ---- devices
+ * --------------------------------------------------------------------------------------------------------------- */
 
 /* The disk one of whose nodes has this QEMU name ("libvirt-3-format"), and that image. */
 static const DiskDef *disk_by_node(const DomainDef *def, const char *node, const StorageSource **ret_src)
@@ -239,7 +243,8 @@ static void on_rtc_change(Domain *d, const EventCtx *c)
     if (!json_is_integer(offset))
         return;
     int64_t v = json_integer_value(offset);
-    if (d->live->clock.offset == CLOCK_VARIABLE && !(d->live->clock.adjustment.set && d->live->clock.adjustment.v == v)) {
+    if (d->live->clock.offset == CLOCK_VARIABLE &&
+        !(d->live->clock.adjustment.set && d->live->clock.adjustment.v == v)) {
         DomainDef *def = domain_def_copy(d->live);
         def->clock.adjustment = (OptI64){true, v};
         domain_set_live(d, def);
@@ -319,7 +324,8 @@ static void on_vserport(Domain *d, const EventCtx *c)
         domain_channel_state(d, id, flag(c, "open"), VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL);
 }
 
-/* ---- screens --------------------------------------------------------------------------------------------------------------- */
+/* ---- screens
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static int family_of(const char *word)
 {
@@ -355,7 +361,8 @@ static void on_vnc(Domain *d, const EventCtx *c)
     domain_publish_event(d, e);
 }
 
-/* ---- recorded for later ---------------------------------------------------------------------------------------------------- */
+/* ---- recorded for later
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Jobs of QEMU and migration: nothing of Berth starts them yet; a user of the raw monitor might. */
 static void on_recorded(Domain *d, const EventCtx *c)
@@ -363,7 +370,8 @@ static void on_recorded(Domain *d, const EventCtx *c)
     log_info("%s: %s", d->name, c->name);
 }
 
-/* ---- table ----------------------------------------------------------------------------------------------------------------- */
+/* ---- table
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 typedef struct EventRow {
     const char *name;

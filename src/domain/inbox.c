@@ -5,9 +5,10 @@
  * Locks:   inbox.lock (leaf, never held across a call out)
  * Errors:  none; on overflow the domain is resynchronised
  *
- * Theory of operation.  The appender that finds no drain scheduled submits one.  But every taker of the domain lock drains first, and
- * domain_qmp() drains when it comes back: what QEMU said before a reply is applied before the caller sees that reply.  The scheduled
- * drain then finds nothing and only flushes the status file.  Messages of an earlier life are dropped.
+ * Theory of operation.  The appender that finds no drain scheduled submits one.  But every taker of the domain lock
+ * drains first, and domain_qmp() drains when it comes back: what QEMU said before a reply is applied before the caller
+ * sees that reply.  The scheduled drain then finds nothing and only flushes the status file.  Messages of an earlier
+ * life are dropped.
  */
 #include "config.h"
 
@@ -64,10 +65,12 @@ void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, js
 {
     Inbox *in = &d->priv->inbox;
     InboxMsg *m = g_new0(InboxMsg, 1);
-    *m = (InboxMsg){.kind = kind, .life = life, .usec = usec, .name = g_strdup(name), .data = json_incref(data)};
+    /* a copy: jansson's counts do not order one thread's reading before another's freeing */
+    *m = (InboxMsg){.kind = kind, .life = life, .usec = usec, .name = g_strdup(name), .data = json_deep_copy(data)};
     bool schedule = false;
     {
-        LOCK_SCOPE(&in->lock);
+        LOCK_SCOPE (&in->lock)
+            ;
         if (in->n >= INBOX_MAX && kind == INBOX_EVENT) {
             in->overflow = true;
         } else {
@@ -97,8 +100,7 @@ static void apply(Domain *d, const InboxMsg *m)
         break;
     case INBOX_RESPONSIVE:
         if (p->stuck) {
-            p->stuck = false;
-            domain_mark_changed(d);
+            domain_set_stuck(d, false);
             domain_resync_later(d);
         }
         break;
@@ -117,7 +119,8 @@ void inbox_drain(Domain *d)
     for (;;) {
         InboxMsg *list;
         {
-            LOCK_SCOPE(&in->lock);
+            LOCK_SCOPE (&in->lock)
+                ;
             list = in->head;
             in->head = NULL;
             in->tail = &in->head;

@@ -1,17 +1,17 @@
 /* domain/job.c - who may work on a machine now
  *
- * Owns:    the queue of parked requests of one domain, the two holders (short job, ASYNC job), the timer of the deadlines
- * Threads: any; callbacks run on the thread that made the change
- * Locks:   queue.lock (leaf; no callback runs under it)
- * Errors:  VIR_ERR_OPERATION_TIMEOUT naming the holder, VIR_ERR_OPERATION_ABORTED
+ * Owns:    the queue of parked requests of one domain, the two holders (short job, ASYNC job), the timer of the
+ * deadlines Threads: any; callbacks run on the thread that made the change Locks:   queue.lock (leaf; no callback runs
+ * under it) Errors:  VIR_ERR_OPERATION_TIMEOUT naming the holder, VIR_ERR_OPERATION_ABORTED
  *
- * Theory of operation.  A request that changes nothing for others is one lock and a look at two pointers.  Whenever a place may have
- * become free, scan() walks the queue once in order and takes out what may run: since a short job is granted only while no other runs, a
- * request passed over is one the ASYNC job does not allow, and what stands behind it may go first without being unfair to it.  Callbacks
- * are collected and run after the lock is released, each exactly once: leaving PARKED is decided under the lock.
+ * Theory of operation.  A request that changes nothing for others is one lock and a look at two pointers.  Whenever a
+ * place may have become free, scan() walks the queue once in order and takes out what may run: since a short job is
+ * granted only while no other runs, a request passed over is one the ASYNC job does not allow, and what stands behind
+ * it may go first without being unfair to it.  Callbacks are collected and run after the lock is released, each exactly
+ * once: leaving PARKED is decided under the lock.
  *
- * One timer serves all parked requests.  It is armed "no later than": a late arming from a thread that was overtaken cannot move it
- * past a nearer deadline, and a superfluous firing finds nothing due.
+ * One timer serves all parked requests.  It is armed "no later than": a late arming from a thread that was overtaken
+ * cannot move it past a nearer deadline, and a superfluous firing finds nothing due.
  */
 #include "config.h"
 
@@ -23,7 +23,8 @@
 
 const char *const job_kind_names[JOB_KIND_MAX] = {"none", "query", "modify", "abort", "destroy", "async", "reconnect"};
 
-/* ---- under the lock -------------------------------------------------------------------------------------------------------- */
+/* ---- under the lock
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void link_request(JobQueue *q, JobRequest *r)
 {
@@ -104,7 +105,8 @@ static void info_locked(JobQueue *q, JobInfo *ret)
         *ret = (JobInfo){r->kind, r->what, r->since_us, r->owner, q->seq};
 }
 
-/* ---- outside --------------------------------------------------------------------------------------------------------------- */
+/* ---- outside
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static void tell(JobQueue *q, const JobInfo *info)
 {
@@ -132,7 +134,8 @@ static char *holder_text(const JobQueue *q, const JobRequest *r)
         return g_strdup("nobody"); /* given back while the timer fired */
     double s = (double)(now_us() - h->since_us) / 1e6;
     if (h->owner)
-        return g_strdup_printf("%s job '%s' of client %" PRIu64 " for %.1f s", job_kind_names[h->kind], h->what, h->owner, s);
+        return g_strdup_printf("%s job '%s' of client %" PRIu64 " for %.1f s", job_kind_names[h->kind], h->what,
+                               h->owner, s);
     return g_strdup_printf("%s job '%s' of the daemon for %.1f s", job_kind_names[h->kind], h->what, s);
 }
 
@@ -145,7 +148,8 @@ static void on_deadline(void *arg)
         g_autofree char *holder = NULL;
         Deadline next = {UINT64_MAX};
         {
-            LOCK_SCOPE(&q->lock);
+            LOCK_SCOPE (&q->lock)
+                ;
             for (JobRequest *r = q->head; r && !due; r = r->next) {
                 if (deadline_passed(r->deadline))
                     due = r;
@@ -198,8 +202,10 @@ void job_request(Domain *d, JobRequest *r)
     r->dom = d;
     r->next = NULL;
     {
-        LOCK_SCOPE(&q->lock);
-        /* Nobody who could run is parked: each change scans the queue.  So what may run now may pass those that may not. */
+        LOCK_SCOPE (&q->lock)
+            ;
+        /* Nobody who could run is parked: each change scans the queue.  So what may run now may pass those that may
+         * not. */
         if (may_run(q, r)) {
             hold(q, r);
             q->seq++;
@@ -223,7 +229,8 @@ void job_cancel(JobRequest *r)
 {
     JobQueue *q = domain_jobs(r->dom);
     {
-        LOCK_SCOPE(&q->lock);
+        LOCK_SCOPE (&q->lock)
+            ;
         if (r->state != JOB_REQ_PARKED)
             return;
         unlink_request(q, r);
@@ -240,7 +247,8 @@ void job_end(JobRequest *r)
     JobRequest *list = NULL;
     JobInfo info;
     {
-        LOCK_SCOPE(&q->lock);
+        LOCK_SCOPE (&q->lock)
+            ;
         g_assert(r->state == JOB_REQ_GRANTED && (q->holder == r || q->async == r));
         if (q->holder == r)
             q->holder = NULL;
@@ -255,7 +263,8 @@ void job_end(JobRequest *r)
     call_granted(list);
 }
 
-/* ---- for callers that may sleep -------------------------------------------------------------------------------------------- */
+/* ---- for callers that may sleep
+ * -------------------------------------------------------------------------------------------- */
 
 /* Shared by the sleeper and the callback: whichever comes last frees it. */
 typedef struct Waiter {
@@ -330,20 +339,23 @@ int job_acquire(Domain *d, JobRequest *r, Err *err)
 void job_assert_held(Domain *d)
 {
     JobQueue *q = domain_jobs(d);
-    LOCK_SCOPE(&q->lock);
+    LOCK_SCOPE (&q->lock)
+        ;
     if (!q->holder && !q->async)
         g_error("no job is held");
 }
 
 void job_queue_info(JobQueue *q, JobInfo *ret)
 {
-    LOCK_SCOPE(&q->lock);
+    LOCK_SCOPE (&q->lock)
+        ;
     info_locked(q, ret);
 }
 
 unsigned job_queue_length(JobQueue *q)
 {
-    LOCK_SCOPE(&q->lock);
+    LOCK_SCOPE (&q->lock)
+        ;
     unsigned n = 0;
     for (const JobRequest *r = q->head; r; r = r->next)
         n++;

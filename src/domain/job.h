@@ -1,10 +1,11 @@
 /* domain/job.h - who may work on a machine now
  *
- * A job is the right to change a machine (or to ask its QEMU) across the gaps where the domain lock is not held.  At most one of
- * QUERY, MODIFY, ABORT, DESTROY, RECONNECT runs at a time; an ASYNC job (save, migration, dump, backup) may run beside those in its
- * mask.  A request that cannot be granted at once is parked as data in the domain's queue, first come first served; DESTROY goes to
- * the head.  Nothing sleeps: granted() or refused() is called, exactly once, from whatever thread ends the job before, from the timer
- * of the deadline (monitor event thread), or from job_request() itself; both must be short and not block (they submit to the pool).
+ * A job is the right to change a machine (or to ask its QEMU) across the gaps where the domain lock is not held.  At
+ * most one of QUERY, MODIFY, ABORT, DESTROY, RECONNECT runs at a time; an ASYNC job (save, migration, dump, backup) may
+ * run beside those in its mask.  A request that cannot be granted at once is parked as data in the domain's queue,
+ * first come first served; DESTROY goes to the head.  Nothing sleeps: granted() or refused() is called, exactly once,
+ * from whatever thread ends the job before, from the timer of the deadline (monitor event thread), or from
+ * job_request() itself; both must be short and not block (they submit to the pool).
  *
  * States of a request: IDLE -> PARKED -> GRANTED -> IDLE (job_end), PARKED -> REFUSED (deadline, cancel).
  */
@@ -20,8 +21,8 @@ typedef enum {
     JOB_NONE,
     JOB_QUERY,
     JOB_MODIFY,
-    JOB_ABORT,     /* ends an ASYNC job; may run beside any of them */
-    JOB_DESTROY,   /* kills first, then goes to the head of the queue; may run beside any ASYNC job */
+    JOB_ABORT,   /* ends an ASYNC job; may run beside any of them */
+    JOB_DESTROY, /* kills first, then goes to the head of the queue; may run beside any ASYNC job */
     JOB_ASYNC,
     JOB_RECONNECT,
     JOB_KIND_MAX,
@@ -40,13 +41,13 @@ typedef enum {
 
 struct JobRequest {
     JobKind kind;
-    const char *what;     /* static text: the procedure or task, quoted in time-out errors of others */
-    uint64_t owner;       /* client id, 0: the daemon itself */
+    const char *what; /* static text: the procedure or task, quoted in time-out errors of others */
+    uint64_t owner;   /* client id, 0: the daemon itself */
     Deadline deadline;
-    unsigned async_mask;  /* ASYNC: JOB_BITs of the kinds that may run beside it; 0: QUERY */
+    unsigned async_mask; /* ASYNC: JOB_BITs of the kinds that may run beside it; 0: QUERY */
     void (*granted)(JobRequest *r);
     void (*refused)(JobRequest *r, Err *err /* moved from */);
-    void *userdata;       /* the caller's */
+    void *userdata; /* the caller's */
     /* private to job.c */
     Domain *dom;
     uint64_t since_us;
@@ -56,23 +57,26 @@ struct JobRequest {
 
 #define JOB_WAIT_MS 30000u
 
-/* Asks for the job.  granted() and refused() may run inside: a caller that holds the domain lock needs callbacks that do not take it.
- * The request must live until granted/refused and then job_end. */
+/* Asks for the job.  granted() and refused() may run inside: a caller that holds the domain lock needs callbacks that
+ * do not take it. The request must live until granted/refused and then job_end. */
 void job_request(Domain *d, JobRequest *r);
-/* Takes a parked request out (client gone); refused() is called with VIR_ERR_OPERATION_ABORTED.  No effect when granted already.  The
- * caller must know that the request still lives (its own state machine does: neither callback has freed it). */
+/* Takes a parked request out (client gone); refused() is called with VIR_ERR_OPERATION_ABORTED.  No effect when granted
+ * already.  The caller must know that the request still lives (its own state machine does: neither callback has freed
+ * it). */
 void job_cancel(JobRequest *r);
 /* Gives the job back and grants the next.  Domain lock not held. */
 void job_end(JobRequest *r);
-/* For tasks on a worker that may sleep (event handlers' tasks, reconnect): request and wait.  Uses granted, refused of its own.
- * 0 or -1 with err. */
+/* For tasks on a worker that may sleep (event handlers' tasks, reconnect): request and wait.  Uses granted, refused of
+ * its own. 0 or -1 with err. */
 int job_acquire(Domain *d, JobRequest *r, Err *err);
 /* Aborts unless a job is held. */
 void job_assert_held(Domain *d);
 
-/* ---- the queue itself, embedded in each domain ----------------------------------------------------------------------------- */
+/* ---- the queue itself, embedded in each domain
+ * ----------------------------------------------------------------------------- */
 
-/* What runs now, as shown to readers.  seq grows with each change: a reader that gets two out of order keeps the newer. */
+/* What runs now, as shown to readers.  seq grows with each change: a reader that gets two out of order keeps the newer.
+ */
 typedef struct JobInfo {
     JobKind kind; /* JOB_NONE: nothing; an ASYNC job is shown in preference to the one beside it */
     const char *what;
@@ -80,8 +84,8 @@ typedef struct JobInfo {
 } JobInfo;
 
 typedef struct JobQueue {
-    Mutex lock;  /* leaf */
-    Domain *dom; /* starts with its Object */
+    Mutex lock;         /* leaf */
+    Domain *dom;        /* starts with its Object */
     JobRequest *holder; /* QUERY, MODIFY, ABORT, DESTROY or RECONNECT */
     JobRequest *async;
     JobRequest *head, **tail; /* parked, in order */

@@ -59,8 +59,8 @@ static void free_later(void *arg)
     g_free(l);
 }
 
-/* The client's end is posted to the loop by qmp_client_close(), and from there on_closed may be posted once more: two rounds later
- * nothing refers to the link. */
+/* The client's end is posted to the loop by qmp_client_close(), and from there on_closed may be posted once more: two
+ * rounds later nothing refers to the link. */
 void monitor_link_free(MonitorLink *link, EventLoop *loop)
 {
     if (!link)

@@ -5,8 +5,9 @@
  * Locks:   the domain's, under a MODIFY job; released by each QMP call
  * Errors:  VIR_ERR_OPERATION_INVALID where libvirt says so
  *
- * "Reboot" presses the power button with a note (fake_reboot): QEMU stops at the guest's shutdown, and domain_start_over() resets and
- * continues it.  State and events follow from QEMU's own events, applied before each QMP call returns.
+ * "Reboot" presses the power button with a note (fake_reboot): QEMU stops at the guest's shutdown, and
+ * domain_start_over() resets and continues it.  State and events follow from QEMU's own events, applied before each QMP
+ * call returns.
  */
 #include "config.h"
 
@@ -22,7 +23,8 @@
 static int check_way(const Domain *d, unsigned flags, unsigned acpi, unsigned agent, const char *what, Err *err)
 {
     if (flags & ~(acpi | agent))
-        return err_set(err, VIR_ERR_INVALID_ARG, "unsupported flags (0x%x) in function %s", flags & ~(acpi | agent), what);
+        return err_set(err, VIR_ERR_INVALID_ARG, "unsupported flags (0x%x) in function %s", flags & ~(acpi | agent),
+                       what);
     if (flags != agent)
         return 0;
     if (d->state != VIR_DOMAIN_RUNNING)
@@ -50,14 +52,16 @@ static int press(Domain *d, bool reboot, Err *err)
 
 int domain_shutdown(Domain *d, unsigned flags, Err *err)
 {
-    if (check_way(d, flags, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT, "qemuDomainShutdownFlags", err) < 0)
+    if (check_way(d, flags, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT,
+                  "qemuDomainShutdownFlags", err) < 0)
         return -1;
     return press(d, d->live->on_poweroff == ON_RESTART, err);
 }
 
 int domain_reboot(Domain *d, unsigned flags, Err *err)
 {
-    if (check_way(d, flags, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN, VIR_DOMAIN_REBOOT_GUEST_AGENT, "qemuDomainReboot", err) < 0)
+    if (check_way(d, flags, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN, VIR_DOMAIN_REBOOT_GUEST_AGENT, "qemuDomainReboot", err) <
+        0)
         return -1;
     return press(d, d->live->on_reboot != ON_DESTROY && d->live->on_reboot != ON_PRESERVE, err);
 }

@@ -9,7 +9,8 @@
 #include "qemu/launch.h"
 #include "qmp/client.h"
 
-/* What the monitor's handlers are given: which life of which machine a message is from.  Freed on the monitor thread, after on_closed. */
+/* What the monitor's handlers are given: which life of which machine a message is from.  Freed on the monitor thread,
+ * after on_closed. */
 typedef struct MonitorLink {
     Domain *d; /* reference */
     uint64_t life;
@@ -17,8 +18,8 @@ typedef struct MonitorLink {
 
 /* What a signal needs, so that a kill takes no domain lock. */
 typedef struct KillSwitch {
-    Mutex lock;          /* leaf */
-    int pidfd;           /* owned; -1: off */
+    Mutex lock; /* leaf */
+    int pidfd;  /* owned; -1: off */
     pid_t pid;
     uint64_t life;       /* of the process above */
     uint64_t asked_life; /* domain_kill() was called in this life */
@@ -39,33 +40,33 @@ typedef struct DomainPrivate {
     QmpClient *monitor; /* the client again, for those without the domain lock */
 
     /* all below: domain lock */
-    bool dirty;             /* the view is older than the object */
-    uint64_t changes;       /* counts domain_mark_changed */
-    uint64_t written;       /* the count the status file shows */
-    bool flushing;          /* somebody writes the status file */
-    bool config_busy;       /* somebody changes the stored definition */
-    DomainDef *last;        /* what ran last, for readers of a transient machine that has ended */
+    bool dirty;       /* the view is older than the object */
+    uint64_t changes; /* counts domain_mark_changed */
+    uint64_t written; /* the count the status file shows */
+    bool flushing;    /* somebody writes the status file */
+    bool config_busy; /* somebody changes the stored definition */
+    DomainDef *last;  /* what ran last, for readers of a transient machine that has ended */
 
-    QmpClient *qmp;         /* NULL: off */
+    QmpClient *qmp; /* NULL: off */
     MonitorLink *link;
     LaunchedProcess proc;
-    bool starting;          /* between launch and the first cont */
-    bool dying;             /* the monitor ended: fails all work until torn down */
-    bool stuck;             /* a QMP deadline passed and no answer came since */
-    bool got_shutdown;      /* QEMU said SHUTDOWN: its end is no crash */
-    bool fake_reboot;       /* the next SHUTDOWN of the guest means: start it over */
+    bool starting;     /* between launch and the first cont */
+    bool dying;        /* the monitor ended: fails all work until torn down */
+    bool stuck;        /* a QMP deadline passed and no answer came since */
+    bool got_shutdown; /* QEMU said SHUTDOWN: its end is no crash */
+    bool fake_reboot;  /* the next SHUTDOWN of the guest means: start it over */
     bool tainted_monitor;
-    bool foreign;           /* another daemon's status file has our name */
-    int stop_reason;        /* VIR_DOMAIN_SHUTOFF_* somebody asked for, 0: nobody */
-    int stop_detail;        /* VIR_DOMAIN_EVENT_STOPPED_* that goes with it */
-    int pause_reason;       /* VIR_DOMAIN_PAUSED_* of the next STOP, 0: unknown */
-    int run_reason;         /* VIR_DOMAIN_RUNNING_* of the next RESUME, 0: unpaused */
+    bool foreign;            /* another daemon's status file has our name */
+    int stop_reason;         /* VIR_DOMAIN_SHUTOFF_* somebody asked for, 0: nobody */
+    int stop_detail;         /* VIR_DOMAIN_EVENT_STOPPED_* that goes with it */
+    int pause_reason;        /* VIR_DOMAIN_PAUSED_* of the next STOP, 0: unknown */
+    int run_reason;          /* VIR_DOMAIN_RUNNING_* of the next RESUME, 0: unpaused */
     uint64_t destroyed_life; /* the last life that ended by a destroy */
-    uint64_t autodestroy;   /* connection id, 0: none */
-    bool owner_gone;        /* that connection ended while the machine was starting */
-    bool quiet_end;         /* a start taken back: no event tells of the end */
+    uint64_t autodestroy;    /* connection id, 0: none */
+    bool owner_gone;         /* that connection ended while the machine was starting */
+    bool quiet_end;          /* a start taken back: no event tells of the end */
     uint64_t balloon_kib;
-    pid_t *vcpu_tids;       /* by vcpu index; NULL: not known */
+    pid_t *vcpu_tids; /* by vcpu index; NULL: not known */
     unsigned n_vcpu_tids;
 } DomainPrivate;
 
@@ -82,8 +83,8 @@ void domain_set_name(Domain *d, const char *name);
 /* As domain_qmp, with the way it ended: callers decide by QEMU's class. */
 QmpStatus domain_qmp_status(Domain *d, const QmpCommand *cmd, json_t *args, json_t **ret, Err *err);
 /* The same with descriptors and a deadline. */
-QmpStatus domain_qmp_fds(Domain *d, const QmpCommand *cmd, json_t *args, const int *fds, unsigned n_fds, Deadline deadline,
-                         json_t **ret, Err *err);
+QmpStatus domain_qmp_fds(Domain *d, const QmpCommand *cmd, json_t *args, const int *fds, unsigned n_fds,
+                         Deadline deadline, json_t **ret, Err *err);
 int domain_err_inactive(Err *err);
 /* The turn of domain_config_begin() also for a machine without a stored definition, to give it one.  VIR_ERR_NO_DOMAIN and `removing`:
  * the object is out of the registry. */
@@ -108,10 +109,11 @@ void domain_view_job(Domain *d, const JobInfo *info);
 
 /* task.c */
 
-/* Runs fn(d, userdata) on a worker with this job and the lock held, if the machine is still in `life` then (0: in any); free_data runs
- * afterwards in any case.  Any thread, no lock needed. */
+/* Runs fn(d, userdata) on a worker with this job and the lock held, if the machine is still in `life` then (0: in any);
+ * free_data runs afterwards in any case.  Any thread, no lock needed. */
 typedef void (*DomainTask)(Domain *d, void *userdata);
-void domain_task(Domain *d, JobKind kind, const char *what, uint64_t life, DomainTask fn, void *userdata, GDestroyNotify free_data);
+void domain_task(Domain *d, JobKind kind, const char *what, uint64_t life, DomainTask fn, void *userdata,
+                 GDestroyNotify free_data);
 
 /* monitor.c */
 
@@ -143,14 +145,14 @@ void domain_event_missed(Domain *d, const char *name, json_t *data);
 
 /* define.c */
 
-/* The object of this name and uuid: a new one, already in the registry, or the one that is there (*ret_new false).  NULL when name or
- * uuid belong to another.  A reference. */
+/* The object of this name and uuid: a new one, already in the registry, or the one that is there (*ret_new false). NULL
+ * when name or uuid belong to another.  A reference. */
 Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err);
 
 /* start.c */
 
-/* Starts `def` (stolen: a writable, whole copy).  Lock and exclusive job held, inactive; the lock is released meanwhile.  A failure
- * leaves everything as before.  flags: VIR_DOMAIN_START_*. */
+/* Starts `def` (stolen: a writable, whole copy).  Lock and exclusive job held, inactive; the lock is released
+ * meanwhile.  A failure leaves everything as before.  flags: VIR_DOMAIN_START_*. */
 int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn, Err *err);
 /* Takes over process and monitor of a launch or reconnect.  Lock held. */
 void domain_adopt(Domain *d, LaunchResult *res);
@@ -169,10 +171,12 @@ void domain_start_over(Domain *d, void *unused);
 
 /* process.c */
 
+/* QEMU does not answer (any more, again): readers, listeners and the kill switch know.  Lock held. */
+void domain_set_stuck(Domain *d, bool stuck);
 /* The monitor ended.  Lock held: from here on everything fails fast; a task tears down. */
 void domain_announce_death(Domain *d);
-/* Under DESTROY (or any exclusive) job and lock: waits for the end of a dying process, removes what it left, makes the machine off and
- * publishes STOPPED.  No effect on a machine that lives or is off.  The lock is released meanwhile. */
+/* Under DESTROY (or any exclusive) job and lock: waits for the end of a dying process, removes what it left, makes the
+ * machine off and publishes STOPPED.  No effect on a machine that lives or is off.  The lock is released meanwhile. */
 void domain_tear_down(Domain *d);
 /* Installs pidfd (taken) and pid of a new life / forgets them. */
 void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life);

@@ -6,11 +6,12 @@
  * Errors:  none: what cannot be removed is logged
  *
  * Theory of operation.  A machine ends in three steps.
- *   1. announced: the monitor's end of file (or a broken monitor) sets `dying` and moves the life counter on; whoever waits in QMP or on
- *      `changed` wakes and fails, and gives its job back.  The definition stays, so nothing is freed beneath anybody.
+ *   1. announced: the monitor's end of file (or a broken monitor) sets `dying` and moves the life counter on; whoever
+ * waits in QMP or on `changed` wakes and fails, and gives its job back.  The definition stays, so nothing is freed
+ * beneath anybody.
  *   2. a task, or the destroy call that caused it, gets the DESTROY job.
- *   3. tear-down waits for the process by pidfd, removes what it left on the host, makes the machine off, tells everybody.
- * Signals go through the pidfd only, which cannot come to mean another process.
+ *   3. tear-down waits for the process by pidfd, removes what it left on the host, makes the machine off, tells
+ * everybody. Signals go through the pidfd only, which cannot come to mean another process.
  */
 #include "config.h"
 
@@ -33,11 +34,13 @@
 #include "store/status.h"
 #include "api_enums.h"
 
-#define GRACE_MS 5000u     /* between asking and SIGKILL */
-#define EXIT_MS 15000u     /* a QEMU whose monitor has ended flushes and exits in this time, or is killed */
-#define KILLED_MS 30000u   /* a killed process that is not gone by then hangs in the kernel */
+#define GRACE_MS  5000u  /* between asking and SIGKILL */
+#define EXIT_MS   15000u /* a QEMU whose monitor has ended flushes and exits in this time, or is killed */
+#define RETRY_MS  30000u
+#define KILLED_MS 30000u /* a killed process that is not gone by then hangs in the kernel */
 
-/* ---- kill switch ----------------------------------------------------------------------------------------------------------- */
+/* ---- kill switch
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static int pidfd_signal(int pidfd, int sig)
 {
@@ -48,7 +51,8 @@ static void on_grace_over(void *arg)
 {
     Domain *d = arg;
     KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE(&k->lock);
+    LOCK_SCOPE (&k->lock)
+        ;
     if (k->pidfd >= 0 && k->asked_life == k->life && !k->graceful)
         pidfd_signal(k->pidfd, SIGKILL);
 }
@@ -72,7 +76,8 @@ void kill_switch_done(Domain *d)
 void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life)
 {
     KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE(&k->lock);
+    LOCK_SCOPE (&k->lock)
+        ;
     fd_close(&k->pidfd);
     k->pidfd = pidfd;
     k->pid = pid;
@@ -85,7 +90,8 @@ void kill_switch_disarm(Domain *d)
 {
     KillSwitch *k = &d->priv->kill;
     timer_disarm(k->timer);
-    LOCK_SCOPE(&k->lock);
+    LOCK_SCOPE (&k->lock)
+        ;
     fd_close(&k->pidfd);
     k->pid = 0;
 }
@@ -93,7 +99,8 @@ void kill_switch_disarm(Domain *d)
 bool kill_switch_signal(Domain *d, uint64_t life, int sig)
 {
     KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE(&k->lock);
+    LOCK_SCOPE (&k->lock)
+        ;
     if (k->pidfd < 0 || (life && k->life != life))
         return false;
     return pidfd_signal(k->pidfd, sig) == 0;
@@ -104,7 +111,8 @@ bool kill_switch_wait(Domain *d, uint64_t life, Deadline deadline)
     KillSwitch *k = &d->priv->kill;
     AUTO_CLOSE int fd = -1;
     {
-        LOCK_SCOPE(&k->lock);
+        LOCK_SCOPE (&k->lock)
+            ;
         if (k->pidfd < 0 || (life && k->life != life))
             return true;
         fd = fcntl(k->pidfd, F_DUPFD_CLOEXEC, 3);
@@ -122,7 +130,8 @@ bool kill_switch_wait(Domain *d, uint64_t life, Deadline deadline)
     if (r <= 0)
         return false;
     siginfo_t info;
-    waitid((idtype_t)P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG); /* ours to reap unless an earlier daemon started it */
+    waitid((idtype_t)P_PIDFD, (id_t)fd, &info,
+           WEXITED | WNOHANG); /* ours to reap unless an earlier daemon started it */
     return true;
 }
 
@@ -145,7 +154,8 @@ void domain_kill(Domain *d, unsigned flags)
     bool graceful = flags & VIR_DOMAIN_DESTROY_GRACEFUL;
     bool grace = false;
     {
-        LOCK_SCOPE(&k->lock);
+        LOCK_SCOPE (&k->lock)
+            ;
         if (k->pidfd < 0)
             return;
         k->asked_life = k->life;
@@ -160,11 +170,30 @@ void domain_kill(Domain *d, unsigned flags)
 static bool kill_was_asked(Domain *d)
 {
     KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE(&k->lock);
+    LOCK_SCOPE (&k->lock)
+        ;
     return k->pidfd >= 0 && k->asked_life == k->life;
 }
 
-/* ---- announced ------------------------------------------------------------------------------------------------------------- */
+void domain_set_stuck(Domain *d, bool stuck)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    if (p->stuck == stuck)
+        return;
+    p->stuck = stuck;
+    domain_mark_changed(d);
+    {
+        LOCK_SCOPE (&p->kill.lock)
+            ;
+        p->kill.unresponsive = stuck;
+    }
+    if (stuck)
+        domain_publish_plain(d, VIR_DOMAIN_EVENT_ID_CONTROL_ERROR);
+}
+
+/* ---- announced
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void tear_down_task(Domain *d, void *unused)
 {
@@ -184,17 +213,21 @@ void domain_announce_death(Domain *d)
     domain_task(d, JOB_DESTROY, "end of QEMU", d->life, tear_down_task, NULL, NULL);
 }
 
-/* ---- torn down ------------------------------------------------------------------------------------------------------------- */
+/* ---- torn down
+ * ------------------------------------------------------------------------------------------------------------- */
 
-/* Waits for the process; kills it when it outlives its monitor. */
-static void wait_for_end(Domain *d)
+/* Waits for the process; kills it when it outlives its monitor.  False: it is still there. */
+static bool wait_for_end(Domain *d, const char *name)
 {
     if (kill_switch_wait(d, 0, deadline_in_ms(kill_was_asked(d) ? KILLED_MS : EXIT_MS)))
-        return;
-    log_warning("%s: QEMU outlives its monitor, killing it", d->name);
+        return true;
+    log_warning("%s: QEMU outlives its monitor, killing it", name);
     kill_switch_signal(d, 0, SIGKILL);
-    if (!kill_switch_wait(d, 0, deadline_in_ms(KILLED_MS)))
-        log_error("%s: QEMU does not end %u s after SIGKILL: it hangs in the kernel", d->name, KILLED_MS / 1000);
+    if (kill_switch_wait(d, 0, deadline_in_ms(KILLED_MS)))
+        return true;
+    log_error("%s: QEMU has not ended %u s after SIGKILL: it hangs in the kernel; the machine stays until it is gone",
+              name, KILLED_MS / 1000);
+    return false;
 }
 
 typedef struct Verdict {
@@ -224,6 +257,23 @@ static Verdict judge(const Domain *d, bool killed)
     return (Verdict){VIR_DOMAIN_SHUTOFF_CRASHED, VIR_DOMAIN_EVENT_STOPPED_FAILED, "crashed"};
 }
 
+static void on_retry(void *arg)
+{
+    Domain *d = arg;
+    g_autoptr(DomainView) v = domain_view(d);
+    domain_task(d, JOB_DESTROY, "end of QEMU", v->life, tear_down_task, NULL, NULL);
+}
+
+/* The process cannot be got rid of: its images are still in use, so the machine must not look off.  Lock held. */
+static void try_again_later(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    domain_set_stuck(d, true);
+    timer_free(p->retry);
+    p->retry = timer_new(domain_driver_opts(d->drv)->monitor_loop, on_retry, d);
+    timer_arm(p->retry, deadline_in_ms(RETRY_MS));
+}
+
 /* Makes the machine off.  Lock held. */
 static void make_off(Domain *d, const Verdict *v)
 {
@@ -232,7 +282,8 @@ static void make_off(Domain *d, const Verdict *v)
     p->last = d->live;
     d->live = NULL;
     d->life++;
-    p->dying = p->stuck = p->starting = p->got_shutdown = p->fake_reboot = p->tainted_monitor = false;
+    domain_set_stuck(d, false);
+    p->dying = p->starting = p->got_shutdown = p->fake_reboot = p->tainted_monitor = false;
     p->stop_reason = p->stop_detail = p->pause_reason = p->run_reason = 0;
     p->autodestroy = 0;
     p->owner_gone = false;
@@ -263,7 +314,8 @@ void domain_tear_down(Domain *d)
     job_assert_held(d);
     if (!d->live || !p->dying)
         return;
-    while (p->flushing) /* nobody writes the status file after it is removed below: dying machines are not flushed anew */
+    while (
+        p->flushing) /* nobody writes the status file after it is removed below: dying machines are not flushed anew */
         domain_wait(d, deadline_in_ms(1000));
     domain_drop_monitor(d, "the machine ended");
     g_autoptr(DomainDef) def = domain_def_ref(d->live);
@@ -273,21 +325,28 @@ void domain_tear_down(Domain *d)
     bool killed = kill_was_asked(d);
     uint64_t process_life;
     {
-        LOCK_SCOPE(&p->kill.lock);
+        LOCK_SCOPE (&p->kill.lock)
+            ;
         process_life = p->kill.life;
     }
     Verdict v = judge(d, killed);
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
 
     domain_unlock(d);
-    wait_for_end(d);
-    kill_switch_disarm(d);
-    qemu_launch_cleanup(&proc, def, v.word);
+    bool ended = wait_for_end(d, name);
+    if (ended) {
+        kill_switch_disarm(d);
+        qemu_launch_cleanup(&proc, def, v.word);
+        g_auto(Err) err = ERR_INIT;
+        if (status_remove(o->run_dir, name, &err) < 0)
+            log_warning("%s", err.detail);
+    }
     launched_process_clear(&proc);
-    g_auto(Err) err = ERR_INIT;
-    if (status_remove(o->run_dir, name, &err) < 0)
-        log_warning("%s", err.detail);
     domain_lock(d);
+    if (!ended) {
+        try_again_later(d);
+        return;
+    }
 
     if (v.reason == VIR_DOMAIN_SHUTOFF_DESTROYED)
         p->destroyed_life = process_life;

@@ -5,14 +5,12 @@
  * Locks:   the domain's, under RECONNECT or QUERY; released while waiting
  * Errors:  logged: nobody called
  *
- * Theory of operation.  domain_load_status() makes the machine as the file tells, with a RECONNECT job held from the first moment, so that
- * reads answer at once and changes queue.  domain_reconnect() then meets one of these:
- *   process gone (or its pid is another's)   -> STOPPED, everything it left is removed
- *   half-started, or its client went with us -> killed, then as above
- *   monitor answers, uuid matches            -> resync, job given back
- *   monitor does not answer                  -> left running and marked stuck; tried again later; destroy works, by pidfd
- *   cannot be verified                       -> left alone, never signalled
- * domain_resync() also serves after a QMP time-out and an inbox overflow.
+ * Theory of operation.  domain_load_status() makes the machine as the file tells, with a RECONNECT job held from the
+ * first moment, so that reads answer at once and changes queue.  domain_reconnect() then meets one of these: process
+ * gone (or its pid is another's)   -> STOPPED, everything it left is removed half-started, or its client went with us
+ * -> killed, then as above monitor answers, uuid matches            -> resync, job given back monitor does not answer
+ * -> left running and marked stuck; tried again later; destroy works, by pidfd cannot be verified -> left alone, never
+ * signalled domain_resync() also serves after a QMP time-out and an inbox overflow.
  */
 #include "config.h"
 
@@ -35,9 +33,10 @@
 #include "api_enums.h"
 
 #define RECONNECT_MS 10000u
-#define RETRY_MS 15000u
+#define RETRY_MS     15000u
 
-/* ---- resync ---------------------------------------------------------------------------------------------------------------- */
+/* ---- resync
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void missed(Domain *d, const char *event, json_t *data)
 {
@@ -90,7 +89,8 @@ static int resync_trays(Domain *d, Err *err)
         return -1;
     size_t i;
     json_t *dev;
-    json_array_foreach(ret, i, dev) {
+    json_array_foreach(ret, i, dev)
+    {
         const char *qdev = json_string_value(json_object_get(dev, "qdev"));
         json_t *tray = json_object_get(dev, "tray_open");
         if (!qdev || !tray)
@@ -111,7 +111,8 @@ int domain_resync(Domain *d, Err *err)
 {
     domain_assert_locked(d);
     job_assert_held(d);
-    if (resync_state(d, err) < 0 || domain_read_back(d, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL, err) < 0)
+    if (resync_state(d, err) < 0 ||
+        domain_read_back(d, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL, err) < 0)
         return -1;
     return resync_trays(d, err);
 }
@@ -130,7 +131,8 @@ void domain_resync_later(Domain *d)
         domain_task(d, JOB_QUERY, "resync with QEMU", d->life, resync_task, NULL, NULL);
 }
 
-/* ---- from the status file -------------------------------------------------------------------------------------------------- */
+/* ---- from the status file
+ * -------------------------------------------------------------------------------------------------- */
 
 void domain_load_status(Domain *d, StatusRecord *rec)
 {
@@ -165,7 +167,8 @@ void domain_load_status(Domain *d, StatusRecord *rec)
     domain_driver_seen_id(d->drv, d->id);
     registry_set_id(domain_driver_registry(d->drv), &d->obj, d->id);
 
-    /* The kill switch works from now on, if the pid is still the process: a pidfd taken first, the start time compared after. */
+    /* The kill switch works from now on, if the pid is still the process: a pidfd taken first, the start time compared
+     * after. */
     int pidfd = (int)syscall(SYS_pidfd_open, p->proc.pid, 0);
     unsigned long long started = 0;
     if (pidfd >= 0 && host_process_start_time(p->proc.pid, &started) == 0 && started == p->proc.start_time)
@@ -175,7 +178,8 @@ void domain_load_status(Domain *d, StatusRecord *rec)
     domain_unlock(d);
 }
 
-/* ---- reconnect ------------------------------------------------------------------------------------------------------------- */
+/* ---- reconnect
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void bury(Domain *d)
 {
@@ -227,7 +231,8 @@ static int check_uuid(Domain *d, Err *err)
     uint8_t uuid[UUID_LEN];
     bool same = text && uuid_parse(text, uuid) && memcmp(uuid, d->obj.uuid, UUID_LEN) == 0;
     if (!same)
-        err_set(err, VIR_ERR_OPERATION_FAILED, "the QEMU behind the monitor is machine %s", text ? text : "without a uuid");
+        err_set(err, VIR_ERR_OPERATION_FAILED, "the QEMU behind the monitor is machine %s",
+                text ? text : "without a uuid");
     json_decref(ret);
     return same ? 0 : -1;
 }
@@ -237,19 +242,11 @@ static void retry(void *arg);
 /* Leaves the machine as it is, unreachable, and comes back. */
 static void leave_alone(Domain *d, const Err *why)
 {
-    log_error("%s: running (process %d) but not reached: %s; trying again in %u s", d->name, (int)d->priv->proc.pid, why->detail,
-              RETRY_MS / 1000);
-    if (!d->priv->stuck) {
-        d->priv->stuck = true;
-        domain_mark_changed(d);
-        domain_publish_plain(d, VIR_DOMAIN_EVENT_ID_CONTROL_ERROR);
-    }
-    {
-        LOCK_SCOPE(&d->priv->kill.lock);
-        d->priv->kill.unresponsive = true;
-    }
-    if (!d->priv->retry)
-        d->priv->retry = timer_new(domain_driver_opts(d->drv)->monitor_loop, retry, d);
+    log_error("%s: running (process %d) but not reached: %s; trying again in %u s", d->name, (int)d->priv->proc.pid,
+              why->detail, RETRY_MS / 1000);
+    domain_set_stuck(d, true);
+    timer_free(d->priv->retry);
+    d->priv->retry = timer_new(domain_driver_opts(d->drv)->monitor_loop, retry, d);
     timer_arm(d->priv->retry, deadline_in_ms(RETRY_MS));
 }
 
@@ -269,11 +266,13 @@ void domain_reconnect(Domain *d, void *unused)
         return;
     bool verified;
     {
-        LOCK_SCOPE(&p->kill.lock);
+        LOCK_SCOPE (&p->kill.lock)
+            ;
         verified = p->kill.pidfd >= 0;
     }
     if (verified && (p->starting || p->owner_gone)) {
-        log_info("%s: %s when the daemon ended; killed", d->name, p->starting ? "half started" : "to end with its client");
+        log_info("%s: %s when the daemon ended; killed", d->name,
+                 p->starting ? "half started" : "to end with its client");
         p->stop_reason = p->starting ? VIR_DOMAIN_SHUTOFF_FAILED : VIR_DOMAIN_SHUTOFF_DESTROYED;
         p->owner_gone = false;
         kill_switch_signal(d, 0, SIGKILL);
@@ -302,11 +301,7 @@ void domain_reconnect(Domain *d, void *unused)
         leave_alone(d, &err);
         return;
     }
-    p->stuck = false;
-    {
-        LOCK_SCOPE(&p->kill.lock);
-        p->kill.unresponsive = false;
-    }
+    domain_set_stuck(d, false);
     domain_mark_changed(d);
     log_info("%s: reconnected to process %d, state %d", d->name, (int)p->proc.pid, d->state);
 }

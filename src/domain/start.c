@@ -5,9 +5,10 @@
  * Locks:   the domain's, released while QEMU is launched and spoken to; a MODIFY job is held throughout
  * Errors:  the launch's own (phase, QEMU's words, hint); later ones are wrapped with the step
  *
- * Theory of operation.  launch -> live is set, state paused/starting up -> status file (marked "starting": a daemon that dies from here on
- * finds a half-started machine and kills it) -> questions and settings over QMP -> cont -> STARTED.  A failure after the launch kills
- * the process and tears down quietly: no client was told of a start, so none is told of an end.
+ * Theory of operation.  launch -> live is set, state paused/starting up -> status file (marked "starting": a daemon
+ * that dies from here on finds a half-started machine and kills it) -> questions and settings over QMP -> cont ->
+ * STARTED.  A failure after the launch kills the process and tears down quietly: no client was told of a start, so none
+ * is told of an end.
  */
 #include "config.h"
 
@@ -21,14 +22,17 @@
 #include "domain/private.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
+#include "qemu/cpu_guest.h"
 #include "api_enums.h"
 
-#define LAUNCH_MS 60000u
+#define LAUNCH_MS    60000u
 #define BALLOON_PATH "/machine/peripheral/"
 
-/* ---- questions ------------------------------------------------------------------------------------------------------------- */
+/* ---- questions
+ * ------------------------------------------------------------------------------------------------------------- */
 
-/* A query whose failure is no reason to fail: QEMU has no such device, say.  1 answered, 0 refused by QEMU, -1 the machine is gone. */
+/* A query whose failure is no reason to fail: QEMU has no such device, say.  1 answered, 0 refused by QEMU, -1 the
+ * machine is gone. */
 static int ask(Domain *d, const QmpCommand *cmd, json_t *args, json_t **ret, Err *err)
 {
     g_auto(Err) own = ERR_INIT;
@@ -54,7 +58,8 @@ static int read_vcpus(Domain *d, Err *err)
     pid_t *tids = g_new0(pid_t, n + 1);
     size_t i;
     json_t *cpu;
-    json_array_foreach(ret, i, cpu) {
+    json_array_foreach(ret, i, cpu)
+    {
         json_int_t index = json_integer_value(json_object_get(cpu, "cpu-index"));
         if (index >= 0 && index < (json_int_t)n)
             tids[index] = (pid_t)json_integer_value(json_object_get(cpu, "thread-id"));
@@ -94,10 +99,12 @@ static int read_channels(Domain *d, int agent_reason, Err *err)
         return r;
     size_t i;
     json_t *chr;
-    json_array_foreach(ret, i, chr) {
+    json_array_foreach(ret, i, chr)
+    {
         const char *label = json_string_value(json_object_get(chr, "label"));
         if (label && g_str_has_prefix(label, "charchannel"))
-            domain_channel_state(d, label + strlen("char"), json_is_true(json_object_get(chr, "frontend-open")), agent_reason);
+            domain_channel_state(d, label + strlen("char"), json_is_true(json_object_get(chr, "frontend-open")),
+                                 agent_reason);
     }
     json_decref(ret);
     return 0;
@@ -108,7 +115,8 @@ int domain_read_back(Domain *d, int agent_reason, Err *err)
     return read_vcpus(d, err) < 0 || read_balloon(d, err) < 0 || read_channels(d, agent_reason, err) < 0 ? -1 : 0;
 }
 
-/* ---- settings before the first instruction --------------------------------------------------------------------------------- */
+/* ---- settings before the first instruction
+ * --------------------------------------------------------------------------------- */
 
 static int set_balloon(Domain *d, Err *err)
 {
@@ -124,7 +132,8 @@ static int set_balloon(Domain *d, Err *err)
     }
     if (d->live->cur_memory_kib >= d->live->max_memory_kib)
         return 0;
-    return domain_qmp(d, "balloon", json_pack("{s:I}", "value", (json_int_t)(d->live->cur_memory_kib * 1024)), NULL, err);
+    return domain_qmp(d, "balloon", json_pack("{s:I}", "value", (json_int_t)(d->live->cur_memory_kib * 1024)), NULL,
+                      err);
 }
 
 static int set_links(Domain *d, Err *err)
@@ -181,7 +190,8 @@ static int set_passwords(Domain *d, Err *err)
     return 0;
 }
 
-/* ---- the start ------------------------------------------------------------------------------------------------------------- */
+/* ---- the start
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* Lock held on entry and return; released for the launch itself. */
 static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err)
@@ -195,7 +205,10 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
     int r = -1;
     g_autoptr(QemuConfig) cfg = domain_driver_config(d->drv);
     g_autoptr(QemuCaps) caps = domain_def_caps(d->drv, def, err);
-    if (caps) {
+    QemuAccel accel = def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG;
+    if (caps && !qemu_caps_accel_usable(caps, accel))
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "Emulator '%s' does not support virt type 'kvm'", def->emulator);
+    else if (caps && qemu_cpu_resolve(caps, accel, &def->cpu, err) == 0) {
         LaunchRequest req = {.def = def,
                              .caps = caps,
                              .config = cfg,
@@ -205,6 +218,7 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .handlers_data = link,
                              .deadline = deadline_in_ms(LAUNCH_MS)};
         r = qemu_launch(&req, res, err);
+        qemu_cpu_make_live(caps, accel, &def->cpu);
     }
     domain_lock(d);
     if (r < 0)
@@ -228,7 +242,8 @@ void domain_adopt(Domain *d, LaunchResult *res)
     domain_mark_changed(d);
 }
 
-/* The steps between QEMU's answer and the guest's first instruction, and that.  Lock held, released by each QMP call. */
+/* The steps between QEMU's answer and the guest's first instruction, and that.  Lock held, released by each QMP call.
+ */
 static int after_launch(Domain *d, unsigned flags, Err *err)
 {
     DomainPrivate *p = d->priv;
@@ -246,7 +261,8 @@ static int after_launch(Domain *d, unsigned flags, Err *err)
     p->run_reason = VIR_DOMAIN_RUNNING_BOOTED;
     if (domain_qmp(d, "cont", NULL, NULL, err) < 0)
         return -1;
-    if (d->state == VIR_DOMAIN_PAUSED) /* QEMU's RESUME came before its reply and was applied; if it does not send one: */
+    if (d->state ==
+        VIR_DOMAIN_PAUSED) /* QEMU's RESUME came before its reply and was applied; if it does not send one: */
         domain_set_state(d, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED);
     return 0;
 }
@@ -271,7 +287,8 @@ static void give_up(Domain *d, Err *err)
         g_autofree char *words = qemu_log_tail(log_path, 1024);
         domain_lock(d);
         err_clear(err);
-        err_set(err, VIR_ERR_OPERATION_FAILED, "QEMU ended before the guest ran: %s", words && *words ? words : "without a word");
+        err_set(err, VIR_ERR_OPERATION_FAILED, "QEMU ended before the guest ran: %s",
+                words && *words ? words : "without a word");
         err_hint(err, "its log is %s", log_path);
     }
     err_set_phase(err, "starting the guest");
@@ -290,7 +307,8 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
         return err_hint(err, "stop it with that daemon; its status file is in %s", domain_driver_opts(d->drv)->run_dir);
     }
     if (own->on_crash == ON_COREDUMP_DESTROY || own->on_crash == ON_COREDUMP_RESTART) {
-        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "<on_crash>%s</on_crash> is not supported yet: no memory dump can be written",
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
+                "<on_crash>%s</on_crash> is not supported yet: no memory dump can be written",
                 lifecycle_action_names[own->on_crash]);
         return err_hint(err, "use destroy, restart or preserve");
     }
@@ -343,9 +361,11 @@ int domain_start(Domain *d, unsigned flags, uint64_t owner_conn, Err *err)
     return domain_launch(d, domain_def_copy(d->config), flags, owner_conn, err);
 }
 
-/* ---- createXML ------------------------------------------------------------------------------------------------------------- */
+/* ---- createXML
+ * ------------------------------------------------------------------------------------------------------------- */
 
-/* The machine of this name and uuid, locked, with a MODIFY job; a new one when the one found was removed while we waited for it. */
+/* The machine of this name and uuid, locked, with a MODIFY job; a new one when the one found was removed while we
+ * waited for it. */
 static Domain *claim_job(DomainDriver *drv, DomainDef *def, JobRequest *job, Err *err)
 {
     const JobRequest want = *job;
@@ -361,7 +381,8 @@ static Domain *claim_job(DomainDriver *drv, DomainDef *def, JobRequest *job, Err
             return d;
         bool again = r == 0 && d->removing && !deadline_passed(job->deadline);
         if (r == 0 && !again)
-            err_set(err, VIR_ERR_OPERATION_FAILED, "domain '%s' was renamed or removed while the call waited for it", def->name);
+            err_set(err, VIR_ERR_OPERATION_FAILED, "domain '%s' was renamed or removed while the call waited for it",
+                    def->name);
         domain_retire(d); /* ours, perhaps, and nobody made anything of it */
         domain_unlock(d);
         if (r == 0)
@@ -377,7 +398,8 @@ Domain *domain_create_xml(DomainDriver *drv, const char *xml, unsigned flags, ui
     g_autoptr(DomainDef) def = domain_def_from_client(drv, xml, flags & VIR_DOMAIN_START_VALIDATE, err);
     if (!def)
         return NULL;
-    JobRequest job = {.kind = JOB_MODIFY, .what = "DOMAIN_CREATE_XML", .owner = owner_conn, .deadline = deadline_in_ms(JOB_WAIT_MS)};
+    JobRequest job = {
+        .kind = JOB_MODIFY, .what = "DOMAIN_CREATE_XML", .owner = owner_conn, .deadline = deadline_in_ms(JOB_WAIT_MS)};
     Domain *d = claim_job(drv, def, &job, err);
     if (!d)
         return NULL;

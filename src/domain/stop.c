@@ -14,18 +14,21 @@
 #include "domain/private.h"
 #include "api_enums.h"
 
-#define GRACEFUL_MS 15000u
+#define GRACEFUL_MS   15000u
 #define LAST_WORDS_MS 1000u
-#define FORCED_MS 40000u /* the kill switch's own grace lies within */
+#define FORCED_MS     40000u /* the kill switch's own grace lies within */
 
 int domain_destroy(Domain *d, unsigned flags, Err *err)
 {
     DomainPrivate *p = d->priv;
     bool graceful = flags & VIR_DOMAIN_DESTROY_GRACEFUL;
     uint64_t asked;
+    bool armed;
     {
-        LOCK_SCOPE(&p->kill.lock);
+        LOCK_SCOPE (&p->kill.lock)
+            ;
         asked = p->kill.asked_life;
+        armed = p->kill.pidfd >= 0;
     }
     if (!domain_is_active(d)) {
         /* Our own signal was faster than our job, and the tear-down too. */
@@ -35,15 +38,21 @@ int domain_destroy(Domain *d, unsigned flags, Err *err)
     }
     if (flags & VIR_DOMAIN_DESTROY_REMOVE_LOGS)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag VIR_DOMAIN_DESTROY_REMOVE_LOGS is not supported yet");
-    domain_kill(d, flags);
     pid_t pid = p->proc.pid;
+    if (!armed) {
+        err_set(err, VIR_ERR_OPERATION_FAILED,
+                "process %d cannot be verified to be the QEMU of '%s', so it is not signalled", (int)pid, d->name);
+        return err_hint(err, "see whether it is, and end it by hand");
+    }
+    domain_kill(d, flags);
     domain_unlock(d);
     bool ended = kill_switch_wait(d, 0, deadline_in_ms(graceful ? GRACEFUL_MS : FORCED_MS));
     domain_lock(d);
     if (!ended) {
         err_set(err, VIR_ERR_OPERATION_FAILED, "QEMU (process %d) did not end within %u s of %s", (int)pid,
                 (graceful ? GRACEFUL_MS : FORCED_MS) / 1000, graceful ? "being asked" : "SIGKILL");
-        return err_hint(err, graceful ? "destroy it without --graceful" : "it hangs in the kernel, on storage most likely");
+        return err_hint(err,
+                        graceful ? "destroy it without --graceful" : "it hangs in the kernel, on storage most likely");
     }
     /* The process is gone; what it said last, and its monitor's end, are on their way through the monitor thread. */
     Deadline last_words = deadline_in_ms(LAST_WORDS_MS);
@@ -58,7 +67,8 @@ int domain_destroy(Domain *d, unsigned flags, Err *err)
     return 0;
 }
 
-/* ---- with the client ------------------------------------------------------------------------------------------------------- */
+/* ---- with the client
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void destroy_task(Domain *d, void *unused)
 {

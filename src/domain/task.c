@@ -62,7 +62,8 @@ static void task_refused(JobRequest *r, Err *err)
     task_free(t);
 }
 
-void domain_task(Domain *d, JobKind kind, const char *what, uint64_t life, DomainTask fn, void *userdata, GDestroyNotify free_data)
+void domain_task(Domain *d, JobKind kind, const char *what, uint64_t life, DomainTask fn, void *userdata,
+                 GDestroyNotify free_data)
 {
     Task *t = g_new0(Task, 1);
     *t = (Task){.d = object_ref(d), .life = life, .fn = fn, .userdata = userdata, .free_data = free_data};

@@ -1,12 +1,11 @@
 /* domain/view.c - what readers see of a machine
  *
  * Owns:    the published view, and the job as readers see it
- * Threads: read from any, the event threads too; published by the holder of the domain lock, the job part by the job queue
- * Locks:   view_lock (leaf)
- * Errors:  none
+ * Threads: read from any, the event threads too; published by the holder of the domain lock, the job part by the job
+ * queue Locks:   view_lock (leaf) Errors:  none
  *
- * A view never changes once published.  The job comes and goes without the domain lock, so its part is copied into a new view on its
- * own; its sequence number keeps an older state of the queue from overwriting a newer one.
+ * A view never changes once published.  The job comes and goes without the domain lock, so its part is copied into a
+ * new view on its own; its sequence number keeps an older state of the queue from overwriting a newer one.
  */
 #include "config.h"
 
@@ -35,7 +34,8 @@ void domain_view_unref(DomainView *v)
 DomainView *domain_view(Domain *d)
 {
     DomainPrivate *p = d->priv;
-    LOCK_SCOPE(&p->view_lock);
+    LOCK_SCOPE (&p->view_lock)
+        ;
     return domain_view_ref(p->view);
 }
 
@@ -86,7 +86,8 @@ void domain_publish(Domain *d)
     p->dirty = false;
     DomainView *v = build(d), *old;
     {
-        LOCK_SCOPE(&p->view_lock);
+        LOCK_SCOPE (&p->view_lock)
+            ;
         put_job(v, &p->job);
         old = p->view;
         p->view = v;
@@ -99,14 +100,15 @@ void domain_view_job(Domain *d, const JobInfo *info)
     DomainPrivate *p = d->priv;
     DomainView *old = NULL;
     {
-        LOCK_SCOPE(&p->view_lock);
+        LOCK_SCOPE (&p->view_lock)
+            ;
         if (info->seq <= p->job.seq)
             return;
         p->job = *info;
         old = p->view;
-        DomainView *v = g_new(DomainView, 1);
-        v->refs = 1; /* readers count theirs meanwhile: all is copied but the counter, which is first */
-        memcpy(v->uuid, old->uuid, sizeof(*v) - offsetof(DomainView, uuid));
+        DomainView *v = g_new0(DomainView, 1);
+        v->refs = 1; /* all but this is copied: readers change it under our eyes */
+        memcpy(&v->uuid, &old->uuid, sizeof(*v) - offsetof(DomainView, uuid));
         v->name = g_strdup(old->name);
         v->dir = g_strdup(old->dir);
         v->config = def_ref(old->config);

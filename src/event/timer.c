@@ -5,15 +5,16 @@
  * Locks:   timer.lock (leaf; not held while the function runs)
  * Errors:  none
  *
- * Theory of operation.  Arming writes the time and posts one update to the loop unless one is under way; the update gives the source
- * that time.  Every posted update holds a reference, so freeing never waits for the loop; it waits only for the function itself.
+ * Theory of operation.  Arming writes the time and posts one update to the loop unless one is under way; the update
+ * gives the source that time.  Every posted update holds a reference, so freeing never waits for the loop; it waits
+ * only for the function itself.
  */
 #include "config.h"
 
 #include "event/timer.h"
 #include "util/lock.h"
 
-#define NEVER UINT64_MAX
+#define NEVER       UINT64_MAX
 #define ACCURACY_US 1000
 
 struct Timer {
@@ -22,11 +23,11 @@ struct Timer {
     void (*fn)(void *userdata);
     void *userdata;
     Mutex lock;
-    Cond idle;             /* running became false */
-    uint64_t at_us;        /* NEVER: not armed */
-    bool posted;           /* an update is on its way */
+    Cond idle;      /* running became false */
+    uint64_t at_us; /* NEVER: not armed */
+    bool posted;    /* an update is on its way */
     bool running, dead;
-    sd_event_source *src;  /* loop thread only */
+    sd_event_source *src; /* loop thread only */
 };
 
 Timer *timer_new(EventLoop *loop, void (*fn)(void *userdata), void *userdata)
@@ -113,7 +114,8 @@ static void arm(Timer *t, uint64_t at_us, bool only_earlier)
 {
     bool post = false;
     {
-        LOCK_SCOPE(&t->lock);
+        LOCK_SCOPE (&t->lock)
+            ;
         if (only_earlier && at_us >= t->at_us)
             return;
         t->at_us = at_us;
@@ -146,7 +148,8 @@ void timer_free(Timer *t)
     if (!t)
         return;
     {
-        LOCK_SCOPE(&t->lock);
+        LOCK_SCOPE (&t->lock)
+            ;
         t->dead = true;
         while (t->running && !event_on_thread(t->loop))
             cond_wait_until(&t->idle, &t->lock, deadline_in_ms(1000));

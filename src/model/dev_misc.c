@@ -128,6 +128,27 @@ static const Field panic_table_fields[] = {
 };
 TABLE(panic_table, "panic", PanicDef, );
 
+/* ---- hub ------------------------------------------------------------------------------------------------------------------- */
+
+static void hub_type_format(FormatCtx *c, const void *base, const Field *f)
+{
+    xml_attr(&c->w, "type", "usb");
+}
+static const FieldHooks hub_type_hooks = {NULL, hub_type_format};
+static const Field hub_table_fields[] = {
+    IGNORE("@type"),
+    WRITTEN("type", hub_type_hooks),
+    INFO_ROWS,
+};
+static int hub_finish(ParseCtx *c, xmlNode *node, void *base)
+{
+    g_autofree char *type = node_attr(node, "type");
+    if (!type)
+        return missing_attr(c, node, "type");
+    return strcmp(type, "usb") == 0 ? 0 : bad_value(c, node, "type", type, "usb");
+}
+TABLE(hub_table, "hub", HubDef, .finish = hub_finish);
+
 /* ---- sound and audio ------------------------------------------------------------------------------------------------------- */
 
 static const Field sound_table_fields[] = {

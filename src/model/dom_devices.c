@@ -116,7 +116,7 @@ static const Field devices_table_fields[] = {
     REFUSE("hostdev"),
     REFUSE("redirdev"),
     REFUSE("redirfilter"),
-    REFUSE("hub"),
+    DEVICES("hub", hubs, hub_table),
     DEVICES("watchdog", watchdogs, watchdog_table),
     PTR("memballoon", DomainDef, memballoon, memballoon_table, 0),
     DEVICES("rng", rngs, rng_table),

@@ -268,6 +268,11 @@ typedef struct SoundDef {
     SoundModel model;
 } SoundDef;
 
+/* A USB hub: the only kind there is. */
+typedef struct HubDef {
+    DeviceInfo info;
+} HubDef;
+
 /* The host side of sound; type none is what a definition with vnc gets. */
 typedef struct AudioDef {
     DeviceInfo info;
@@ -365,7 +370,7 @@ typedef struct DomainDef {
     TriState pm_s3, pm_s4;
     char *emulator;
     GPtrArray *disks, *controllers, *nets, *serials, *parallels, *consoles, *channels, *inputs, *graphics, *videos, *sounds,
-        *audios, *rngs, *panics, *watchdogs; /* of the struct above; never NULL after domain_def_new */
+        *audios, *hubs, *rngs, *panics, *watchdogs; /* of the struct above; never NULL after domain_def_new */
     MemballoonDef *memballoon;
     GPtrArray *qemu_args; /* char*, <qemu:commandline> */
     GPtrArray *qemu_env;  /* char* "NAME=value" */

@@ -1,7 +1,12 @@
 # model: a definition as data; no process, no QMP
 noinst_LIBRARIES += libmodel.a
 libmodel_a_SOURCES = \
+	src/model/addr_other.c \
+	src/model/addr_pci.c \
+	src/model/alias.c \
 	src/model/chr_xml.h \
+	src/model/complete.c src/model/complete.h \
+	src/model/controllers.c \
 	src/model/dev_chr.c \
 	src/model/dev_chr_source.c \
 	src/model/dev_controller.c \
@@ -14,6 +19,7 @@ libmodel_a_SOURCES = \
 	src/model/dev_storage.c \
 	src/model/dev_video.c \
 	src/model/devices.def \
+	src/model/diff.c \
 	src/model/dom_cpu.c \
 	src/model/dom_devices.c \
 	src/model/dom_os.c \
@@ -29,4 +35,6 @@ libmodel_a_SOURCES = \
 	src/model/metadata.c src/model/metadata.h \
 	src/model/parts.h \
 	src/model/storage_xml.h \
-	src/model/units.c src/model/units.h
+	src/model/support.c \
+	src/model/units.c src/model/units.h \
+	src/model/validate.c

@@ -93,7 +93,8 @@ static xmlNode *find_uri(xmlNode *metadata, const char *uri)
 /* What was parsed once parses again. */
 static xmlDoc *metadata_doc(const char *metadata)
 {
-    return metadata ? xmlReadMemory(metadata, (int)strlen(metadata), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING)
+    return metadata ? xmlReadMemory(metadata, (int)strlen(metadata), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR |
+                                                                                      XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS)
                     : NULL;
 }
 

@@ -5,8 +5,9 @@
  * Locks:   bus.lock (LOCK_BUS; released before the sink runs)
  * Errors:  none
  *
- * Theory of operation.  One FIFO; whoever finds it empty posts one flush.  The flush takes the whole FIFO and hands it over in order, so
- * a burst costs one wake-up.  The Bus is shared by its owner and by a posted flush: bus_free() may come while a flush is still queued.
+ * Theory of operation.  One FIFO; whoever finds it empty posts one flush.  The flush takes the whole FIFO and hands it
+ * over in order, so a burst costs one wake-up.  The Bus is shared by its owner and by a posted flush: bus_free() may
+ * come while a flush is still queued.
  */
 #include "config.h"
 
@@ -48,7 +49,8 @@ Bus *bus_new(EventLoop *client_loop)
 
 void bus_set_sink(Bus *b, BusSink sink, void *userdata, void (*free_event)(void *event))
 {
-    LOCK_SCOPE(&b->lock);
+    LOCK_SCOPE (&b->lock)
+        ;
     b->sink = sink;
     b->userdata = userdata;
     b->free_event = free_event;
@@ -91,7 +93,8 @@ void bus_publish_with(Bus *b, void *event, void (*fn)(void *arg), void *arg)
     bool first = false;
     void (*discard)(void *event) = NULL;
     {
-        LOCK_SCOPE(&b->lock);
+        LOCK_SCOPE (&b->lock)
+            ;
         if (!b->sink || b->closed) {
             discard = b->free_event;
         } else {
@@ -123,7 +126,8 @@ void bus_free(Bus *b)
     }
     GQueue q;
     {
-        LOCK_SCOPE(&b->lock);
+        LOCK_SCOPE (&b->lock)
+            ;
         q = b->queue;
         g_queue_init(&b->queue);
     }

@@ -1,7 +1,7 @@
 /* object/bus.h - events from objects to whoever shows them
  *
- * publish() keeps the order of calls and never blocks; the sink runs on the client event thread.  Subscriptions, filters and encodings
- * are the sink's (daemon/events.c).  Bus lock: LOCK_BUS.
+ * publish() keeps the order of calls and never blocks; the sink runs on the client event thread.  Subscriptions,
+ * filters and encodings are the sink's (daemon/events.c).  Bus lock: LOCK_BUS.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* object/object.h - what every managed object starts with
  *
- * An Object is embedded first in Domain (later Network, StoragePool, …).  The registry of its kind holds one reference, a call one.
- * `name` and `id` as seen by look-ups belong to the registry and change under its lock only; everything else needs object.lock.
+ * An Object is embedded first in Domain (later Network, StoragePool, …).  The registry of its kind holds one reference,
+ * a call one. `name` and `id` as seen by look-ups belong to the registry and change under its lock only; everything
+ * else needs object.lock.
  */
 #pragma once
 
@@ -11,8 +12,8 @@ typedef struct Object Object;
 
 struct Object {
     gint refs;
-    Mutex lock;  /* LOCK_DOMAIN rank */
-    Cond changed; /* broadcast after every drained event, life change and job end */
+    Mutex lock;             /* LOCK_DOMAIN rank */
+    Cond changed;           /* broadcast after every drained event, life change and job end */
     uint8_t uuid[UUID_LEN]; /* never changes */
     void (*free)(Object *o);
 };

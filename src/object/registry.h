@@ -1,10 +1,11 @@
 /* object/registry.h - all objects of one kind, by uuid, name and id
  *
- * Look-ups take the registry's lock for a hash probe and return a reference; they never touch an object's lock, so no look-up waits for
- * a busy object.  Names are unique; ids (running machines) are unique and are given out by the caller.
+ * Look-ups take the registry's lock for a hash probe and return a reference; they never touch an object's lock, so no
+ * look-up waits for a busy object.  Names are unique; ids (running machines) are unique and are given out by the
+ * caller.
  *
- * The registry's lock is a leaf: nothing is called under it, so whoever holds an object's lock may rename it or give it an id, and
- * object and registry never disagree for a reader that holds the object.
+ * The registry's lock is a leaf: nothing is called under it, so whoever holds an object's lock may rename it or give it
+ * an id, and object and registry never disagree for a reader that holds the object.
  */
 #pragma once
 
@@ -20,8 +21,8 @@ void registry_free(Registry *r);
 void *registry_by_uuid(Registry *r, const uint8_t uuid[UUID_LEN]);
 void *registry_by_name(Registry *r, const char *name);
 void *registry_by_id(Registry *r, int id);
-/* Adds and takes a reference of its own; fails (-EEXIST, *ret_other gets a reference to the object in the way, NULL if not wanted) when
- * uuid or name is taken. */
+/* Adds and takes a reference of its own; fails (-EEXIST, *ret_other gets a reference to the object in the way, NULL if
+ * not wanted) when uuid or name is taken. */
 int registry_add(Registry *r, Object *o, const char *name, Object **ret_other);
 /* Takes the object out and drops the registry's reference; no effect on one that is not in. */
 void registry_remove(Registry *r, Object *o);

@@ -18,7 +18,7 @@
 #include "util/xml.h"
 #include "store/defs.h"
 
-#define SUFFIX ".xml"
+#define SUFFIX      ".xml"
 #define TEMP_RANDOM 6 /* characters mkostemp fills in */
 /* A temporary is "." NAME ".xml" "." and six characters, and must fit NAME_MAX. */
 #define NAME_LIMIT (255 - 1 - 4 - 1 - TEMP_RANDOM)
@@ -62,9 +62,11 @@ int defs_save(const char *dir, const DomainDef *def, Err *err)
     char uuid[UUID_STRING_LEN];
     uuid_format(def->uuid, uuid);
     g_autofree char *xml = domain_def_format(def, FORMAT_INACTIVE | FORMAT_SECURE);
-    g_autofree char *text = g_strdup_printf("<!--\nWritten by the daemon, which replaces the whole file at every change: what is edited in here gets lost.\n"
-                                            "To change this machine use\n  virsh edit %s\nor any other program that talks to the daemon.\n-->\n\n%s",
-                                            plain_word(def->name) ? def->name : uuid, xml);
+    g_autofree char *text = g_strdup_printf(
+        "<!--\nWritten by the daemon, which replaces the whole file at every change: what is edited in here gets "
+        "lost.\n"
+        "To change this machine use\n  virsh edit %s\nor any other program that talks to the daemon.\n-->\n\n%s",
+        plain_word(def->name) ? def->name : uuid, xml);
     g_autofree char *path = defs_path(dir, def->name);
     int r = file_replace(path, text, strlen(text), 0600, FILE_DURABLE);
     if (r == -ENOENT && dir_make(dir, 0700) == 0)
@@ -134,7 +136,8 @@ GPtrArray *defs_names(const char *dir)
     }
     for (struct dirent *e; (e = readdir(d));) {
         size_t len = strlen(e->d_name);
-        if (len > strlen(SUFFIX) && g_str_has_suffix(e->d_name, SUFFIX) && (e->d_type == DT_REG || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN))
+        if (len > strlen(SUFFIX) && g_str_has_suffix(e->d_name, SUFFIX) &&
+            (e->d_type == DT_REG || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN))
             g_ptr_array_add(names, g_strndup(e->d_name, len - strlen(SUFFIX)));
     }
     closedir(d);

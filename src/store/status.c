@@ -4,8 +4,9 @@
  * Threads: workers (writes files)
  * Errors:  VIR_ERR_SYSTEM_ERROR, VIR_ERR_XML_ERROR with the path
  *
- * The root element of libvirtd's files is <domstatus>, of ours <berthstatus format='1'>.  A file that is not ours, or of a later format,
- * means a machine somebody else looks after: it is read by nobody here, and nothing is written in its place.
+ * The root element of libvirtd's files is <domstatus>, of ours <berthstatus format='1'>.  A file that is not ours, or
+ * of a later format, means a machine somebody else looks after: it is read by nobody here, and nothing is written in
+ * its place.
  */
 #include "config.h"
 
@@ -17,7 +18,8 @@
 #include "store/defs.h"
 #include "store/status.h"
 
-/* ---- numbers and words by row: written and read by the same table ---------------------------------------------------------- */
+/* ---- numbers and words by row: written and read by the same table
+ * ---------------------------------------------------------- */
 
 typedef enum { K_INT, K_U32, K_U64, K_BOOL, K_STRING } Kind;
 
@@ -28,7 +30,10 @@ typedef struct Row {
     bool required;
 } Row;
 
-#define ROW(name, kind, field, required) {name, kind, offsetof(StatusRecord, field), required}
+#define ROW(name, kind, field, required)                                                                               \
+    {                                                                                                                  \
+        name, kind, offsetof(StatusRecord, field), required                                                            \
+    }
 
 static const Row rows[] = {
     ROW("id", K_INT, id, true),
@@ -120,14 +125,17 @@ static int row_parse(StatusRecord *rec, const Row *row, xmlNode *node, Err *err)
     return good ? 0 : err_set(err, VIR_ERR_XML_ERROR, "attribute '%s' has the value '%s'", row->name, text);
 }
 
-/* ---- the file -------------------------------------------------------------------------------------------------------------- */
+/* ---- the file
+ * -------------------------------------------------------------------------------------------------------------- */
 
 int status_save(const char *run_dir, const StatusRecord *rec, Err *err)
 {
     g_autofree char *def = domain_def_format(rec->live, FORMAT_STATUS | FORMAT_SECURE);
     g_autoptr(GString) s = g_string_new(NULL);
-    g_string_append_printf(s, "<!-- Live state of a running machine, the daemon's own. Do not edit or remove. -->\n"
-                              "<berthstatus format='%d'>\n<machine", STATUS_FORMAT);
+    g_string_append_printf(s,
+                           "<!-- Live state of a running machine, the daemon's own. Do not edit or remove. -->\n"
+                           "<berthstatus format='%d'>\n<machine",
+                           STATUS_FORMAT);
     for (unsigned i = 0; i < N_ELEMENTS(rows); i++)
         row_format(s, rec, &rows[i]);
     g_string_append(s, "/>\n");

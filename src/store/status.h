@@ -17,14 +17,14 @@ struct StatusRecord {
     uint64_t start_time; /* with the pid the identity of the process */
     char *monitor_path, *private_dir, *log_path, *cgroup;
     unsigned node_index;
-    char **taps;         /* NULL-ended, or NULL */
+    char **taps; /* NULL-ended, or NULL */
     bool persistent;
-    bool starting;       /* written before QEMU was continued: a half-started machine, to be killed */
-    bool autodestroy;    /* its connection died with the daemon that wrote this */
-    bool fake_reboot;    /* the next SHUTDOWN of the guest means: start it over */
+    bool starting;        /* written before QEMU was continued: a half-started machine, to be killed */
+    bool autodestroy;     /* its connection died with the daemon that wrote this */
+    bool fake_reboot;     /* the next SHUTDOWN of the guest means: start it over */
     bool tainted_monitor; /* a client used the raw monitor */
-    int stop_reason;     /* VIR_DOMAIN_SHUTOFF_* somebody asked for, 0: nobody */
-    char *job_what;      /* long job and its phase, NULL: none */
+    int stop_reason;      /* VIR_DOMAIN_SHUTOFF_* somebody asked for, 0: nobody */
+    char *job_what;       /* long job and its phase, NULL: none */
     int job_phase;
 };
 

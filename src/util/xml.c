@@ -100,8 +100,17 @@ static void set_detail(Err *err, const char *what, const char *text, const xmlEr
     err_set(err, VIR_ERR_XML_DETAIL, "%s:%d: %s\n%s\n%s^", what, line_no, words, quoted, caret);
 }
 
+/* libxml2 sets itself up at first use, and not safely when two threads are first. */
+static gpointer parser_init(gpointer unused)
+{
+    xmlInitParser();
+    return NULL;
+}
+
 xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
 {
+    static GOnce once = G_ONCE_INIT;
+    g_once(&once, parser_init, NULL);
     if (len > XML_MAX_BYTES) {
         err_set(err, VIR_ERR_XML_ERROR, "%s: the document has %zu bytes, at most %u are accepted", what, len,
                 XML_MAX_BYTES);
@@ -117,7 +126,8 @@ xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
     ctxt->sax->entityDecl = guard_entity;
     ctxt->sax->serror = quiet;
     xmlDoc *doc = xmlCtxtReadMemory(ctxt, text, (int)len, NULL, NULL,
-                                    XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_COMPACT | XML_PARSE_BIG_LINES);
+                                    XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS | XML_PARSE_COMPACT |
+                                        XML_PARSE_BIG_LINES);
     if (guard.limit) {
         err_set(err, VIR_ERR_XML_ERROR, "%s:%d: %s", what, guard.line, guard.limit);
     } else if (!doc || !ctxt->wellFormed) {

@@ -1,7 +1,7 @@
 /* tests/unit/test_domain.c - machines through the real driver, with a scripted QEMU
  *
- * The launch is replaced: a child that only sleeps stands for the process, the scripted peer for its monitor.  Everything from the job
- * queue to the status file is real.
+ * The launch is replaced: a child that only sleeps stands for the process, the scripted peer for its monitor.
+ * Everything from the job queue to the status file is real.
  */
 #include "config.h"
 
@@ -37,7 +37,8 @@
 #define UUID_A "11111111-2222-4333-8444-555555555555"
 #define UUID_B "11111111-2222-4333-8444-666666666666"
 
-/* ---- the world ------------------------------------------------------------------------------------------------------------- */
+/* ---- the world
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static EventLoop *client_loop, *monitor_loop;
 static Pool *pool;
@@ -51,7 +52,8 @@ static GString *seen; /* lifecycle events as "S0 R0 …": first letter of a tabl
 
 static void sink(void *ud, void *event)
 {
-    static const char letters[] = "DUSPRXHMC"; /* defined undefined started paused resumed stopped (X) shutdown (H) pmsuspended crashed */
+    static const char letters[] =
+        "DUSPRXHMC"; /* defined undefined started paused resumed stopped (X) shutdown (H) pmsuspended crashed */
     DomainEvent *e = event;
     mutex_lock(&seen_lock);
     if (e->class == EVENT_DOMAIN && e->id == VIR_DOMAIN_EVENT_ID_LIFECYCLE)
@@ -89,7 +91,8 @@ static void must(int r, Err *err)
     assert_false(err_is_set(err));
 }
 
-/* ---- the scripted QEMU ----------------------------------------------------------------------------------------------------- */
+/* ---- the scripted QEMU
+ * ----------------------------------------------------------------------------------------------------- */
 
 static Peer *peer;
 static int peer_fd = -1;
@@ -142,7 +145,8 @@ int qemu_launch(const LaunchRequest *req, LaunchResult *ret, Err *err)
     return attach(req, ret, err);
 }
 
-int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc, LaunchResult *ret, bool *ret_gone, Err *err)
+int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc, LaunchResult *ret, bool *ret_gone,
+                          Err *err)
 {
     if (gone_at_reconnect) {
         *ret_gone = true;
@@ -207,7 +211,8 @@ void *qemu_caps_unref(QemuCaps *caps)
     return NULL;
 }
 
-/* ---- fixture --------------------------------------------------------------------------------------------------------------- */
+/* ---- fixture
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static int world_begin(void **state)
 {
@@ -237,7 +242,8 @@ static void driver_begin(void)
     pool = pool_new(&limits);
     bus = bus_new(client_loop);
     bus_set_sink(bus, sink, NULL, free_event);
-    g_autofree char *config = g_build_filename(dir, "etc", NULL), *autostart = g_build_filename(dir, "etc/autostart", NULL),
+    g_autofree char *config = g_build_filename(dir, "etc", NULL),
+                    *autostart = g_build_filename(dir, "etc/autostart", NULL),
                     *run = g_build_filename(dir, "run", NULL), *lib = g_build_filename(dir, "lib", NULL),
                     *log = g_build_filename(dir, "log", NULL);
     DomainDriverOpts o = {.monitor_loop = monitor_loop,
@@ -394,7 +400,8 @@ static void wait_off(Domain *d)
     assert_true(off);
 }
 
-/* ---- definitions ----------------------------------------------------------------------------------------------------------- */
+/* ---- definitions
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void test_define(void **state)
 {
@@ -461,7 +468,8 @@ static void test_second_daemon(void **state)
     assert_int_equal(status, 0);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static void test_start_pause_destroy(void **state)
 {
@@ -668,8 +676,9 @@ static void test_events(void **state)
     peer_emit(peer, "SUSPEND", NULL);
     peer_emit(peer, "WAKEUP", NULL);
     peer_emit(peer, "DEVICE_DELETED", "{\"path\": \"/machine/peripheral/net0\", \"device\": \"net0\"}");
-    peer_emit(peer, "BLOCK_IO_ERROR",
-              "{\"device\": \"\", \"operation\": \"write\", \"action\": \"stop\", \"reason\": \"x\", \"nospace\": true}");
+    peer_emit(
+        peer, "BLOCK_IO_ERROR",
+        "{\"device\": \"\", \"operation\": \"write\", \"action\": \"stop\", \"reason\": \"x\", \"nospace\": true}");
     peer_emit(peer, "SOMETHING_NEW", "{\"x\": 1}");
     must(as_gate(d, JOB_MODIFY, call_start, 0, &err), &err);
     peer_resume(peer);
@@ -683,7 +692,8 @@ static void test_events(void **state)
     object_unref(d);
 }
 
-/* ---- restart of the daemon ------------------------------------------------------------------------------------------------- */
+/* ---- restart of the daemon
+ * ------------------------------------------------------------------------------------------------- */
 
 static void script_reconnect(const char *uuid)
 {
@@ -782,7 +792,8 @@ static void test_foreign_status(void **state)
     g_auto(Err) err = ERR_INIT;
     object_unref(define("a", UUID_A, &err));
     driver_end();
-    const char *text = "<domstatus state='running' reason='booted' pid='77'><domain type='kvm'><name>a</name></domain></domstatus>";
+    const char *text =
+        "<domstatus state='running' reason='booted' pid='77'><domain type='kvm'><name>a</name></domain></domstatus>";
     g_autofree char *p = g_build_filename(dir, "run/a.xml", NULL);
     file_replace(p, text, strlen(text), 0600, 0);
     driver_begin();
@@ -797,7 +808,8 @@ static void test_foreign_status(void **state)
     object_unref(d);
 }
 
-/* ---- several at once ------------------------------------------------------------------------------------------------------- */
+/* ---- several at once
+ * ------------------------------------------------------------------------------------------------------- */
 
 #define STORM_NAMES 3
 #define STORM_UUIDS 4
@@ -807,7 +819,8 @@ static void storm_op(GRand *rnd)
     static const char *const names[STORM_NAMES] = {"a", "b", "c"};
     g_auto(Err) err = ERR_INIT;
     const char *name = names[g_rand_int_range(rnd, 0, STORM_NAMES)];
-    g_autofree char *uuid = g_strdup_printf("11111111-2222-4333-8444-00000000000%d", g_rand_int_range(rnd, 0, STORM_UUIDS));
+    g_autofree char *uuid =
+        g_strdup_printf("11111111-2222-4333-8444-00000000000%d", g_rand_int_range(rnd, 0, STORM_UUIDS));
     int op = g_rand_int_range(rnd, 0, 8);
     if (op < 3) {
         object_unref(define(name, uuid, &err));
@@ -878,7 +891,8 @@ static void owner_leaves(void)
 {
     domain_autodestroy(drv, 5);
     Deadline end = deadline_in_ms(10000);
-    while (domain_driver_busy(drv) && !deadline_passed(end)) /* until the task has seen the machine that is being started */
+    while (domain_driver_busy(drv) &&
+           !deadline_passed(end)) /* until the task has seen the machine that is being started */
         g_usleep(1000);
 }
 
@@ -907,10 +921,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        T(test_define), T(test_second_daemon), T(test_start_pause_destroy), T(test_start_fails), T(test_guest_shutdown),
-        T(test_reboot), T(test_crash_wakes_waiters), T(test_autodestroy), T(test_events), T(test_reconnect),
-        T(test_reconnect_dead_and_wrong), T(test_foreign_status), T(test_definition_storm),
-        T(test_owner_gone_once),
+        T(test_define),           T(test_second_daemon),   T(test_start_pause_destroy),      T(test_start_fails),
+        T(test_guest_shutdown),   T(test_reboot),          T(test_crash_wakes_waiters),      T(test_autodestroy),
+        T(test_events),           T(test_reconnect),       T(test_reconnect_dead_and_wrong), T(test_foreign_status),
+        T(test_definition_storm), T(test_owner_gone_once),
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
 }

@@ -64,7 +64,11 @@ static void on_refused(JobRequest *r, Err *err)
 
 static void ask(Domain *d, Rec *rec, JobKind kind, const char *what)
 {
-    *rec = (Rec){.r = {.kind = kind, .what = what, .granted = on_granted, .refused = on_refused, .deadline = deadline_in_ms(60000)}};
+    *rec = (Rec){.r = {.kind = kind,
+                       .what = what,
+                       .granted = on_granted,
+                       .refused = on_refused,
+                       .deadline = deadline_in_ms(60000)}};
     job_request(d, &rec->r);
 }
 
@@ -144,7 +148,10 @@ static void test_deadline_names_holder(void **state)
     order = g_string_new(NULL);
     ask(d, &a, JOB_MODIFY, "holder-call");
     a.r.owner = 12;
-    b = (Rec){.r = {.kind = JOB_QUERY, .what = "waiting-call", .granted = on_granted, .refused = on_refused,
+    b = (Rec){.r = {.kind = JOB_QUERY,
+                    .what = "waiting-call",
+                    .granted = on_granted,
+                    .refused = on_refused,
                     .deadline = deadline_in_ms(20)}};
     ask(d, &c, JOB_QUERY, "later");
     job_request(d, &b.r);
@@ -152,7 +159,8 @@ static void test_deadline_names_holder(void **state)
     assert_int_equal(b.refused, 1);
     assert_int_equal(b.granted, 0);
     assert_int_equal(b.err.code, VIR_ERR_OPERATION_TIMEOUT);
-    assert_non_null(strstr(b.err.detail, "cannot acquire state change lock (held by modify job 'holder-call' of client 12 for"));
+    assert_non_null(
+        strstr(b.err.detail, "cannot acquire state change lock (held by modify job 'holder-call' of client 12 for"));
     assert_non_null(strstr(b.err.detail, "wanted for waiting-call"));
     err_clear(&b.err);
     job_cancel(&c.r);
@@ -182,7 +190,9 @@ static gpointer storm(gpointer arg)
     GRand *rnd = g_rand_new_with_seed(s->seed);
     for (int i = 0; i < 400; i++) {
         JobKind kind = (JobKind)g_rand_int_range(rnd, JOB_QUERY, JOB_KIND_MAX);
-        JobRequest r = {.kind = kind, .what = "storm", .deadline = {now_us() + (uint64_t)g_rand_int_range(rnd, 0, 4000)},
+        JobRequest r = {.kind = kind,
+                        .what = "storm",
+                        .deadline = {now_us() + (uint64_t)g_rand_int_range(rnd, 0, 4000)},
                         .async_mask = JOB_BIT(JOB_QUERY) | JOB_BIT(JOB_MODIFY)};
         g_auto(Err) err = ERR_INIT;
         if (job_acquire(s->d, &r, &err) < 0) {

@@ -50,10 +50,11 @@ static int teardown(void **state)
 
 static DomainDef *def_named(const char *name)
 {
-    g_autofree char *xml = g_markup_printf_escaped("<domain type='qemu'><name>%s</name><uuid>a1b2c3d4-0000-4000-8000-000000000001</uuid>"
-                                                   "<memory unit='KiB'>65536</memory><vcpu>1</vcpu>"
-                                                   "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os></domain>",
-                                                   name);
+    g_autofree char *xml =
+        g_markup_printf_escaped("<domain type='qemu'><name>%s</name><uuid>a1b2c3d4-0000-4000-8000-000000000001</uuid>"
+                                "<memory unit='KiB'>65536</memory><vcpu>1</vcpu>"
+                                "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os></domain>",
+                                name);
     Err err = ERR_INIT;
     DomainDef *d = domain_def_parse(xml, PARSE_INACTIVE, NULL, &err);
     if (!d)
@@ -85,8 +86,17 @@ static void test_names(void **state)
     const struct {
         const char *name;
         int code;
-    } cases[] = {{"vm", 0}, {"a b", 0}, {"..", 0}, {"\xc3\xa4", 0}, {".hidden", 0}, {fits, 0}, {"", VIR_ERR_NO_NAME},
-                 {NULL, VIR_ERR_NO_NAME}, {"a/b", VIR_ERR_XML_ERROR}, {"/", VIR_ERR_XML_ERROR}, {"a\nb", VIR_ERR_XML_ERROR},
+    } cases[] = {{"vm", 0},
+                 {"a b", 0},
+                 {"..", 0},
+                 {"\xc3\xa4", 0},
+                 {".hidden", 0},
+                 {fits, 0},
+                 {"", VIR_ERR_NO_NAME},
+                 {NULL, VIR_ERR_NO_NAME},
+                 {"a/b", VIR_ERR_XML_ERROR},
+                 {"/", VIR_ERR_XML_ERROR},
+                 {"a\nb", VIR_ERR_XML_ERROR},
                  {long_name, VIR_ERR_XML_ERROR}};
     for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
         g_auto(Err) err = ERR_INIT;
@@ -167,7 +177,8 @@ static void test_autostart(void **state)
     assert_int_equal(autostart_set(links, dir, "a", true, &err), 0);
     assert_int_equal(autostart_set(links, dir, "a", true, &err), 0);
     assert_true(autostart_get(links, "a"));
-    g_autofree char *link = path_of("autostart/a.xml"), *target = g_file_read_link(link, NULL), *want = path_of("a.xml");
+    g_autofree char *link = path_of("autostart/a.xml"), *target = g_file_read_link(link, NULL),
+                    *want = path_of("a.xml");
     assert_string_equal(target, want);
     assert_int_equal(autostart_set(links, dir, "a", false, &err), 0);
     assert_false(autostart_get(links, "a"));
@@ -221,7 +232,8 @@ static void test_status_of_others(void **state)
         const char *text;
         StatusRead want;
     } cases[] = {
-        {"<domstatus state='running' reason='booted' pid='77'><domain type='kvm'><name>v</name></domain></domstatus>", STATUS_FOREIGN},
+        {"<domstatus state='running' reason='booted' pid='77'><domain type='kvm'><name>v</name></domain></domstatus>",
+         STATUS_FOREIGN},
         {"<berthstatus format='2'><machine/></berthstatus>", STATUS_FOREIGN},
         {"<berthstatus><machine/></berthstatus>", STATUS_FOREIGN},
         {"", STATUS_BAD},
@@ -229,9 +241,11 @@ static void test_status_of_others(void **state)
         {"<berthstatus format='1'/>", STATUS_BAD},
         {"<berthstatus format='1'><machine id='1'/><domain/></berthstatus>", STATUS_BAD},
         {"<berthstatus format='1'><machine id='x' state='1' reason='1' pid='5' starttime='5' monitor='/m'/>"
-         "<domain type='qemu'><name>v</name></domain></berthstatus>", STATUS_BAD},
+         "<domain type='qemu'><name>v</name></domain></berthstatus>",
+         STATUS_BAD},
         {"<berthstatus format='1'><machine id='1' state='1' reason='1' pid='1' starttime='5' monitor='/m'/>"
-         "<domain type='qemu'><name>v</name></domain></berthstatus>", STATUS_BAD},
+         "<domain type='qemu'><name>v</name></domain></berthstatus>",
+         STATUS_BAD},
     };
     for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
         g_auto(Err) err = ERR_INIT;

@@ -1,0 +1,33 @@
+/* model/complete.h - the steps of domain_def_complete(), each in its own file
+ */
+#pragma once
+
+#include "model/field.h"
+
+/* Which of the two x86 chipsets; everything else gets no PCI of ours. */
+typedef enum {
+    CHIPSET_OTHER,
+    CHIPSET_I440FX,
+    CHIPSET_Q35,
+} Chipset;
+Chipset domain_def_chipset(const DomainDef *d);
+
+/* controllers.c */
+ControllerDef *controller_find(const DomainDef *d, ControllerType type, uint64_t index);
+ControllerDef *controller_add(DomainDef *d, ControllerType type, uint64_t index, ControllerModel model);
+/* Puts disks and controllers in libvirt's order; indexes for controllers without one. */
+int controllers_settle(DomainDef *d, Err *err);
+void disks_settle(DomainDef *d);
+/* The controllers a machine always has, then those its devices need. */
+int controllers_add_default(DomainDef *d, Err *err);
+int controllers_add_implied(DomainDef *d, Err *err);
+
+/* addr_other.c */
+int addr_assign_drives(DomainDef *d, Err *err);
+int addr_assign_virtio_serial(DomainDef *d, Err *err);
+int addr_assign_usb(DomainDef *d, Err *err);
+/* "sdb" -> 1; -1: no such name. */
+int disk_name_index(const char *name);
+
+/* addr_pci.c */
+int addr_assign_pci(DomainDef *d, Err *err);
