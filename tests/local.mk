@@ -1,6 +1,6 @@
-# Only --enable-tsan reads it.
+# The first is for --enable-tsan alone.  GLib's slices would hide from TSan and ASan who frees what: plain malloc instead.
 EXTRA_DIST += tests/tsan.supp
-AM_TESTS_ENVIRONMENT = TSAN_OPTIONS="suppressions=$(abs_top_srcdir)/tests/tsan.supp $$TSAN_OPTIONS"; export TSAN_OPTIONS;
+AM_TESTS_ENVIRONMENT = G_SLICE=always-malloc; export G_SLICE; TSAN_OPTIONS="suppressions=$(abs_top_srcdir)/tests/tsan.supp $$TSAN_OPTIONS"; export TSAN_OPTIONS;
 
 include tests/unit/qmp.mk
 include tests/unit/launch.mk
