@@ -81,6 +81,7 @@ static int setup(void **state)
     images = g_build_filename(dir, "images", NULL);
     mkdir(images, 0700); /* QEMU's account cannot even look into it */
     const char *raw[] = {"base.raw", "c.iso", "d.raw", "e.raw", "f.raw", "u.raw"};
+    qemu_img("create", "-q", "-f", "qcow2", "alone.qcow2", "8M", NULL, NULL);
     for (unsigned i = 0; i < N_ELEMENTS(raw); i++)
         qemu_img("create", "-q", "-f", "raw", raw[i], "8M", NULL, NULL);
     qemu_img("create", "-q", "-f", "raw", "fl.raw", "1440K", NULL, NULL);
@@ -147,7 +148,7 @@ static DomainDef *parse_here(const char *xml)
     g_autofree char *with = g_strconcat(images, "/", NULL);
     g_autofree char *text = g_strjoinv(with, parts);
     g_auto(Err) err = ERR_INIT;
-    DomainDef *d = domain_def_parse(text, 0, NULL, &err);
+    DomainDef *d = golden_parse(text, caps, &err);
     if (d == NULL)
         fail_msg("%s", err.detail);
     d->id = 7;
@@ -162,6 +163,12 @@ static DomainDef *parse_here(const char *xml)
         ListenDef *l = g->listens && g->listens->len ? g->listens->pdata[0] : NULL;
         if (l && l->type == LISTEN_SOCKET)
             g_clear_pointer(&l->socket, g_free);
+    }
+    /* nobody is at the other end */
+    for (unsigned i = 0; i < d->serials->len; i++) {
+        ChrDef *c = d->serials->pdata[i];
+        if ((c->source.type == CHR_TCP && c->source.mode == CHR_MODE_CONNECT) || c->source.type == CHR_PIPE)
+            c->source.type = CHR_NULL;
     }
     for (unsigned i = 0; i < d->nets->len; i++)
         ((NetDef *)d->nets->pdata[i])->target_managed = TRI_ABSENT;
