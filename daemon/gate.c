@@ -102,7 +102,7 @@ void call_send_fd(Call *call, int fd)
 static int check_state(const Call *call, bool active, Err *err)
 {
     if (call->proc->state == STATE_ACTIVE && !active)
-        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, 0, "domain is not running");
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain is not running");
     if (call->proc->state == STATE_INACTIVE && active)
         return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_OPERATION_INVALID, 0, "domain is already running");
     return 0;

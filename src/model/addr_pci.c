@@ -125,7 +125,7 @@ static int grow(Pci *p, uint32_t *bus, unsigned needs, Err *err)
         *bus = p->n - 1;
         return 0;
     }
-    return err_set(err, VIR_ERR_INTERNAL_ERROR, "Cannot automatically add a new PCI bus for a device with connect flags %.2x", needs & TYPES);
+    return err_set(err, VIR_ERR_XML_ERROR, "Cannot automatically add a new PCI bus for a device with connect flags %.2x", needs & TYPES);
 }
 
 static bool fits(const Bus *b, unsigned needs)
@@ -174,7 +174,7 @@ static int place(Pci *p, DeviceInfo *info, unsigned needs, int function, Err *er
     if (found) {
         a.bus--;
     } else if (!p->dry) {
-        return err_set(err, VIR_ERR_INTERNAL_ERROR, "No more available PCI slots");
+        return err_set(err, VIR_ERR_XML_ERROR, "No more available PCI slots");
     } else {
         if (grow(p, &a.bus, needs, err) < 0)
             return -1;

@@ -23,7 +23,7 @@ static int complete_machine(DomainDef *d, const CompleteEnv *env, Err *err)
 {
     OsDef *os = &d->os;
     if (!os->type || strcmp(os->type, "hvm") != 0)
-        return err_set_full(err, VIR_FROM_NONE, VIR_ERR_OS_TYPE, 0, "%s (allowed: hvm)", os->type ? os->type : "none given");
+        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "os type '%s' is not supported, allowed: hvm", os->type ? os->type : "");
     if (!os->arch)
         os->arch = g_strdup(env->host_arch);
     if (!d->emulator) {
@@ -33,8 +33,7 @@ static int complete_machine(DomainDef *d, const CompleteEnv *env, Err *err)
             return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "Emulator '%s' does not support virt type '%s'", other,
                                 virt_type_names[d->virt]);
         if (!emulator)
-            return err_set_full(err, VIR_FROM_NONE, VIR_ERR_INVALID_ARG, 0, "could not find capabilities for arch=%s domaintype=%s", os->arch,
-                                virt_type_names[d->virt]);
+            return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "No emulator found for arch '%s'", os->arch);
         d->emulator = g_strdup(emulator);
     }
     const char *machine = os->machine ? env->machine_canonical(env->ud, d->emulator, os->machine)
@@ -142,7 +141,7 @@ static int complete_consoles(DomainDef *d, Err *err)
     for (guint i = 1; i < d->consoles->len; i++) {
         const ChrDef *chr = d->consoles->pdata[i];
         if (!chr->target_type || chr->target_type == CHR_TARGET_SERIAL)
-            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_INTERNAL_ERROR, 0, "Only the first console can be a serial port");
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "Only the first console can be a serial port");
     }
     if (first && (!first->target_type || first->target_type == CHR_TARGET_SERIAL)) {
         first->target_type = CHR_TARGET_SERIAL;

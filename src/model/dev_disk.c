@@ -50,7 +50,7 @@ static const Field driver_table_fields[] = {
 static int driver_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     DiskDef *d = base;
-    return attr_enum(c, node, "type", storage_format_names, STORAGE_FORMAT_MAX, &d->src->format);
+    return attr_enum_u(c, node, "type", storage_format_names, STORAGE_FORMAT_MAX, &d->src->format);
 }
 
 static const Table driver_table = {.element = "driver",

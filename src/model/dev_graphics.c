@@ -199,12 +199,12 @@ static int join_listens(ParseCtx *c, xmlNode *node, GraphicsDef *g)
             first->address = g_steal_pointer(&listen);
         else if (first->type == LISTEN_ADDRESS && listen && first->address && strcmp(listen, first->address) != 0) {
             g_autofree char *where = node_where(node);
-            return err_set(c->err, VIR_ERR_XML_ERROR,
+            return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED,
                            "graphics 'listen' attribute '%s' must match 'address' attribute of first listen element (found '%s', %s)",
                            listen, first->address, where);
         } else if (first->type == LISTEN_SOCKET && socket && first->socket && strcmp(socket, first->socket) != 0) {
             g_autofree char *where = node_where(node);
-            return err_set(c->err, VIR_ERR_XML_ERROR,
+            return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED,
                            "graphics 'socket' attribute '%s' must match 'socket' attribute of first listen element (found '%s', %s)",
                            socket, first->socket, where);
         }

@@ -26,7 +26,7 @@ static int uuid_parse_row(ParseCtx *c, xmlNode *node, void *base, const Field *f
     g_autofree char *text = node_text(node);
     if (!uuid_parse(text, d->uuid)) {
         g_autofree char *where = node_where(node);
-        return err_set(c->err, VIR_ERR_INTERNAL_ERROR, "malformed uuid element '%s' (%s)", text, where);
+        return err_set(c->err, VIR_ERR_XML_ERROR, "malformed uuid element '%s' (%s)", text, where);
     }
     return 0;
 }
@@ -95,7 +95,7 @@ static int vcpu_parse_row(ParseCtx *c, xmlNode *node, void *base, const Field *f
         return -1;
     }
     if (n == 0)
-        return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED, "the number of vcpus is 0 (line %ld), at least 1 is needed",
+        return err_set(c->err, VIR_ERR_XML_ERROR, "the number of vcpus is 0 (line %ld), at least 1 is needed",
                        xmlGetLineNo(node));
     if (given && (cur == 0 || cur > n))
         return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED,
@@ -219,20 +219,20 @@ static int commandline_parse(ParseCtx *c, DomainDef *d, xmlNode *node)
         if (is_qemu(n, "arg")) {
             char *value = node_attr(n, "value");
             if (!value)
-                return err_set(c->err, VIR_ERR_INTERNAL_ERROR, "No QEMU command-line argument specified (line %ld)", xmlGetLineNo(n));
+                return err_set(c->err, VIR_ERR_XML_ERROR, "No QEMU command-line argument specified (line %ld)", xmlGetLineNo(n));
             g_ptr_array_add(d->qemu_args, value);
         } else if (is_qemu(n, "env")) {
             g_autofree char *name = node_attr(n, "name");
             g_autofree char *value = node_attr(n, "value");
             if (!name)
-                return err_set(c->err, VIR_ERR_INTERNAL_ERROR, "No QEMU environment name specified (line %ld)", xmlGetLineNo(n));
+                return err_set(c->err, VIR_ERR_XML_ERROR, "No QEMU environment name specified (line %ld)", xmlGetLineNo(n));
             if (!*name)
-                return err_set(c->err, VIR_ERR_INTERNAL_ERROR, "Empty QEMU environment name specified (line %ld)", xmlGetLineNo(n));
+                return err_set(c->err, VIR_ERR_XML_ERROR, "Empty QEMU environment name specified (line %ld)", xmlGetLineNo(n));
             if (!g_ascii_isalpha(*name) && *name != '_')
-                return err_set(c->err, VIR_ERR_INTERNAL_ERROR,
+                return err_set(c->err, VIR_ERR_XML_ERROR,
                                "Invalid environment name, it must begin with a letter or underscore (line %ld)", xmlGetLineNo(n));
             if (name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")])
-                return err_set(c->err, VIR_ERR_INTERNAL_ERROR,
+                return err_set(c->err, VIR_ERR_XML_ERROR,
                                "Invalid environment name, it must contain only alphanumerics and underscore (line %ld)", xmlGetLineNo(n));
             g_ptr_array_add(d->qemu_env, g_strdup_printf("%s=%s", name, value ? value : ""));
         } else if (note_unknown(c, n, NULL) < 0) {
@@ -312,9 +312,9 @@ static const Field domain_table_fields[] = {
     CUSTOM("cpu", cpu_hooks, &cpu_table, ABI),
     M_EMBED("cpu", DomainDef, cpu, cpu_table, ABI),
     EMBED("clock", DomainDef, clock, clock_table, ABI),
-    L_ENUM("on_poweroff", DomainDef, on_poweroff, lifecycle_action_names, ON_MAX, LIVE),
-    L_ENUM("on_reboot", DomainDef, on_reboot, lifecycle_action_names, ON_MAX, LIVE),
-    L_ENUM("on_crash", DomainDef, on_crash, lifecycle_action_names, ON_MAX, LIVE),
+    L_ENUM("on_poweroff", DomainDef, on_poweroff, lifecycle_action_names, ON_MAX, LIVE | UNSUPPORTED),
+    L_ENUM("on_reboot", DomainDef, on_reboot, lifecycle_action_names, ON_MAX, LIVE | UNSUPPORTED),
+    L_ENUM("on_crash", DomainDef, on_crash, lifecycle_action_names, ON_MAX, LIVE | UNSUPPORTED),
     REFUSE("on_lockfailure"),
     GROUP("pm", pm_table, ABI),
     REFUSE("perf"),
@@ -369,14 +369,14 @@ static int parse_head(ParseCtx *c, DomainDef *d, xmlNode *root)
 {
     g_autofree char *type = node_attr(root, "type");
     xmlNode *name = node_child(root, "name");
+    g_autofree char *text = name ? node_text(name) : NULL;
+    if (!text || !*text) {
+        g_autofree char *where = node_where(root);
+        return err_set(c->err, VIR_ERR_NO_NAME, "%s", where);
+    }
     if (!type)
         return missing_attr(c, root, "type");
-    if (attr_enum(c, root, "type", virt_type_names, VIRT_MAX, &d->virt) < 0)
-        return -1;
-    g_autofree char *text = name ? node_text(name) : NULL;
-    if (!text || !*text)
-        return err_set(c->err, VIR_ERR_NO_NAME, "<domain> has no <name>");
-    return 0;
+    return attr_enum_u(c, root, "type", virt_type_names, VIRT_MAX, &d->virt);
 }
 
 static int parse_root(ParseCtx *c, DomainDef *d, xmlNode *root)
