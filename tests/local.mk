@@ -1,3 +1,7 @@
+# The first is for --enable-tsan alone.  GLib's slices would hide from TSan and ASan who frees what: plain malloc instead.
+EXTRA_DIST += tests/tsan.supp
+AM_TESTS_ENVIRONMENT = G_SLICE=always-malloc; export G_SLICE; TSAN_OPTIONS="suppressions=$(abs_top_srcdir)/tests/tsan.supp $$TSAN_OPTIONS"; export TSAN_OPTIONS;
+
 include tests/unit/qmp.mk
 include tests/unit/launch.mk
 include tests/unit/dom.mk

@@ -98,7 +98,14 @@ DomainDef *domain_def_from_client(DomainDriver *drv, const char *xml, bool stric
 {
     g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(DomainDef) def = domain_def_parse(xml, PARSE_INACTIVE | (strict ? PARSE_VALIDATE : 0), unknown, err);
-    if (!def || defs_check_name(def->name, err) < 0 || domain_def_make_whole(drv, def, err) < 0)
+    if (!def)
+        return NULL;
+    if (defs_check_name(def->name, err) < 0) {
+        if (err)
+            err->domain = VIR_FROM_DOMAIN; /* of the document, not of the driver */
+        return NULL;
+    }
+    if (domain_def_make_whole(drv, def, err) < 0)
         return NULL;
     if (unknown->len) {
         g_autoptr(GString) s = g_string_new(NULL);

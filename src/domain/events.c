@@ -90,17 +90,18 @@ static void on_shutdown(Domain *d, const EventCtx *c)
     if (p->got_shutdown)
         return;
     p->got_shutdown = true;
+    if (!asked && !p->stop_reason && starts_over(d, text(c, "reason"))) {
+        /* the guest goes on in a moment: for readers and listeners it never stopped, as with libvirt */
+        domain_task(d, JOB_MODIFY, "reboot of the guest", d->life, domain_start_over, NULL, NULL);
+        return;
+    }
     json_t *guest = json_object_get(c->data, "guest");
     int detail = !guest                ? VIR_DOMAIN_EVENT_SHUTDOWN_FINISHED
                  : json_is_true(guest) ? VIR_DOMAIN_EVENT_SHUTDOWN_GUEST
                                        : VIR_DOMAIN_EVENT_SHUTDOWN_HOST;
     domain_set_state(d, VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_UNKNOWN);
     domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_SHUTDOWN, detail);
-    if (asked || p->stop_reason)
-        return; /* the answer to our signal */
-    if (starts_over(d, text(c, "reason")))
-        domain_task(d, JOB_MODIFY, "reboot of the guest", d->life, domain_start_over, NULL, NULL);
-    else if (d->live->on_poweroff != ON_PRESERVE)
+    if (!asked && !p->stop_reason && d->live->on_poweroff != ON_PRESERVE)
         kill_switch_signal(d, 0, SIGTERM); /* QEMU waits with -no-shutdown: this lets it close its images and go */
 }
 

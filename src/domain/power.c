@@ -25,10 +25,12 @@ static int check_way(const Domain *d, unsigned flags, unsigned acpi, unsigned ag
     if (flags & ~(acpi | agent))
         return err_set(err, VIR_ERR_INVALID_ARG, "unsupported flags (0x%x) in function %s", flags & ~(acpi | agent),
                        what);
-    if (flags != agent)
+    if (!(flags & agent))
         return 0;
     if (d->state != VIR_DOMAIN_RUNNING)
         return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+    if (flags != agent)
+        return 0; /* the agent if there is one, else the button: there is none */
     for (unsigned i = 0; i < d->live->channels->len; i++) {
         const ChrDef *ch = d->live->channels->pdata[i];
         if (!g_strcmp0(ch->target_name, "org.qemu.guest_agent.0"))

@@ -34,6 +34,7 @@
 #include "store/status.h"
 #include "api_enums.h"
 
+#define LOOK_MS   100u
 #define GRACE_MS  5000u  /* between asking and SIGKILL */
 #define EXIT_MS   15000u /* a QEMU whose monitor has ended flushes and exits in this time, or is killed */
 #define RETRY_MS  30000u
@@ -47,14 +48,39 @@ static int pidfd_signal(int pidfd, int sig)
     return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
 }
 
-static void on_grace_over(void *arg)
+/* A stopped process acts on no signal but SIGKILL. */
+static bool is_stopped(pid_t pid)
+{
+    char path[64];
+    g_snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    g_autofree char *text = NULL;
+    size_t len;
+    if (file_read(path, 4096, &text, &len) < 0)
+        return false;
+    const char *end = strrchr(text, ')');
+    return end && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
+}
+
+/* First a look whether it can act on the signal at all (it may have been stopped a moment before), then the end of its
+ * grace. */
+static void on_grace(void *arg)
 {
     Domain *d = arg;
     KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE (&k->lock)
-        ;
-    if (k->pidfd >= 0 && k->asked_life == k->life && !k->graceful)
-        pidfd_signal(k->pidfd, SIGKILL);
+    bool wait = false;
+    Deadline end;
+    {
+        LOCK_SCOPE (&k->lock)
+            ;
+        end = k->grace_end;
+        if (k->pidfd < 0 || k->asked_life != k->life || k->graceful)
+            return;
+        wait = !deadline_passed(end) && !is_stopped(k->pid);
+        if (!wait)
+            pidfd_signal(k->pidfd, SIGKILL);
+    }
+    if (wait)
+        timer_arm(k->timer, end);
 }
 
 void kill_switch_init(Domain *d, EventLoop *loop)
@@ -62,7 +88,7 @@ void kill_switch_init(Domain *d, EventLoop *loop)
     KillSwitch *k = &d->priv->kill;
     mutex_init(&k->lock, LOCK_LEAF, "kill switch");
     k->pidfd = -1;
-    k->timer = timer_new(loop, on_grace_over, d);
+    k->timer = timer_new(loop, on_grace, d);
 }
 
 void kill_switch_done(Domain *d)
@@ -135,19 +161,6 @@ bool kill_switch_wait(Domain *d, uint64_t life, Deadline deadline)
     return true;
 }
 
-/* A stopped process acts on no signal but SIGKILL. */
-static bool is_stopped(pid_t pid)
-{
-    char path[64];
-    g_snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    g_autofree char *text = NULL;
-    size_t len;
-    if (file_read(path, 4096, &text, &len) < 0)
-        return false;
-    const char *end = strrchr(text, ')');
-    return end && end[1] == ' ' && (end[2] == 'T' || end[2] == 't');
-}
-
 void domain_kill(Domain *d, unsigned flags)
 {
     KillSwitch *k = &d->priv->kill;
@@ -161,10 +174,11 @@ void domain_kill(Domain *d, unsigned flags)
         k->asked_life = k->life;
         k->graceful = graceful;
         grace = graceful || (!k->unresponsive && !is_stopped(k->pid));
+        k->grace_end = deadline_in_ms(GRACE_MS);
         pidfd_signal(k->pidfd, grace ? SIGTERM : SIGKILL);
     }
     if (grace && !graceful)
-        timer_arm_by(k->timer, deadline_in_ms(GRACE_MS));
+        timer_arm_by(k->timer, deadline_in_ms(LOOK_MS));
 }
 
 static bool kill_was_asked(Domain *d)
@@ -286,6 +300,7 @@ static void make_off(Domain *d, const Verdict *v)
     p->dying = p->starting = p->got_shutdown = p->fake_reboot = p->tainted_monitor = false;
     p->stop_reason = p->stop_detail = p->pause_reason = p->run_reason = 0;
     p->autodestroy = 0;
+    p->owner_gone = false;
     p->balloon_kib = 0;
     g_clear_pointer(&p->vcpu_tids, g_free);
     p->n_vcpu_tids = 0;
@@ -297,13 +312,12 @@ static void make_off(Domain *d, const Verdict *v)
     p->quiet_end = false;
     registry_set_id(domain_driver_registry(d->drv), &d->obj, -1);
     d->id = -1;
-    if (!d->persistent) {
-        d->removing = true;
-        registry_remove(domain_driver_registry(d->drv), &d->obj);
-    }
-    domain_publish(d);
+    /* not one that is being defined just now: its writer's domain_config_end() looks again */
     if (e)
-        domain_publish_event(d, e);
+        domain_retire_with(d, e);
+    else
+        domain_retire(d);
+    domain_publish(d);
     cond_broadcast(&d->obj.changed);
 }
 
@@ -340,6 +354,7 @@ void domain_tear_down(Domain *d)
         g_auto(Err) err = ERR_INIT;
         if (status_remove(o->run_dir, name, &err) < 0)
             log_warning("%s", err.detail);
+        status_pid_file(o->run_dir, name, 0);
     }
     launched_process_clear(&proc);
     domain_lock(d);

@@ -359,6 +359,7 @@ static int domain_finish(ParseCtx *c, xmlNode *node, void *base)
 
 const Table domain_table = {.element = "domain",
                             .size = sizeof(DomainDef),
+                            .head = offsetof(DomainDef, refs) + sizeof(((DomainDef *)NULL)->refs),
                             .fields = domain_table_fields,
                             .n = N_ELEMENTS(domain_table_fields),
                             .init = domain_init,

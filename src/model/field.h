@@ -103,6 +103,7 @@ struct Field {
 struct Table {
     const char *element;
     uint32_t size;
+    uint32_t head; /* bytes at the front that are the object's and not its contents (a counter): zero in a copy */
     uint32_t n;
     const Field *fields;
     /* After all rows: checks and defaults that concern more than one. */

@@ -249,6 +249,15 @@ StatusRead status_load(const char *run_dir, const char *name, StatusRecord *ret,
     return STATUS_OK;
 }
 
+int status_pid_file(const char *run_dir, const char *name, pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("%s/%s.pid", run_dir, name);
+    if (pid == 0)
+        return file_remove(path, 0);
+    g_autofree char *text = g_strdup_printf("%d\n", (int)pid);
+    return file_replace(path, text, strlen(text), 0644, 0);
+}
+
 int status_remove(const char *run_dir, const char *name, Err *err)
 {
     g_autofree char *path = defs_path(run_dir, name);

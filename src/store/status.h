@@ -39,6 +39,8 @@ typedef enum {
 int status_save(const char *run_dir, const StatusRecord *rec, Err *err);
 /* Fills *ret on STATUS_OK; else Err says why (not for MISSING).  Clear with status_record_clear. */
 StatusRead status_load(const char *run_dir, const char *name, StatusRecord *ret, Err *err);
+/* RUN_DIR/NAME.pid, for people and scripts; never read by us.  pid 0 removes it. */
+int status_pid_file(const char *run_dir, const char *name, pid_t pid);
 int status_remove(const char *run_dir, const char *name, Err *err);
 void status_record_clear(StatusRecord *rec);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(StatusRecord, status_record_clear)
