@@ -24,6 +24,8 @@ char *domain_native_argv(DomainDriver *drv, const char *xml, Err *err)
     if (qemu_cpu_resolve(caps, def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG, &def->cpu, err) < 0)
         return NULL;
     domain_def_assign_aliases(def);
+    if (qemu_resolve_cpu(def, caps, err) < 0)
+        return NULL;
     unsigned next = 0;
     qemu_assign_nodes(def, &next);
     const DomainDriverOpts *o = domain_driver_opts(drv);
@@ -31,5 +33,5 @@ char *domain_native_argv(DomainDriver *drv, const char *xml, Err *err)
     g_autofree char *channels = g_build_filename(o->state_dir, "channel", "target", NULL);
     ArgvEnv env = {.caps = caps, .config = config, .private_dir = dir, .channel_dir = channels, .flags = ARGV_NATIVE};
     g_autoptr(Argv) argv = qemu_argv_build(def, &env, err);
-    return argv ? qemu_argv_to_string(argv, true) : NULL;
+    return argv ? qemu_argv_to_string(argv, false) : NULL;
 }

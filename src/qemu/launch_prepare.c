@@ -92,16 +92,14 @@ static void add_feature(CpuDef *cpu, const char *name, CpuFeaturePolicy policy)
     g_ptr_array_add(cpu->features, f);
 }
 
-/* host-model is settled at start: the live definition names the model and can be compared after a migration. */
-static int prepare_cpu(Launch *l, Err *err)
+int qemu_resolve_cpu(DomainDef *def, const QemuCaps *caps, Err *err)
 {
-    CpuDef *cpu = &l->def->cpu;
-    if (cpu->mode != CPU_MODE_HOST_MODEL || l->req->caps == NULL)
+    CpuDef *cpu = &def->cpu;
+    if (cpu->mode != CPU_MODE_HOST_MODEL || caps == NULL)
         return 0;
     g_auto(CpuChoice) choice = {0};
-    QemuAccel accel = l->def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG;
-    if (qemu_caps_host_model(l->req->caps, accel, &choice) < 0 || choice.model == NULL)
-        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "CPU mode 'host-model' is not supported by this QEMU for %s", l->def->os.arch);
+    if (qemu_caps_host_model(caps, def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG, &choice) < 0 || choice.model == NULL)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "CPU mode 'host-model' is not supported by this QEMU for %s", def->os.arch);
     cpu->mode = CPU_MODE_CUSTOM;
     cpu->match = CPU_MATCH_EXACT;
     if (cpu->check == CPU_CHECK_ABSENT)
@@ -111,6 +109,8 @@ static int prepare_cpu(Launch *l, Err *err)
     cpu->model = g_strdup(choice.model);
     if (cpu->vendor == NULL)
         cpu->vendor = g_strdup(choice.vendor);
+    if (cpu->features == NULL)
+        cpu->features = g_ptr_array_new();
     for (unsigned i = 0; choice.require && i < choice.require->len; i++)
         add_feature(cpu, choice.require->pdata[i], CPU_FEATURE_REQUIRE);
     for (unsigned i = 0; choice.disable && i < choice.disable->len; i++)
@@ -133,7 +133,7 @@ int launch_prepare_def(Launch *l, Err *err)
         if (g->type == GRAPHICS_VNC && prepare_vnc(l, g, err) < 0)
             return -1;
     }
-    if (prepare_cpu(l, err) < 0)
+    if (qemu_resolve_cpu(l->def, l->req->caps, err) < 0)
         return -1;
     prepare_label(l);
     return 0;
