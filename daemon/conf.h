@@ -96,12 +96,8 @@ typedef struct DaemonConfig {
     uint64_t max_client_queue;   /* bytes waiting for one client to read before it is disconnected */
     int client_stall_timeout;    /* seconds one may go without reading while something waits for it */
     int job_timeout;             /* seconds a call waits for a domain's job */
-    int monitor_timeout;         /* seconds QEMU may take to answer an ordinary command */
-    int start_timeout;           /* seconds QEMU may take to greet on its monitor */
-    int shutdown_grace;          /* seconds running calls get when the daemon is asked to stop */
     int idle_timeout;            /* seconds without client and guest until the daemon ends; 0: never */
     bool modular_sockets;
-    int autostart_delay;         /* milliseconds between two guests started at boot */
 } DaemonConfig;
 
 /* Rows in the order of the sample files; ended by a row without name. */

@@ -28,17 +28,8 @@ const ConfKey berthd_config_keys[] = {
 
     ROW(job_timeout, CONF_INT, "30", RELOAD, .heading = "Waiting", .min = 1, .max = 3600,
         .text = "Seconds a call waits for its turn at a guest before it fails, naming what holds the guest."),
-    ROW(monitor_timeout, CONF_INT, "30", RELOAD, .min = 1, .max = 3600,
-        .text = "Seconds QEMU may take to answer an ordinary command. After that calls to this guest fail at once, until it answers "
-                "again."),
-    ROW(start_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 3600,
-        .text = "Seconds a QEMU that was started may take until its monitor greets."),
-    ROW(shutdown_grace, CONF_INT, "10", RELOAD, .min = 0, .max = 600,
-        .text = "Seconds that calls in progress get to finish when the daemon is asked to stop. Guests run on in any case."),
     ROW(idle_timeout, CONF_INT, "0", RESTART, .min = 0, .max = 86400,
         .text = "Seconds without a client and without a running guest after which the daemon ends; systemd's sockets start it again. "
                 "0 is never. The option --timeout goes before it."),
-    ROW(autostart_delay, CONF_INT, "0", RELOAD, .min = 0, .max = 60000,
-        .text = "Milliseconds between one guest and the next when guests start by themselves after boot."),
     {.name = NULL},
 };

@@ -18,15 +18,19 @@ static const char *const access_driver_names[] = {"none", NULL};
     {.name = #key, .type = kind, .offset = AT(key), .preset = value, .flags = flag, __VA_ARGS__}
 #define FIXED(key, kind, value, why, ...) \
     {.name = #key, .type = kind, .offset = AT(key), .preset = value, .flags = CONF_FIXED, .refusal = why, __VA_ARGS__}
+#define INERT(key, kind, value, why, ...) \
+    {.name = #key, .type = kind, .offset = AT(key), .preset = value, .flags = CONF_INERT, .refusal = why, __VA_ARGS__}
 #define REFUSED(key, why) {.name = #key, .type = CONF_REFUSED, .text = why}
 #define IGNORED(key, why) {.name = #key, .type = CONF_IGNORED, .text = why}
 #define RESTART 0u
 #define RELOAD CONF_RELOAD
 
 #define NO_NET "listening on the network is not built yet; qemu+ssh:// works"
+#define NO_ADMIN "there is no administration server yet"
+#define NO_SASL "SASL is not built yet"
 #define NO_AUTH "polkit and SASL are not built yet; restrict the socket with unix_sock_group and unix_sock_rw_perms"
 #define TLS_ONLY "Used by the TLS listener only."
-#define PORT(key, value, what) ROW(key, CONF_PORT, value, RESTART, .text = what)
+#define PORT(key, value, what) INERT(key, CONF_PORT, value, NO_NET, .text = what)
 
 const ConfKey libvirtd_config_keys[] = {
     ROW(listen_tls, CONF_BOOL, "0", CONF_FIXED, .refusal = NO_NET, .heading = "Network listeners",
@@ -35,7 +39,7 @@ const ConfKey libvirtd_config_keys[] = {
           .text = "The same for plain TCP, which is neither encrypted nor safe beyond a trusted link."),
     PORT(tls_port, "\"16514\"", "Port for TLS. Without effect when systemd holds the sockets."),
     PORT(tcp_port, "\"16509\"", "Port for plain TCP. Without effect when systemd holds the sockets."),
-    ROW(listen_addr, CONF_STRING, NULL, RESTART, .example = "\"192.0.2.1\"",
+    INERT(listen_addr, CONF_STRING, NULL, NO_NET, .example = "\"192.0.2.1\"",
         .text = "Address to listen on, all when unset. Without effect when systemd holds the sockets."),
 
     ROW(unix_sock_group, CONF_STRING, NULL, RESTART, .heading = "UNIX sockets", .example = "\"libvirt\"",
@@ -56,25 +60,25 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(auth_tcp, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names, .refusal = NO_AUTH, .text = "The same for plain TCP."),
     ROW(auth_tls, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names, .refusal = NO_AUTH,
         .text = "The same for TLS, besides the client's certificate."),
-    ROW(tcp_min_ssf, CONF_INT, "112", RESTART, .min = 56, .max = 1024,
+    INERT(tcp_min_ssf, CONF_INT, "112", NO_SASL, .min = 56, .max = 1024,
         .text = "Least strength, in bits, of the encryption SASL must give on plain TCP."),
     ROW(access_drivers, CONF_LIST, NULL, RESTART, .words = access_driver_names, .refusal = "permissions by polkit are not built yet",
         .example = "[ \"none\" ]", .text = "What decides about each single call. Unset or \"none\": whoever is in may do all his socket allows."),
-    ROW(sasl_allowed_username_list, CONF_LIST, NULL, RESTART, .example = "[ \"joe@EXAMPLE.COM\", \"fred@EXAMPLE.COM\" ]",
+    INERT(sasl_allowed_username_list, CONF_LIST, NULL, NO_SASL, .example = "[ \"joe@EXAMPLE.COM\", \"fred@EXAMPLE.COM\" ]",
         .text = "Patterns of the SASL users who may come in. Unset means all who authenticate; an empty list means nobody."),
-    ROW(key_file, CONF_STRING, NULL, RESTART, .heading = "Certificates", .example = "\"/etc/pki/libvirt/private/serverkey.pem\"",
+    INERT(key_file, CONF_STRING, NULL, NO_NET, .heading = "Certificates", .example = "\"/etc/pki/libvirt/private/serverkey.pem\"",
         .text = "Key of the server. " TLS_ONLY),
-    ROW(cert_file, CONF_STRING, NULL, RESTART, .example = "\"/etc/pki/libvirt/servercert.pem\"",
+    INERT(cert_file, CONF_STRING, NULL, NO_NET, .example = "\"/etc/pki/libvirt/servercert.pem\"",
         .text = "Certificate of the server. " TLS_ONLY),
-    ROW(ca_file, CONF_STRING, NULL, RESTART, .example = "\"/etc/pki/CA/cacert.pem\"",
+    INERT(ca_file, CONF_STRING, NULL, NO_NET, .example = "\"/etc/pki/CA/cacert.pem\"",
         .text = "Certificate of the authority that signed both sides' certificates. " TLS_ONLY),
-    ROW(crl_file, CONF_STRING, NULL, RESTART, .example = "\"/etc/pki/CA/crl.pem\"", .text = "Certificates it has revoked. " TLS_ONLY),
-    ROW(tls_no_sanity_certificate, CONF_BOOL, "0", RESTART, .text = "Whether the check of the server's own certificate is left out."),
-    ROW(tls_no_verify_certificate, CONF_BOOL, "0", RESTART,
+    INERT(crl_file, CONF_STRING, NULL, NO_NET, .example = "\"/etc/pki/CA/crl.pem\"", .text = "Certificates it has revoked. " TLS_ONLY),
+    INERT(tls_no_sanity_certificate, CONF_BOOL, "0", NO_NET, .text = "Whether the check of the server's own certificate is left out."),
+    INERT(tls_no_verify_certificate, CONF_BOOL, "0", NO_NET,
         .text = "Whether clients without a valid certificate get in; only sensible where something else authenticates them."),
-    ROW(tls_allowed_dn_list, CONF_LIST, NULL, RESTART, .example = "[ \"C=GB,ST=London,L=London,O=Example,CN=*\" ]",
+    INERT(tls_allowed_dn_list, CONF_LIST, NULL, NO_NET, .example = "[ \"C=GB,ST=London,L=London,O=Example,CN=*\" ]",
         .text = "Patterns of the names in client certificates that may come in. Unset means all signed by the authority."),
-    ROW(tls_priority, CONF_STRING, NULL, RESTART, .example = "\"NORMAL\"",
+    INERT(tls_priority, CONF_STRING, NULL, NO_NET, .example = "\"NORMAL\"",
         .text = "Ciphers and versions, as a GnuTLS priority string."),
 
     ROW(max_clients, CONF_INT, "5000", RELOAD, .heading = "Limits", .min = 1, .max = 1000000,
@@ -83,20 +87,20 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(max_anonymous_clients, CONF_INT, "20", RELOAD, .min = 0, .max = 1000000,
         .text = "Clients connected and not yet authenticated; while so many there are, no further ones are accepted. 0: no limit "
                 "of its own."),
-    ROW(min_workers, CONF_INT, "5", RELOAD, .min = 0, .max = 10000,
-        .text = "Accepted and of no effect: workers are made when there is work."),
+    INERT(min_workers, CONF_INT, "5", "workers are made when there is work", .min = 0, .max = 10000,
+        .text = "Workers that are always there."),
     ROW(max_workers, CONF_INT, "20", RELOAD, .min = 1, .max = 10000,
         .text = "Ordinary calls executed at once. A call that waits for a guest does not count."),
     ROW(prio_workers, CONF_INT, "5", RELOAD, .min = 1, .max = 10000,
         .text = "Calls that never wait for a guest (destroy, look-ups) executed at once, on workers of their own."),
     ROW(max_client_requests, CONF_INT, "5", RELOAD, .min = 1, .max = 10000,
         .text = "Calls of one client in progress; further ones wait unread on its connection."),
-    ROW(admin_min_workers, CONF_INT, "1", RELOAD, .min = 0, .max = 10000, .text = "As min_workers, for the administration socket."),
-    ROW(admin_max_workers, CONF_INT, "5", RELOAD, .min = 1, .max = 10000, .text = "As max_workers, for the administration socket."),
-    ROW(admin_max_clients, CONF_INT, "5", RELOAD, .min = 1, .max = 10000, .text = "As max_clients, for the administration socket."),
-    ROW(admin_max_queued_clients, CONF_INT, "5", RESTART, .min = 1, .max = 65535,
+    INERT(admin_min_workers, CONF_INT, "1", NO_ADMIN, .min = 0, .max = 10000, .text = "As min_workers, for the administration socket."),
+    INERT(admin_max_workers, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 10000, .text = "As max_workers, for the administration socket."),
+    INERT(admin_max_clients, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 10000, .text = "As max_clients, for the administration socket."),
+    INERT(admin_max_queued_clients, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 65535,
         .text = "As max_queued_clients, for the administration socket."),
-    ROW(admin_max_client_requests, CONF_INT, "5", RELOAD, .min = 1, .max = 10000,
+    INERT(admin_max_client_requests, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 10000,
         .text = "As max_client_requests, for the administration socket."),
 
     ROW(log_level, CONF_INT, "3", RELOAD, .heading = "Logging", .min = 1, .max = 4,
@@ -107,9 +111,9 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(log_outputs, CONF_STRING, NULL, RELOAD, .example = "\"2:journald 1:file:/var/log/libvirt/berthd.log\"",
         .text = "Where lines go: \"LEVEL:stderr\", \"LEVEL:syslog:NAME\", \"LEVEL:file:PATH\", \"LEVEL:journald\", separated by blanks. "
                 "Unset means the journal where there is one, else stderr."),
-    ROW(audit_level, CONF_INT, "1", RESTART, .min = 0, .max = 2,
-        .text = "Accepted and of no effect yet: records of the kernel's audit system are not written."),
-    ROW(audit_logging, CONF_BOOL, "0", RESTART, .text = "Accepted and of no effect yet, as audit_level."),
+    INERT(audit_level, CONF_INT, "1", "records of the kernel's audit system are not written", .min = 0, .max = 2,
+        .text = "How much goes to the kernel's audit system."),
+    INERT(audit_logging, CONF_BOOL, "0", "records of the kernel's audit system are not written", .text = "Whether audit records are logged too."),
 
     ROW(host_uuid, CONF_STRING, NULL, RESTART, .heading = "The host", .example = "\"00000000-0000-0000-0000-000000000000\"",
         .text = "Identity of this host in capabilities and migrations, where the machine's own is missing or shared."),
@@ -119,11 +123,11 @@ const ConfKey libvirtd_config_keys[] = {
         .text = "Seconds of silence after which a client that can answer is asked whether it lives; -1 is never."),
     ROW(keepalive_count, CONF_INT, "5", RELOAD, .min = 0, .max = 1000,
         .text = "How many such questions may go unanswered before the client is disconnected."),
-    ROW(keepalive_required, CONF_BOOL, "0", RESTART, .text = "Accepted and of no effect: clients that cannot answer are not asked."),
-    ROW(admin_keepalive_interval, CONF_INT, "5", RELOAD, .min = -1, .max = 3600,
+    INERT(keepalive_required, CONF_BOOL, "0", "clients that cannot answer are not asked", .text = "Whether clients that cannot answer are refused."),
+    INERT(admin_keepalive_interval, CONF_INT, "5", NO_ADMIN, .min = -1, .max = 3600,
         .text = "As keepalive_interval, for the administration socket."),
-    ROW(admin_keepalive_count, CONF_INT, "5", RELOAD, .min = 0, .max = 1000, .text = "As keepalive_count, for the administration socket."),
-    ROW(admin_keepalive_required, CONF_BOOL, "0", RESTART, .text = "As keepalive_required, for the administration socket."),
+    INERT(admin_keepalive_count, CONF_INT, "5", NO_ADMIN, .min = 0, .max = 1000, .text = "As keepalive_count, for the administration socket."),
+    INERT(admin_keepalive_required, CONF_BOOL, "0", NO_ADMIN, .text = "As keepalive_required, for the administration socket."),
     IGNORED(ovs_timeout, "Open vSwitch is not used yet"),
     {.name = NULL},
 };

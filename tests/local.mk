@@ -8,3 +8,4 @@ include tests/lint/local.mk
 include tests/unit/rpc.mk
 include tests/unit/node.mk
 include tests/bench/local.mk
+include tests/fuzz/qmp.mk

@@ -9,6 +9,7 @@
 #include "qemu/argv.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
+#include "qemu/cpu_guest.h"
 
 char *domain_native_argv(DomainDriver *drv, const char *xml, Err *err)
 {
@@ -20,6 +21,8 @@ char *domain_native_argv(DomainDriver *drv, const char *xml, Err *err)
         return NULL;
     g_autoptr(QemuConfig) config = domain_driver_config(drv);
     g_autoptr(DomainDef) def = domain_def_copy(given);
+    if (qemu_cpu_resolve(caps, def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG, &def->cpu, err) < 0)
+        return NULL;
     domain_def_assign_aliases(def);
     unsigned next = 0;
     qemu_assign_nodes(def, &next);

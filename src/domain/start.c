@@ -22,6 +22,7 @@
 #include "domain/private.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
+#include "qemu/cpu_guest.h"
 #include "store/status.h"
 #include "api_enums.h"
 
@@ -205,7 +206,10 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
     int r = -1;
     g_autoptr(QemuConfig) cfg = domain_driver_config(d->drv);
     g_autoptr(QemuCaps) caps = domain_def_caps(d->drv, def, err);
-    if (caps) {
+    QemuAccel accel = def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG;
+    if (caps && !qemu_caps_accel_usable(caps, accel))
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "Emulator '%s' does not support virt type 'kvm'", def->emulator);
+    else if (caps && qemu_cpu_resolve(caps, accel, &def->cpu, err) == 0) {
         LaunchRequest req = {.def = def,
                              .caps = caps,
                              .config = cfg,
@@ -215,6 +219,7 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .handlers_data = link,
                              .deadline = deadline_in_ms(LAUNCH_MS)};
         r = qemu_launch(&req, res, err);
+        qemu_cpu_make_live(caps, accel, &def->cpu);
         if (r == 0 && status_pid_file(o->run_dir, def->name, res->proc.pid) < 0)
             log_warning("%s: no pid file in %s", def->name, o->run_dir);
     }

@@ -34,6 +34,9 @@ typedef struct Entry {
     char *identity; /* of caps */
     QemuCaps *caps; /* NULL: empty */
     bool probing;
+    unsigned failures; /* probes that failed so far, and why the last one did */
+    int fail_code;
+    char *fail_detail;
 } Entry;
 
 struct QemuCapsCache {
@@ -49,6 +52,7 @@ static void entry_free(void *p)
     Entry *e = p;
     qemu_caps_unref(e->caps);
     g_free(e->identity);
+    g_free(e->fail_detail);
     g_free(e->binary);
     g_free(e);
 }
@@ -200,37 +204,52 @@ static Entry *entry_locked(QemuCapsCache *cc, const char *binary)
     return e;
 }
 
+/* Waits for a probe under way.  Then either *ret is what memory has (0), or the caller is to probe (0, *ret NULL, e->probing set), or
+ * it failed (-1): also when the probe waited for did, so that many who wait for a binary that hangs do not try it one after the
+ * other. */
+static int take_or_claim(QemuCapsCache *cc, Entry *e, const char *identity, Deadline d, QemuCaps **ret, Err *err)
+{
+    unsigned failures = e->failures;
+    bool in_time = true;
+    while (e->probing && in_time)
+        in_time = cond_wait_until(&cc->changed, &cc->lock, d);
+    if (e->probing)
+        return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "waiting for the capabilities of %s", e->binary);
+    if (e->failures != failures)
+        return err_set(err, e->fail_code, "%s", e->fail_detail ? e->fail_detail : e->binary);
+    if (e->caps && strcmp(e->identity, identity) == 0)
+        *ret = qemu_caps_ref(e->caps);
+    else
+        e->probing = true;
+    return 0;
+}
+
 QemuCaps *qemu_caps_get(QemuCapsCache *cc, const char *binary, Deadline d, Err *err)
 {
     event_assert_may_block();
     g_autofree char *identity = identity_of(cc, binary, err);
     if (!identity)
         return NULL;
-    Entry *e;
-    bool in_time = true;
+    QemuCaps *caps = NULL;
     pool_blocking_begin();
     mutex_lock(&cc->lock);
-    e = entry_locked(cc, binary);
-    while (e->probing && in_time)
-        in_time = cond_wait_until(&cc->changed, &cc->lock, d);
-    QemuCaps *caps = NULL;
-    bool probe = !e->probing && (!e->caps || strcmp(e->identity, identity) != 0);
-    if (probe)
-        e->probing = true;
-    else if (!e->probing)
-        caps = qemu_caps_ref(e->caps);
+    Entry *e = entry_locked(cc, binary);
+    int r = take_or_claim(cc, e, identity, d, &caps, err);
     mutex_unlock(&cc->lock);
     pool_blocking_end();
-    if (caps)
+    if (caps || r < 0)
         return caps;
-    if (!probe) {
-        err_set(err, VIR_ERR_OPERATION_TIMEOUT, "waiting for the capabilities of %s", binary);
-        return NULL;
-    }
-    caps = load_or_probe(cc, binary, identity, d, err);
+    g_auto(Err) own = ERR_INIT;
+    caps = load_or_probe(cc, binary, identity, d, &own);
     LOCK_SCOPE(&cc->lock);
     e->probing = false;
-    if (caps) {
+    if (!caps) {
+        e->failures++;
+        e->fail_code = own.code;
+        g_free(e->fail_detail);
+        e->fail_detail = g_strdup(own.detail);
+        err_move(err, &own);
+    } else {
         qemu_caps_unref(e->caps);
         g_free(e->identity);
         e->caps = qemu_caps_ref(caps);

@@ -121,12 +121,14 @@ static char *missing_features(const CpuDef *cpu, const GPtrArray *of_model, cons
     return s->len ? g_strdup(s->str) : NULL;
 }
 
-static int check_host(const QemuCaps *caps, const CpuDef *cpu, const GPtrArray *max, Err *err)
+static int check_missing(const QemuCaps *caps, const CpuDef *cpu, const GPtrArray *max, Err *err)
 {
     g_autoptr(GPtrArray) of_model = qemu_caps_cpu_model_features(caps, cpu->model);
     g_autofree char *missing = missing_features(cpu, of_model, max);
     if (!missing)
         return 0;
+    if (cpu->check == CPU_CHECK_FULL)
+        return err_set(err, VIR_ERR_OPERATION_FAILED, "guest CPU doesn't match specification: missing features: %s", missing);
     err_set(err, VIR_ERR_CPU_INCOMPATIBLE, "Host CPU does not provide required features: %s", missing);
     return err_hint(err, "mode='host-model' gives the guest what this host has");
 }
@@ -140,6 +142,8 @@ int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *er
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "CPU mode '%s' for %s %s domain is not supported by hypervisor",
                            host_model ? "host-model" : "custom", qemu_caps_arch(caps), accel == QEMU_ACCEL_KVM ? "kvm" : "qemu");
         adopt_choice(cpu, &ch);
+        if (!host_model)
+            g_clear_pointer(&cpu->vendor, g_free); /* "at least this" asks for no vendor */
         if (cpu->check == CPU_CHECK_ABSENT)
             cpu->check = CPU_CHECK_PARTIAL;
     }
@@ -150,23 +154,20 @@ int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *er
         return 0;
     if (!model_exists(caps, accel, cpu->model))
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "CPU model '%s' is not supported by hypervisor", cpu->model);
-    bool checked = accel == QEMU_ACCEL_KVM && cpu->check != CPU_CHECK_NONE && max && !host_model;
-    return checked ? check_host(caps, cpu, max, err) : 0;
+    bool checked = cpu->check == CPU_CHECK_FULL || (accel == QEMU_ACCEL_KVM && cpu->check != CPU_CHECK_NONE && !host_model);
+    return checked && max ? check_missing(caps, cpu, max, err) : 0;
 }
 
 /* ---- after the start */
 
-int qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *err)
+void qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
 {
     if (cpu->mode != CPU_MODE_CUSTOM || !cpu->model)
-        return 0;
+        return;
     g_autoptr(GPtrArray) max = qemu_caps_cpu_max_features(caps, accel);
     g_autoptr(GPtrArray) of_model = qemu_caps_cpu_model_features(caps, cpu->model);
     if (!max || !of_model)
-        return 0; /* not told: nothing can be said of the guest's CPU beyond what was asked for */
-    g_autofree char *missing = missing_features(cpu, of_model, max);
-    if (cpu->check == CPU_CHECK_FULL && missing)
-        return err_set(err, VIR_ERR_OPERATION_FAILED, "guest CPU doesn't match specification: missing features: %s", missing);
+        return; /* not told: nothing can be said of the guest's CPU beyond what was asked for */
     if (!cpu->features)
         cpu->features = g_ptr_array_new();
     for (unsigned i = 0; i < cpu->features->len; i++) {
@@ -184,5 +185,4 @@ int qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *
     cpu->check = CPU_CHECK_FULL;
     cpu->match = CPU_MATCH_EXACT;
     cpu->fallback = CPU_FALLBACK_FORBID;
-    return 0;
 }

@@ -9,9 +9,8 @@
 #include "qemu/caps.h"
 
 /* Before the command line is made: host-model and match='minimum' become an exact named model with features; optional features become
- * required or disabled; what the hypervisor does not have is refused (VIR_ERR_CONFIG_UNSUPPORTED), and with KVM a model the host lacks
- * features of (VIR_ERR_CPU_INCOMPATIBLE) unless check='none'. */
+ * required or disabled; what the hypervisor does not have is refused (VIR_ERR_CONFIG_UNSUPPORTED), and so is a feature the guest would
+ * lack: with check='full' always (VIR_ERR_OPERATION_FAILED), with KVM unless check='none' (VIR_ERR_CPU_INCOMPATIBLE). */
 int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *err);
-/* After the start: features of the model that the accelerator lacks are listed as disabled, "hypervisor" as required, check becomes
- * 'full'.  With check='full' asked for, a feature that is missing is an error (VIR_ERR_OPERATION_FAILED) instead. */
-int qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *err);
+/* After the start: features that the accelerator lacks are listed as disabled, "hypervisor" as required, check becomes 'full'. */
+void qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu);

@@ -193,7 +193,7 @@ static int fail_word(Scanner *s, const ConfKey *k, const char *word)
 {
     g_autofree char *allowed = words_text(k->words);
     return fail(s, k->refusal ? VIR_ERR_CONFIG_UNSUPPORTED : VIR_ERR_CONF_SYNTAX, "%s: \"%s\" is not accepted%s%s; allowed: %s",
-                k->name, word, k->refusal ? ", " : "", k->refusal ? k->refusal : "", allowed);
+                k->name, word, k->refusal ? ", " : "", k->refusal ? k->refusal : "", *allowed ? allowed : "an empty list");
 }
 
 static int expect(Scanner *s, const ConfKey *k, const Value *v, ValueKind kind, const char *what)
@@ -392,8 +392,8 @@ static void set_preset(const ConfKey *k, void *object)
         g_error("the preset of %s does not parse: %s", k->name, err.detail); /* a bug in our rows */
 }
 
-/* FIXED rows: compares what was just stored with what the preset gives, in the same slot of a scratch object. */
-static int check_fixed(Scanner *s, const ConfKey *k, const Value *v, void *object)
+/* Compares what was just stored with what the preset gives, in the same slot of a scratch object. */
+static bool is_preset(const ConfKey *k, const void *object)
 {
     union {
         uint64_t number;
@@ -406,10 +406,7 @@ static int check_fixed(Scanner *s, const ConfKey *k, const Value *v, void *objec
         set_preset(&moved, &slot);
     bool equal = same(&moved, &slot, (const char *)object + k->offset);
     free_row(&moved, &slot);
-    if (equal)
-        return 0;
-    return fail(s, VIR_ERR_CONFIG_UNSUPPORTED, "%s: only %s is accepted, %s", k->name, k->preset ? k->preset : "nothing",
-                k->refusal ? k->refusal : "nothing else is built");
+    return equal;
 }
 
 /* ---- keys ------------------------------------------------------------------------------------------------ */
@@ -487,7 +484,16 @@ static int parse_entry(Scanner *s, const ConfKey *keys, void *object, ConfNote *
     }
     if (store(&at_key, k, &v, object) < 0)
         return -1;
-    return k->flags & CONF_FIXED ? check_fixed(&at_key, k, &v, object) : 0;
+    if (!(k->flags & (CONF_FIXED | CONF_INERT)) || is_preset(k, object))
+        return 0;
+    if (k->flags & CONF_FIXED)
+        return fail(&at_key, VIR_ERR_CONFIG_UNSUPPORTED, "%s: only %s is accepted, %s", name, k->preset ? k->preset : "nothing",
+                    k->refusal);
+    if (note) {
+        g_autofree char *why = g_strdup_printf("%s has no effect yet: %s", name, k->refusal);
+        note(s->file, line, why, arg);
+    }
+    return 0;
 }
 
 void conf_defaults(const ConfKey *keys, void *object)

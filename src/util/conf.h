@@ -28,6 +28,7 @@ typedef enum {
     CONF_RELOAD = 1 << 0, /* SIGHUP applies it; without, a restart */
     CONF_SECRET = 1 << 1, /* never shown in messages */
     CONF_FIXED = 1 << 2,  /* only the preset is accepted; `refusal` says why */
+    CONF_INERT = 1 << 3,  /* accepted and of no effect yet; a value other than the preset makes a note, `refusal` says why */
 } ConfFlags;
 
 typedef struct ConfKey {
@@ -40,7 +41,7 @@ typedef struct ConfKey {
     unsigned flags;
     const char *heading;      /* starts a group of the sample file and the man page; NULL: same group */
     const char *text;         /* what it does, one paragraph; for REFUSED and IGNORED the reason */
-    const char *refusal;      /* for FIXED and for words left out: ends the error; a clause without full stop */
+    const char *refusal;      /* for FIXED, INERT and words left out: why; a clause without full stop */
     const char *example;      /* shown in the sample where preset is NULL; in file syntax */
 } ConfKey;
 

@@ -43,7 +43,7 @@ static char *bounds_text(const ConfKey *k)
         return g_strdup_printf("Only %s is accepted: %s.", k->preset ? k->preset : "an empty value", k->refusal);
     if (k->words) {
         g_autofree char *words = g_strjoinv(", ", (char **)(uintptr_t)k->words);
-        return g_strdup_printf("Allowed: %s.", words);
+        return g_strdup_printf("Allowed: %s.", *words ? words : "an empty list");
     }
     if (k->type == CONF_BOOL)
         return g_strdup("0 or 1.");
@@ -70,9 +70,11 @@ static const char *shown_value(const ConfKey *k)
     }
 }
 
-static const char *reload_text(const ConfKey *k)
+static char *reload_text(const ConfKey *k)
 {
-    return k->flags & CONF_RELOAD ? "Applied on reload." : "Needs a restart.";
+    if (k->flags & CONF_INERT)
+        return g_strdup_printf("No effect yet: %s.", k->refusal);
+    return g_strdup(k->flags & CONF_RELOAD ? "Applied on reload." : "Needs a restart.");
 }
 
 char *conf_sample(const ConfKey *keys, const char *intro)
@@ -97,7 +99,8 @@ char *conf_sample(const ConfKey *keys, const char *intro)
         }
         wrap(out, "# ", k->text);
         g_autofree char *bounds = bounds_text(k);
-        g_autofree char *more = g_strdup_printf("%s%s%s", bounds ? bounds : "", bounds ? " " : "", reload_text(k));
+        g_autofree char *reload = reload_text(k);
+        g_autofree char *more = g_strdup_printf("%s%s%s", bounds ? bounds : "", bounds ? " " : "", reload);
         wrap(out, "# ", more);
         if (!k->preset)
             g_string_append(out, "# Not set by default.\n");
@@ -156,7 +159,8 @@ char *conf_man(const ConfKey *keys)
         g_autofree char *bounds = bounds_text(k);
         if (bounds)
             man_text(out, bounds);
-        man_text(out, reload_text(k));
+        g_autofree char *reload = reload_text(k);
+        man_text(out, reload);
     }
     if (open)
         g_string_append(out, ".El\n");

@@ -19,6 +19,8 @@ class VirshConsole:
             stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
         os.close(slave)
         self.seen = ""
+        self.expect("Escape character is")  # what is typed before is thrown away with the change to raw mode
+        self.expect("\n")
 
     def send(self, text):
         os.write(self.master, text.encode())

@@ -191,6 +191,29 @@ static void test_bad_binaries(void **state)
     assert_true(now_us() - start < 5000000);
 }
 
+static void *bad_getter(void *arg)
+{
+    g_auto(Err) err = ERR_INIT;
+    assert_null(qemu_caps_get(cache, arg, deadline_in_ms(400), &err));
+    assert_int_equal(err.code, VIR_ERR_OPERATION_TIMEOUT);
+    return NULL;
+}
+
+/* Many who ask for a binary that hangs share its one probe's failure. */
+static void test_shared_failure(void **state)
+{
+    g_autofree char *script = g_build_filename(cache_dir, "qemu-system-hangs", NULL);
+    static const char hangs[] = "#!/bin/sh\nexec sleep 100\n";
+    assert_int_equal(file_replace(script, hangs, sizeof(hangs) - 1, 0755, 0), 0);
+    pthread_t t[8];
+    uint64_t start = now_us();
+    for (unsigned i = 0; i < 8; i++)
+        pthread_create(&t[i], NULL, bad_getter, script);
+    for (unsigned i = 0; i < 8; i++)
+        pthread_join(t[i], NULL);
+    assert_true(now_us() - start < 2000000);
+}
+
 static void test_arches(void **state)
 {
     assert_null(qemu_caps_emulator_for_arch("nonsense"));
@@ -204,6 +227,6 @@ static void test_arches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_facts), CASE(test_disk), CASE(test_shared), CASE(test_bad_binaries), CASE(test_arches)};
+    const struct CMUnitTest tests[] = {CASE(test_facts), CASE(test_disk), CASE(test_shared), CASE(test_bad_binaries), CASE(test_shared_failure), CASE(test_arches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@ typedef struct Sample {
     int port;
     bool fixed;
     char **limited;
+    int inert;
 } Sample;
 
 static const char *const colors[] = {"red", "green", NULL};
@@ -37,6 +38,8 @@ static const ConfKey keys[] = {
      .refusal = "it is not built", .text = "Fixed."},
     {.name = "limited", .type = CONF_LIST, .offset = offsetof(Sample, limited), .words = colors, .refusal = "no paint",
      .text = "Limited."},
+    {.name = "inert", .type = CONF_INT, .offset = offsetof(Sample, inert), .preset = "1", .flags = CONF_INERT,
+     .refusal = "later", .text = "Inert."},
     {.name = "gone", .type = CONF_REFUSED, .text = "it was a bad idea"},
     {.name = "idle", .type = CONF_IGNORED, .text = "nothing to do"},
     {.name = NULL},
@@ -165,6 +168,19 @@ static void test_errors(void **state)
     }
 }
 
+static void test_inert(void **state)
+{
+    Sample s = {0};
+    g_auto(Err) err = ERR_INIT;
+    g_clear_pointer(&last_note, g_free);
+    assert_int_equal(parse(&s, "inert = 1", &err), 0);
+    assert_null(last_note);
+    conf_free(keys, &s);
+    assert_int_equal(parse(&s, "inert = 2", &err), 0);
+    assert_string_equal(last_note, "f:1: inert has no effect yet: later");
+    conf_free(keys, &s);
+}
+
 static void test_nul_and_size(void **state)
 {
     Sample s = {0};
@@ -233,7 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),          cmocka_unit_test(test_values),       cmocka_unit_test(test_strings_and_lists),
         cmocka_unit_test(test_errors),            cmocka_unit_test(test_nul_and_size), cmocka_unit_test(test_load),
-        cmocka_unit_test(test_changes),           cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_changes),           cmocka_unit_test(test_documents),  cmocka_unit_test(test_inert),
     };
     return cmocka_run_group_tests(tests, NULL, clean);
 }

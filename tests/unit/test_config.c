@@ -55,7 +55,7 @@ static void check_rows(const ConfKey *keys, const char *names)
     for (const ConfKey *k = keys; k->name; k++) {
         assert_ptr_equal(find(keys, k->name), k); /* no name twice */
         assert_non_null(k->text);
-        if (k->flags & CONF_FIXED)
+        if (k->flags & (CONF_FIXED | CONF_INERT))
             assert_non_null(k->refusal);
         if (k->type == CONF_ENUM)
             assert_non_null(k->words);
@@ -115,6 +115,8 @@ static void test_qemu_refusals(void **state)
         {"security_driver = \"selinux\"", "SELinux and AppArmor"},
         {"remote_display_port_min = 6000\nremote_display_port_max = 5950", "must not be above"},
         {"nvram = [ \"/a\" ]", "is not FIRMWARE:TEMPLATE"},
+        {"namespaces = [ \"mount\" ]", "allowed: an empty list"},
+        {"mac_filter = 1", "mac_filter: only 0 is accepted"},
         {"usr = \"x\"", "nearest is \"user\""},
     };
     for (size_t i = 0; i < N_ELEMENTS(cases); i++) {

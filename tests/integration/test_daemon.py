@@ -1,0 +1,123 @@
+"""What is berthd's own: options, configuration, sockets, one daemon a directory."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+
+import pytest
+
+from lib import servers_only
+
+berthd = servers_only.berthd
+
+
+def run(berthd, *args):
+    return subprocess.run([berthd.binary(), *args], capture_output=True, text=True, timeout=60, env=berthd.environment())
+
+
+def test_check_config(berthd, tmp_path):
+    good = tmp_path / "good.conf"
+    good.write_text("max_clients = 100\n")
+    done = run(berthd, "--check-config", "--sysconfdir", str(tmp_path), "--config", str(good))
+    assert done.returncode == 0, done
+    bad = tmp_path / "bad.conf"
+    bad.write_text("\n\nmax_cleints = 100\n")
+    done = run(berthd, "--check-config", "--sysconfdir", str(tmp_path), "--config", str(bad))
+    assert done.returncode == 1
+    assert "%s:3: " % bad in done.stderr and '"max_clients"' in done.stderr
+    refused = tmp_path / "qemu.conf"
+    refused.write_text('lock_manager = "lockd"\n')
+    done = run(berthd, "--check-config", "--sysconfdir", str(tmp_path), "--config", str(good))
+    assert done.returncode == 1 and "lock_manager is not supported" in done.stderr
+
+
+def test_samples_are_accepted(berthd, tmp_path):
+    conf = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "conf")
+    done = run(berthd, "--check-config", "--sysconfdir", conf)
+    assert done.returncode == 0, done
+
+
+def test_sockets_and_modular_names(berthd):
+    server = berthd().open()
+    try:
+        for name, mode in (("libvirt-sock", 0o700), ("libvirt-sock-ro", 0o777)):
+            found = os.stat(server.box.path("run", name))
+            assert stat.S_ISSOCK(found.st_mode) and stat.S_IMODE(found.st_mode) == mode, name
+        for name in ("virtqemud-sock", "virtqemud-sock-ro", "virtstoraged-sock", "virtnetworkd-sock"):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(server.box.path("run", name))
+        assert server.stop() == 0
+        assert not os.path.lexists(server.box.path("run", "libvirt-sock"))
+        assert not os.path.lexists(server.box.path("run", "virtqemud-sock"))
+    finally:
+        server.close()
+
+
+def test_second_daemon_refuses(berthd):
+    server = berthd().open()
+    try:
+        second = server.box.run(server.argv(), env=server.environment())
+        assert second.returncode == 1, second
+        assert str(server.process.pid) in second.stderr or "libvirt-sock" in second.stderr, second
+        server.sh("uri")
+    finally:
+        server.close()
+
+
+def test_reload(berthd):
+    server = berthd(log_level="3").open()
+    try:
+        with open(server.box.path("etc", "libvirtd.conf"), "a") as conf:
+            conf.write("log_level = 1\nmax_client_requests = 7\n")
+        before = server.text()
+        server.process.send_signal(signal.SIGHUP)
+        server.sh("uri")
+        end = time.monotonic() + 20
+        while server.text() == before and time.monotonic() < end:
+            server.sh("uri")
+        assert server.text() != before
+        with open(server.box.path("etc", "libvirtd.conf"), "a") as conf:
+            conf.write("nonsense = 1\n")
+        server.process.send_signal(signal.SIGHUP)
+        server.sh("uri")
+        end = time.monotonic() + 20
+        while "nonsense" not in server.text() and time.monotonic() < end:
+            server.sh("uri")
+        assert "nonsense" in server.text()
+    finally:
+        server.close()
+
+
+def test_socket_activation(berthd):
+    server = berthd()
+    server.box.start()
+    try:
+        server.write_config()
+        env = server.environment()
+        argv = ["systemd-socket-activate", "-l", "/run/libvirt/libvirt-sock", "-l", "/run/libvirt/libvirt-sock-ro",
+                *["-E" + name for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS")], *server.argv()]
+        server.process = server.box.daemon(argv, env, server.box.path("output"))
+        end = time.monotonic() + 20
+        while not os.path.exists(server.socket) and time.monotonic() < end:
+            server.box.run(["true"])
+        assert server.sh("uri").strip() == "qemu:///system"
+        assert server.virsh("list", readonly=True).ok
+        denied = server.virsh("define", "/dev/null", readonly=True)
+        assert not denied.ok
+    finally:
+        server.close()
+
+
+def test_idle_end(berthd):
+    server = berthd()
+    server.box.start()
+    try:
+        server.write_config()
+        server.start(["--timeout", "1"])
+        server.sh("uri")
+        assert server.process.wait(30) == 0
+    finally:
+        server.close()

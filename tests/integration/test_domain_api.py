@@ -1,0 +1,172 @@
+"""Procedures of domains through the bindings: values, flags, errors; streams; threads that share a connection."""
+
+import threading
+
+import libvirt
+import pytest
+
+from lib import xml
+from lib.guest import PROMPT
+
+L = libvirt
+
+
+def code(call, *args):
+    """Error code and origin of a call that must fail."""
+    with pytest.raises(L.libvirtError) as failed:
+        call(*args)
+    return failed.value.get_error_code(), failed.value.get_error_domain()
+
+
+@pytest.fixture
+def running(conn, domain_xml):
+    return conn.createXML(domain_xml("vm", real=False))
+
+
+def test_errors_clients_match_on(conn, domain_xml):
+    assert code(conn.lookupByName, "nope") == (L.VIR_ERR_NO_DOMAIN, L.VIR_FROM_QEMU)
+    assert code(conn.lookupByID, 4711) == (L.VIR_ERR_NO_DOMAIN, L.VIR_FROM_QEMU)
+    assert code(conn.lookupByUUIDString, "11111111-2222-3333-4444-555555555555") == (L.VIR_ERR_NO_DOMAIN, L.VIR_FROM_QEMU)
+    assert code(conn.defineXML, "<domain/>")[0] in (L.VIR_ERR_NO_NAME, L.VIR_ERR_XML_ERROR)
+    assert code(conn.defineXML, "no XML")[0] == L.VIR_ERR_XML_DETAIL
+    dom = conn.defineXML(domain_xml("vm", real=False))
+    assert code(dom.destroy) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
+    assert code(dom.suspend)[0] == L.VIR_ERR_OPERATION_INVALID
+    assert code(dom.createWithFlags, 1 << 30)[0] == L.VIR_ERR_INVALID_ARG
+
+
+def test_state_and_info(conn, running):
+    assert running.state() == [L.VIR_DOMAIN_RUNNING, L.VIR_DOMAIN_RUNNING_BOOTED]
+    assert running.info()[:4] == [L.VIR_DOMAIN_RUNNING, 128 * 1024, 128 * 1024, 1]
+    assert running.controlInfo()[0] == L.VIR_DOMAIN_CONTROL_OK
+    assert running.isActive() == 1 and running.isPersistent() == 0 and running.isUpdated() == 0
+    assert running.ID() > 0 and conn.listDomainsID() == [running.ID()] and conn.numOfDomains() == 1
+    assert running.OSType() == "hvm" and running.maxMemory() == 128 * 1024 and running.maxVcpus() == 1
+    assert running.jobInfo()[0] == L.VIR_DOMAIN_JOB_NONE
+    running.destroy()
+    assert code(conn.lookupByName, "vm")[0] == L.VIR_ERR_NO_DOMAIN
+
+
+def test_statistics_of_all(conn, running):
+    (dom, stats), = conn.getAllDomainStats(0, 0)
+    assert dom.name() == "vm"
+    assert stats["state.state"] == L.VIR_DOMAIN_RUNNING and stats["vcpu.current"] == 1 and stats["balloon.current"] == 128 * 1024
+    assert stats["block.count"] == 0 and stats["net.count"] == 0 and stats["cpu.time"] > 0
+    only = conn.getAllDomainStats(L.VIR_DOMAIN_STATS_STATE, L.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)
+    assert set(only[0][1]) == {"state.state", "state.reason"}
+
+
+def test_autodestroy_ends_with_its_connection(server, conn, recorder, domain_xml):
+    other = server.connect()
+    other.createXML(domain_xml("vm", real=False), L.VIR_DOMAIN_START_AUTODESTROY)
+    recorder.lifecycle("vm", L.VIR_DOMAIN_EVENT_STARTED)
+    other.close()
+    assert recorder.lifecycle("vm", L.VIR_DOMAIN_EVENT_STOPPED) == L.VIR_DOMAIN_EVENT_STOPPED_DESTROYED
+    assert conn.listAllDomains() == []
+
+
+def test_list_filters(conn, running, domain_xml):
+    conn.defineXML(domain_xml("off", real=False))
+
+    def names(flags):
+        return sorted(d.name() for d in conn.listAllDomains(flags))
+
+    assert names(0) == ["off", "vm"]
+    assert names(L.VIR_CONNECT_LIST_DOMAINS_ACTIVE) == ["vm"]
+    assert names(L.VIR_CONNECT_LIST_DOMAINS_INACTIVE) == ["off"]
+    assert names(L.VIR_CONNECT_LIST_DOMAINS_TRANSIENT) == ["vm"]
+    assert names(L.VIR_CONNECT_LIST_DOMAINS_PERSISTENT) == ["off"]
+    assert names(L.VIR_CONNECT_LIST_DOMAINS_RUNNING) == ["vm"]
+    assert names(L.VIR_CONNECT_LIST_DOMAINS_SHUTOFF) == ["off"]
+    assert names(L.VIR_CONNECT_LIST_DOMAINS_PAUSED) == []
+    assert names(L.VIR_CONNECT_LIST_DOMAINS_NO_AUTOSTART) == ["off", "vm"]
+    assert names(L.VIR_CONNECT_LIST_DOMAINS_NO_MANAGEDSAVE) == ["off", "vm"]
+    assert conn.listDefinedDomains() == ["off"]
+
+
+def test_console_stream(conn, domain_xml):
+    """A stream both ways, and the second user refused unless he forces."""
+    dom = conn.createXML(domain_xml("vm"), L.VIR_DOMAIN_START_PAUSED)
+    stream = conn.newStream(0)
+    dom.openConsole(None, stream, L.VIR_DOMAIN_CONSOLE_SAFE)
+    second = conn.newStream(0)
+    assert code(dom.openConsole, None, second, L.VIR_DOMAIN_CONSOLE_SAFE)[0] == L.VIR_ERR_OPERATION_FAILED
+    dom.resume()
+    seen = b""
+    while PROMPT.encode() not in seen:
+        data = stream.recv(1024)
+        assert data, seen
+        seen += data
+    stream.send(b"echo $((6*7))-answer\n")
+    while b"42-answer" not in seen:
+        data = stream.recv(1024)
+        assert data, seen
+        seen += data
+    third = conn.newStream(0)
+    dom.openConsole(None, third, L.VIR_DOMAIN_CONSOLE_FORCE)
+    third.abort()
+    try:
+        stream.abort()
+    except L.libvirtError:
+        pass
+    dom.destroy()
+
+
+def test_screenshot_stream(conn, domain_xml):
+    dom = conn.createXML(domain_xml("vm", real=False,
+                                    devices="<graphics type='vnc' port='-1'/><video><model type='vga'/></video>"))
+    stream = conn.newStream(0)
+    assert dom.screenshot(stream, 0, 0) == "image/png"
+    image = b""
+    stream.recvAll(lambda _s, data, _o: globals().__setitem__("_shot", globals().get("_shot", b"") + data), None)
+    image = globals().pop("_shot")
+    stream.finish()
+    assert image[:4] == b"\x89PNG" and len(image) > 200
+    dom.destroy()
+
+
+def test_threads_share_a_connection(conn, running):
+    """Replies come to the right caller, whatever their order."""
+    failures = []
+
+    def work(number):
+        try:
+            for _ in range(50):
+                assert conn.lookupByName("vm").name() == "vm"
+                assert "<name>vm</name>" in running.XMLDesc(0)
+                assert code(conn.lookupByName, "nope-%d" % number)[0] == L.VIR_ERR_NO_DOMAIN
+        except BaseException as why:
+            failures.append(why)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures and not any(t.is_alive() for t in threads)
+
+
+def test_read_only_connection(server, conn, running):
+    looking = server.connect(readonly=True)
+    dom = looking.lookupByName("vm")
+    assert dom.state()[0] == L.VIR_DOMAIN_RUNNING
+    assert code(dom.destroy)[0] == L.VIR_ERR_OPERATION_DENIED
+    assert code(looking.defineXML, "<domain/>")[0] == L.VIR_ERR_OPERATION_DENIED
+    assert code(dom.XMLDesc, L.VIR_DOMAIN_XML_SECURE)[0] == L.VIR_ERR_OPERATION_DENIED
+    looking.close()
+
+
+def test_graphics_descriptor(conn, domain_xml):
+    import os
+    dom = conn.createXML(domain_xml("vm", real=False, devices="<graphics type='vnc' port='-1'/><video><model type='vga'/></video>"))
+    fd = dom.openGraphicsFD(0, 0)
+    assert os.read(fd, 12).startswith(b"RFB ")
+    os.close(fd)
+    dom.destroy()
+
+
+def test_domain_without_its_disk_fails_and_says_why(conn, domain_xml):
+    with pytest.raises(L.libvirtError) as failed:
+        conn.createXML(domain_xml("vm", real=False, devices=xml.disk("/nonexistent/disk.raw", fmt="raw")))
+    assert "/nonexistent/disk.raw" in str(failed.value)
+    assert conn.listAllDomains() == []

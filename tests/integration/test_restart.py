@@ -1,0 +1,94 @@
+"""Guests outlive the daemon; definitions and marks outlive both."""
+
+import os
+import signal
+
+import libvirt
+
+from lib import events
+from lib.console import VirshConsole
+from lib.guest import PROMPT
+
+
+def test_guest_survives_stop_and_crash(own_server, domain_xml):
+    server = own_server()
+    server.define(domain_xml("vm", usb=""))
+    server.sh("start", "vm")
+    with VirshConsole(server, "vm", "--force") as console:
+        console.send("\n")
+        console.expect(PROMPT)
+        console.send("mark=kept\n")
+        console.expect(PROMPT)
+    before = server.box.qemus()
+    identity = server.sh("domid", "vm")
+    live = server.sh("dumpxml", "vm")
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        server.restart(how)
+        assert [pid for pid, _ in server.box.qemus()] == [pid for pid, _ in before]
+        assert server.sh("domstate", "vm").strip() == "running"
+        assert server.sh("domid", "vm") == identity
+        assert server.sh("dumpxml", "vm") == live
+    with VirshConsole(server, "vm", "--force") as console:
+        console.send("echo $mark-$((6*7))\n")
+        console.expect("kept-42")
+    conn = server.connect()
+    recorder = events.Recorder(conn)
+    server.sh("destroy", "vm")
+    assert recorder.lifecycle("vm", libvirt.VIR_DOMAIN_EVENT_STOPPED) == libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED
+    recorder.close()
+    conn.close()
+    assert server.box.qemus() == []
+
+
+def test_guest_that_ended_meanwhile(own_server, domain_xml):
+    server = own_server()
+    server.define(domain_xml("vm", real=False))
+    server.sh("start", "vm")
+    (pid, _), = server.box.qemus()
+    pidfd = os.pidfd_open(pid)
+    server.stop()
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    import select
+    assert select.select([pidfd], [], [], 20)[0]
+    os.close(pidfd)
+    server.start()
+    assert server.sh("domstate", "vm").strip() == "shut off"
+    server.sh("start", "vm")
+
+
+def test_paused_state_survives(own_server, domain_xml):
+    server = own_server()
+    server.define(domain_xml("vm", real=False))
+    server.sh("start", "vm", "--paused")
+    server.restart()
+    assert server.sh("domstate", "vm").strip() == "paused"
+    server.sh("resume", "vm")
+
+
+def test_definitions_survive(own_server, domain_xml):
+    server = own_server()
+    server.define(domain_xml("vm", real=False))
+    server.sh("autostart", "vm")
+    before = server.sh("dumpxml", "vm")
+    server.stop()
+    server.start()
+    assert server.sh("dumpxml", "vm") == before
+    assert "enable" in server.sh("dominfo", "vm").split("Autostart:")[1].split("\n")[0]
+
+
+def test_autostart_once_a_boot(own_server, domain_xml):
+    server = own_server()
+    server.define(domain_xml("vm", real=False))
+    server.sh("autostart", "vm")
+    server.restart()
+    assert server.sh("domstate", "vm").strip() == "shut off"  # the daemon ran before since boot
+    server.stop()
+    os.unlink(server.box.path("run", "qemu", "autostarted"))  # the next boot
+    server.start()
+    conn = server.connect()
+    recorder = events.Recorder(conn)
+    if not conn.lookupByName("vm").isActive():
+        recorder.lifecycle("vm", libvirt.VIR_DOMAIN_EVENT_STARTED)
+    assert server.sh("domstate", "vm").strip() == "running"
+    recorder.close()
+    conn.close()
