@@ -22,8 +22,7 @@
 #include "store/defs.h"
 #include "api_enums.h"
 
-/* ---- finding the object a definition is for
- * -------------------------------------------------------------------------------- */
+/* ---- finding the object a definition is for ---------------------------------------------------------------------- */
 
 static int refuse_other(const Domain *other, const DomainDef *def, Err *err)
 {
@@ -62,8 +61,7 @@ Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err)
     return d;
 }
 
-/* ---- define
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- define ------------------------------------------------------------------------------------------------------ */
 
 Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *err)
 {
@@ -99,8 +97,7 @@ Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *e
     return NULL;
 }
 
-/* ---- undefine
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- undefine ---------------------------------------------------------------------------------------------------- */
 
 static int check_nvram(const Domain *d, unsigned flags, bool *ret_remove, Err *err)
 {
@@ -156,8 +153,7 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
     return r;
 }
 
-/* ---- autostart
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- autostart --------------------------------------------------------------------------------------------------- */
 
 int domain_set_autostart(Domain *d, bool on, Err *err)
 {
@@ -181,8 +177,7 @@ int domain_set_autostart(Domain *d, bool on, Err *err)
     return r;
 }
 
-/* ---- rename
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- rename ------------------------------------------------------------------------------------------------------ */
 
 /* The files of the new name first, those of the old last: at any moment one whole definition is on disk.  No lock held.
  */
@@ -241,8 +236,7 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
     return r;
 }
 
-/* ---- metadata
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- metadata ---------------------------------------------------------------------------------------------------- */
 
 int domain_set_metadata(Domain *d, int type, const char *text, const char *key, const char *uri, unsigned flags,
                         Err *err)
