@@ -28,6 +28,7 @@
 #include "domain/events.h"
 #include "domain/lifecycle.h"
 #include "qemu/caps.h"
+#include "qemu/cpu_guest.h"
 #include "qemu/launch.h"
 #include "qmp/client.h"
 #include "tests/qmp/peer.h"
@@ -202,6 +203,20 @@ struct QemuCaps *domain_def_caps(DomainDriver *d, const DomainDef *def, Err *err
 void *qemu_caps_unref(QemuCaps *caps)
 {
     return NULL;
+}
+
+bool qemu_caps_accel_usable(const QemuCaps *caps, QemuAccel accel)
+{
+    return true;
+}
+
+int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *err)
+{
+    return 0;
+}
+
+void qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
+{
 }
 
 /* ---- fixture ----------------------------------------------------------------------------------------------------- */
