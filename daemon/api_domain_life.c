@@ -64,6 +64,14 @@ int api_domain_set_metadata(Call *call, Domain *dom, const remote_domain_set_met
 
 /* ---- start ----------------------------------------------------------------------------------------------------------------- */
 
+/* A client that went while its call waited was told to the driver before the machine was marked as its own: tell again.  One that goes
+ * from here on is told by gate_closed(). */
+static void check_owner(const Call *call, unsigned flags)
+{
+    if ((flags & VIR_DOMAIN_START_AUTODESTROY) && !rpc_conn_is_alive(call->conn))
+        domain_autodestroy(call_domains(call), rpc_conn_id(call->conn));
+}
+
 int api_domain_create(Call *call, Domain *dom, const remote_domain_create_args *args, Err *err)
 {
     return domain_start(dom, 0, rpc_conn_id(call->conn), err);
@@ -74,6 +82,7 @@ int api_domain_create_with_flags(Call *call, Domain *dom, const remote_domain_cr
 {
     if (domain_start(dom, args->flags, rpc_conn_id(call->conn), err) < 0)
         return -1;
+    check_owner(call, args->flags);
     ret->dom.name = arena_strdup(&call->arena, dom->name);
     memcpy(ret->dom.uuid, dom->obj.uuid, UUID_LEN);
     ret->dom.id = dom->id;
@@ -85,6 +94,7 @@ int api_domain_create_xml(Call *call, const remote_domain_create_xml_args *args,
     Domain *d = domain_create_xml(call_domains(call), args->xml_desc, args->flags, rpc_conn_id(call->conn), err);
     if (!d)
         return -1;
+    check_owner(call, args->flags);
     wire_domain_of(&call->arena, &ret->dom, d);
     object_unref(d);
     return 0;

@@ -41,6 +41,7 @@ typedef struct Daemon {
     RpcService service;
     Listen *listen;
     IdleWatch *idle;
+    bool pid_file_ours;
     int ready_pipe; /* --daemon: the waiting parent reads our verdict here; -1 otherwise */
 } Daemon;
 
@@ -182,14 +183,18 @@ static void say_ready(Daemon *d)
     fd_close(&d->ready_pipe);
 }
 
-static int pid_file_write(const Options *o, Err *err)
+static int pid_file_write(Daemon *d, Err *err)
 {
+    const Options *o = &d->options;
     if (!o->pid_file)
         return 0;
     char text[32];
     int n = g_snprintf(text, sizeof(text), "%d\n", (int)getpid());
     int r = file_replace(o->pid_file, text, (size_t)n, 0644, 0);
-    return r < 0 ? err_set_errno(err, -r, "writing the pid file %s", o->pid_file) : 0;
+    if (r < 0)
+        return err_set_errno(err, -r, "writing the pid file %s", o->pid_file);
+    d->pid_file_ours = true;
+    return 0;
 }
 
 /* ---- up and down ----------------------------------------------------------------------------------------------------------- */
@@ -276,7 +281,7 @@ static int up(Daemon *d, Err *err)
                        .modular = d->config->modular_sockets,
                        .backlog = d->config->max_queued_clients};
     d->listen = listen_open(s->rpc, NULL, &spec, err);
-    if (!d->listen || pid_file_write(&d->options, err) < 0)
+    if (!d->listen || pid_file_write(d, err) < 0)
         return -1;
     int idle = d->options.idle_timeout >= 0 ? d->options.idle_timeout : d->config->idle_timeout;
     d->idle = idle_watch_new(s, idle);
@@ -290,21 +295,22 @@ static void down(Daemon *d)
     listen_close(d->listen);
     if (s->rpc)
         rpc_server_stop(s->rpc, "the daemon stops");
-    /* calls end first (they hold machines), then machines, then what both stand on */
+    if (d->pid_file_ours) /* while the machines' lock is ours still: after it another daemon may have written its own */
+        unlink(d->options.pid_file);
+    /* Calls end first (they hold machines), then machines.  What workers posted to the client loop holds some of both; freed with that
+     * loop, it lets timers go on the monitor loop, which therefore is the last. */
     domain_driver_stop(s->domains);
     pool_free(s->pool);
     domain_driver_free(s->domains);
-    if (s->monitor_loop)
-        event_loop_stop(s->monitor_loop, 0);
-    event_loop_free(s->monitor_loop);
     bus_free(s->bus);
     if (s->rpc)
         rpc_server_free(s->rpc);
     event_loop_free(s->client_loop);
+    if (s->monitor_loop)
+        event_loop_stop(s->monitor_loop, 0);
+    event_loop_free(s->monitor_loop);
     event_hub_free(s->events);
     qemu_caps_cache_free(s->caps);
-    if (d->options.pid_file)
-        unlink(d->options.pid_file);
     daemon_config_unref(d->config);
     qemu_config_unref(d->qemu_config);
     options_done(&d->options);

@@ -22,6 +22,8 @@
 #include "store/defs.h"
 #include "api_enums.h"
 
+#define CLAIM_MS 30000u
+
 /* ---- finding the object a definition is for ---------------------------------------------------------------------- */
 
 static int refuse_other(const Domain *other, const DomainDef *def, Err *err)
@@ -63,33 +65,51 @@ Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err)
 
 /* ---- define ------------------------------------------------------------------------------------------------------ */
 
+/* The machine of this name and uuid, locked, with the writer's turn.  Between finding it and the turn it may be removed
+ * (then there is room for a new one) or renamed (then it is another's name). */
+static Domain *claim_turn(DomainDriver *drv, DomainDef *def, Err *err)
+{
+    Deadline end = deadline_in_ms(CLAIM_MS);
+    for (;;) {
+        bool is_new;
+        Domain *d = domain_claim(drv, def, &is_new, err);
+        if (!d)
+            return NULL;
+        domain_lock(d);
+        int r = domain_config_turn(d, err);
+        if (r == 0 && strcmp(d->name, def->name) == 0)
+            return d;
+        bool again = r < 0 && d->removing && !deadline_passed(end);
+        if (r == 0) {
+            refuse_other(d, def, err);
+            domain_config_end(d);
+        }
+        domain_unlock(d);
+        object_unref(d);
+        if (!again)
+            return NULL;
+        err_clear(err);
+    }
+}
+
 Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *err)
 {
     g_autoptr(DomainDef) def = domain_def_from_client(drv, xml, flags & VIR_DOMAIN_DEFINE_VALIDATE, err);
     if (!def)
         return NULL;
-    bool is_new;
-    Domain *d = domain_claim(drv, def, &is_new, err);
+    Domain *d = claim_turn(drv, def, err);
     if (!d)
         return NULL;
-
-    domain_lock(d);
-    int r = domain_config_begin(d, err);
+    bool had = d->persistent || domain_is_active(d);
+    int r = domain_config_commit(d, domain_def_ref(def), err);
     if (r == 0) {
-        bool had = d->persistent || domain_is_active(d);
-        r = domain_config_commit(d, domain_def_ref(def), err);
-        if (r == 0) {
-            d->persistent = true;
-            d->updated = false;
-            domain_mark_changed(d);
-            domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_DEFINED,
-                                     had ? VIR_DOMAIN_EVENT_DEFINED_UPDATED : VIR_DOMAIN_EVENT_DEFINED_ADDED);
-        } else if (is_new && !domain_is_active(d)) {
-            d->removing = true;
-            registry_remove(domain_driver_registry(drv), &d->obj);
-        }
-        domain_config_end(d);
+        d->persistent = true;
+        d->updated = false;
+        domain_mark_changed(d);
+        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_DEFINED,
+                                 had ? VIR_DOMAIN_EVENT_DEFINED_UPDATED : VIR_DOMAIN_EVENT_DEFINED_ADDED);
     }
+    domain_config_end(d);
     domain_unlock(d);
     if (r == 0)
         return d;
@@ -143,11 +163,9 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
         d->priv->last = d->config;
         d->config = NULL;
         domain_mark_changed(d);
-        if (!domain_is_active(d)) {
-            d->removing = true;
-            registry_remove(domain_driver_registry(d->drv), &d->obj);
-        }
-        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_REMOVED);
+        d->priv->config_busy = false;
+        domain_retire_with(d,
+                           domain_event_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_REMOVED));
     }
     domain_config_end(d);
     return r;
@@ -211,7 +229,7 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
     if (domain_config_begin(d, err) < 0)
         return -1;
     g_autofree char *old_name = g_strdup(d->name);
-    int r = registry_rename(reg, &d->obj, new_name);
+    int r = registry_reserve_name(reg, &d->obj, new_name); /* the old one stays ours until its file is gone */
     if (r < 0) {
         domain_config_end(d);
         return err_set(err, VIR_ERR_OPERATION_INVALID, "domain with name '%s' already exists", new_name);
@@ -223,9 +241,8 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
     domain_unlock(d);
     r = rename_files(o, old_name, def, autostart, err);
     domain_lock(d);
-    if (r < 0) {
-        registry_rename(reg, &d->obj, old_name);
-    } else {
+    registry_settle_name(reg, &d->obj, r < 0 ? old_name : new_name);
+    if (r == 0) {
         DomainEvent *e = domain_event_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_RENAMED);
         domain_set_name(d, new_name);
         domain_set_config(d, g_steal_pointer(&def));

@@ -364,7 +364,7 @@ int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, D
 
 /* ---- the stored definition --------------------------------------------------------------------------------------- */
 
-int domain_config_begin(Domain *d, Err *err)
+int domain_config_turn(Domain *d, Err *err)
 {
     DomainPrivate *p = d->priv;
     domain_assert_locked(d);
@@ -379,6 +379,16 @@ int domain_config_begin(Domain *d, Err *err)
         return err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' is being removed", d->name);
     p->config_busy = true;
     return 0;
+}
+
+int domain_config_begin(Domain *d, Err *err)
+{
+    if (domain_config_turn(d, err) < 0)
+        return -1;
+    if (d->config && d->persistent)
+        return 0;
+    domain_config_end(d); /* undefined while we waited, and running on */
+    return err_set(err, VIR_ERR_OPERATION_INVALID, "domain '%s' has no persistent definition any more", d->name);
 }
 
 int domain_config_commit(Domain *d, DomainDef *new_config, Err *err)
@@ -398,5 +408,39 @@ void domain_config_end(Domain *d)
 {
     domain_assert_locked(d);
     d->priv->config_busy = false;
+    domain_retire(d);
     cond_broadcast(&d->obj.changed);
+}
+
+/* ---- the end of the object ------------------------------------------------------------------------------------------------- */
+
+static bool begin_retire(Domain *d)
+{
+    const DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    if (d->persistent || d->live || d->removing || p->starting || p->config_busy)
+        return false;
+    d->removing = true;
+    domain_mark_changed(d);
+    return true;
+}
+
+static void take_out(void *arg)
+{
+    Domain *d = arg;
+    registry_remove(domain_driver_registry(d->drv), &d->obj);
+}
+
+void domain_retire(Domain *d)
+{
+    if (begin_retire(d))
+        take_out(d);
+}
+
+void domain_retire_with(Domain *d, DomainEvent *e)
+{
+    bool out = begin_retire(d);
+    if (d->priv->dirty)
+        domain_publish(d);
+    bus_publish_with(domain_driver_bus(d->drv), e, out ? take_out : NULL, d);
 }

@@ -99,7 +99,8 @@ typedef struct DomainAffect {
 } DomainAffect;
 int domain_affect(const Domain *d, unsigned flags, DomainAffect *ret, Err *err);
 
-/* Changing the stored definition: begin waits (deadline) until no other writer is in; commit writes the file durably (lock released
+/* Changing the stored definition: begin waits (deadline) until no other writer is in, and fails when the machine has no stored definition
+ * (any more); commit writes the file durably (lock released
  * meanwhile), swaps `config`; end leaves.  Lock held on entry and return of each.  Independent of jobs, so a hung guest can still be
  * redefined. */
 int domain_config_begin(Domain *d, Err *err);

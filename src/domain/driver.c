@@ -305,7 +305,9 @@ static void let_go(Domain *d)
         log_warning("status of %s is not written: %s", d->name, err.detail);
     domain_lock(d);
     domain_drop_monitor(d, "the daemon ends");
+    Timer *retry = g_steal_pointer(&d->priv->retry);
     domain_unlock(d);
+    timer_free(retry); /* before the machine goes: it makes tasks of it */
     kill_switch_disarm(d);
 }
 

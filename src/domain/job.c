@@ -196,6 +196,7 @@ void job_request(Domain *d, JobRequest *r)
     JobInfo info;
     bool granted = false;
     Deadline deadline = r->deadline;
+    object_ref(d); /* once parked, the caller's reference may go with the request at any moment, and it may be the last */
     r->dom = d;
     r->next = NULL;
     {
@@ -219,6 +220,7 @@ void job_request(Domain *d, JobRequest *r)
     } else {
         timer_arm_by(q->timer, deadline);
     }
+    object_unref(d);
 }
 
 void job_cancel(JobRequest *r)

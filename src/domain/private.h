@@ -87,6 +87,14 @@ QmpStatus domain_qmp_status(Domain *d, const QmpCommand *cmd, json_t *args, json
 QmpStatus domain_qmp_fds(Domain *d, const QmpCommand *cmd, json_t *args, const int *fds, unsigned n_fds,
                          Deadline deadline, json_t **ret, Err *err);
 int domain_err_inactive(Err *err);
+/* The turn of domain_config_begin() also for a machine without a stored definition, to give it one.  VIR_ERR_NO_DOMAIN and `removing`:
+ * the object is out of the registry. */
+int domain_config_turn(Domain *d, Err *err);
+/* Takes the machine out of the registry if it is neither stored, nor runs, nor is about to become either.  Lock held. */
+void domain_retire(Domain *d);
+/* The same with the event (stolen) that tells of it: whoever sees the event does not find the machine any more, and what another one of
+ * its name publishes comes later.  Lock held; not by who has the writer's turn. */
+void domain_retire_with(Domain *d, DomainEvent *e);
 
 /* Installs or (NULL) takes away the monitor; the reference moves.  Returns what was there.  Lock held. */
 QmpClient *domain_set_monitor(Domain *d, QmpClient *qmp);

@@ -297,6 +297,7 @@ static void make_off(Domain *d, const Verdict *v)
     p->dying = p->starting = p->got_shutdown = p->fake_reboot = p->tainted_monitor = false;
     p->stop_reason = p->stop_detail = p->pause_reason = p->run_reason = 0;
     p->autodestroy = 0;
+    p->owner_gone = false;
     p->balloon_kib = 0;
     g_clear_pointer(&p->vcpu_tids, g_free);
     p->n_vcpu_tids = 0;
@@ -308,13 +309,12 @@ static void make_off(Domain *d, const Verdict *v)
     p->quiet_end = false;
     registry_set_id(domain_driver_registry(d->drv), &d->obj, -1);
     d->id = -1;
-    if (!d->persistent) {
-        d->removing = true;
-        registry_remove(domain_driver_registry(d->drv), &d->obj);
-    }
-    domain_publish(d);
+    /* not one that is being defined just now: its writer's domain_config_end() looks again */
     if (e)
-        domain_publish_event(d, e);
+        domain_retire_with(d, e);
+    else
+        domain_retire(d);
+    domain_publish(d);
     cond_broadcast(&d->obj.changed);
 }
 

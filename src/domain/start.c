@@ -315,6 +315,7 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     /* BYPASS_CACHE and FORCE_BOOT concern a saved image; there is none. */
     uint64_t life = ++d->life;
     p->starting = true;
+    p->owner_gone = false;
     p->autodestroy = (flags & VIR_DOMAIN_START_AUTODESTROY) ? owner_conn : 0;
     if (p->autodestroy)
         domain_driver_note_autodestroy(d->drv);
@@ -322,7 +323,7 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
 
     LaunchResult res = {.child = {.pidfd = -1}};
     if (launch_process(d, own, &res, err) < 0) {
-        p->starting = false;
+        p->starting = p->owner_gone = false;
         p->autodestroy = 0;
         d->life = life + 1;
         domain_set_state(d, VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_FAILED);
@@ -362,40 +363,56 @@ int domain_start(Domain *d, unsigned flags, uint64_t owner_conn, Err *err)
 
 /* ---- createXML --------------------------------------------------------------------------------------------------- */
 
+/* The machine of this name and uuid, locked, with a MODIFY job; a new one when the one found was removed while we
+ * waited for it. */
+static Domain *claim_job(DomainDriver *drv, DomainDef *def, JobRequest *job, Err *err)
+{
+    const JobRequest want = *job;
+    for (;;) {
+        bool is_new;
+        Domain *d = domain_claim(drv, def, &is_new, err);
+        if (!d)
+            return NULL;
+        *job = want;
+        int r = job_acquire(d, job, err);
+        domain_lock(d);
+        if (r == 0 && !d->removing && strcmp(d->name, def->name) == 0)
+            return d;
+        bool again = r == 0 && d->removing && !deadline_passed(job->deadline);
+        if (r == 0 && !again)
+            err_set(err, VIR_ERR_OPERATION_FAILED, "domain '%s' was renamed or removed while the call waited for it",
+                    def->name);
+        domain_retire(d); /* ours, perhaps, and nobody made anything of it */
+        domain_unlock(d);
+        if (r == 0)
+            job_end(job);
+        object_unref(d);
+        if (!again)
+            return NULL;
+    }
+}
+
 Domain *domain_create_xml(DomainDriver *drv, const char *xml, unsigned flags, uint64_t owner_conn, Err *err)
 {
     g_autoptr(DomainDef) def = domain_def_from_client(drv, xml, flags & VIR_DOMAIN_START_VALIDATE, err);
     if (!def)
         return NULL;
-    bool is_new;
-    Domain *d = domain_claim(drv, def, &is_new, err);
-    if (!d)
-        return NULL;
     JobRequest job = {
         .kind = JOB_MODIFY, .what = "DOMAIN_CREATE_XML", .owner = owner_conn, .deadline = deadline_in_ms(JOB_WAIT_MS)};
-    int r = job_acquire(d, &job, err);
-    if (r == 0) {
-        domain_lock(d);
-        if (d->removing)
-            r = err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' is being removed", d->name);
-        else if (domain_is_active(d))
-            r = err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain '%s' is already active",
-                             d->name);
-        else
-            r = domain_launch(d, domain_def_copy(def), flags, owner_conn, err);
-    } else {
-        domain_lock(d);
-    }
-    if (r < 0 && is_new && !d->persistent && !domain_is_active(d)) {
-        d->removing = true;
-        registry_remove(domain_driver_registry(drv), &d->obj);
-    }
+    Domain *d = claim_job(drv, def, &job, err);
+    if (!d)
+        return NULL;
+    int r;
+    if (domain_is_active(d))
+        r = err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain '%s' is already active", d->name);
+    else
+        r = domain_launch(d, domain_def_copy(def), flags, owner_conn, err);
+    domain_retire(d);
     domain_unlock(d);
     g_auto(Err) flush_err = ERR_INIT;
     if (domain_flush(d, &flush_err) < 0)
         log_warning("status of %s is not written: %s", d->name, flush_err.detail);
-    if (job.state == JOB_REQ_GRANTED)
-        job_end(&job);
+    job_end(&job);
     if (r == 0)
         return d;
     object_unref(d);

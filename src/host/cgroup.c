@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 
 #include "host/cgroup.h"
 #include "util/fd.h"
@@ -67,6 +68,13 @@ static char *own_path(void)
     return ret;
 }
 
+/* systemd marks the cgroups it leaves to their service; in others nothing may be made (one writer per cgroup). */
+static bool is_delegated(const char *dir)
+{
+    char v[8];
+    return getxattr(dir, "user.delegate", v, sizeof(v)) == 1 || getxattr(dir, "trusted.delegate", v, sizeof(v)) == 1;
+}
+
 static void enable_controllers(const char *dir)
 {
     static const char *const wanted[] = {"+cpu", "+memory", "+io", "+pids", "+cpuset"};
@@ -92,6 +100,11 @@ char *cgroup_base(Err *err)
         own[strlen(own) - strlen("/daemon")] = '\0';
     bool root = own[0] == '\0' || strcmp(own, "/") == 0;
     g_autofree char *base = g_build_filename(mount, own, root ? "berth" : NULL, NULL);
+    if (!root && !is_delegated(base)) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "cgroup '%s' is not delegated to the daemon", base);
+        err_hint(err, "its unit needs Delegate=yes");
+        return NULL;
+    }
     if (mkdir(base, 0755) < 0 && errno != EEXIST) {
         err_set_errno(err, errno, "cannot make cgroup '%s'", base);
         return NULL;

@@ -112,7 +112,9 @@ static int grow(Pci *p, uint32_t *bus, unsigned needs, Err *err)
         if (bridges) {
             bus_set(&p->bus[p->n++], CONTROLLER_MODEL_PCI_BRIDGE);
         } else {
-            bus_set(&p->bus[p->n++], CONTROLLER_MODEL_PCIE_ROOT_PORT);
+            /* The port is there for the bridge: nobody else gets it. */
+            bus_set(&p->bus[p->n], CONTROLLER_MODEL_PCIE_ROOT_PORT);
+            p->bus[p->n++].functions[0] = 1;
             bus_set(&p->bus[p->n++], CONTROLLER_MODEL_PCIE_TO_PCI_BRIDGE);
         }
         *bus = p->n - 1;
@@ -123,7 +125,7 @@ static int grow(Pci *p, uint32_t *bus, unsigned needs, Err *err)
         *bus = p->n - 1;
         return 0;
     }
-    return err_set(err, VIR_ERR_INTERNAL_ERROR, "Cannot automatically add a new PCI bus for a device with connect flags %.2x", needs & TYPES);
+    return err_set(err, VIR_ERR_XML_ERROR, "Cannot automatically add a new PCI bus for a device with connect flags %.2x", needs & TYPES);
 }
 
 static bool fits(const Bus *b, unsigned needs)
@@ -172,7 +174,7 @@ static int place(Pci *p, DeviceInfo *info, unsigned needs, int function, Err *er
     if (found) {
         a.bus--;
     } else if (!p->dry) {
-        return err_set(err, VIR_ERR_INTERNAL_ERROR, "No more available PCI slots");
+        return err_set(err, VIR_ERR_XML_ERROR, "No more available PCI slots");
     } else {
         if (grow(p, &a.bus, needs, err) < 0)
             return -1;
@@ -587,7 +589,8 @@ static int buses_read(Pci *p, const DomainDef *d, Err *err)
     return 0;
 }
 
-static int round_run(Pci *p, DomainDef *d, Err *err)
+/* Everything that has no choice. */
+static int round_begin(Pci *p, DomainDef *d, Err *err)
 {
     if (buses_read(p, d, err) < 0 || each_given(p, d, given_grow, err) < 0 || each_given(p, d, given_reserve, err) < 0)
         return -1;
@@ -596,7 +599,18 @@ static int round_run(Pci *p, DomainDef *d, Err *err)
     else
         i440fx_chipset(p, d);
     primary_video(p, d);
-    return place_all(p, d, err);
+    return 0;
+}
+
+static bool all_full(const Pci *p)
+{
+    for (unsigned i = 0; i < p->n; i++) {
+        for (unsigned slot = p->bus[i].first; slot <= p->bus[i].last; slot++) {
+            if (!p->bus[i].functions[slot])
+                return false;
+        }
+    }
+    return true;
 }
 
 /* The first round: adds the controllers that are missing to `d`. */
@@ -604,22 +618,28 @@ static int find_buses(Pci *p, DomainDef *d, Err *err)
 {
     g_autoptr(DomainDef) trial = domain_def_copy(d);
     p->dry = true;
-    if (round_run(p, trial, err) < 0)
+    if (round_begin(p, trial, err) < 0)
         return -1;
-    /* Bridges found missing need places themselves, which may again take bridges. */
-    bool grew = false, spare = false;
+    unsigned given = p->n;
+    bool full = all_full(p);
+    if (place_all(p, trial, err) < 0)
+        return -1;
+    /* i440fx: a slot stays free for a bridge, unless the user filled every one. */
+    if (!p->q35 && !full && place(p, NULL, needs_pci(), -1, err) < 0)
+        return -1;
+    bool spare = false;
     unsigned i = 1;
     for (;;) {
+        /* Bridges found missing need places themselves, which may again take bridges. */
         for (; i < p->n; i++) {
             if (controller_find(d, CONTROLLER_PCI, i))
                 continue;
-            grew = true;
             ControllerDef *ctl = controller_add(d, CONTROLLER_PCI, i, p->bus[i].model);
-            if (place(p, NULL, needs_controller(p, ctl), -1, err) < 0)
+            if (ctl->model != CONTROLLER_MODEL_PCIE_TO_PCI_BRIDGE && place(p, NULL, needs_controller(p, ctl), -1, err) < 0)
                 return -1;
         }
-        /* Whoever let us choose the ports gets one more, for hotplug. */
-        if (!grew || spare || !p->q35)
+        /* q35: who let us choose all ports gets one more, for hotplug. */
+        if (spare || !p->q35 || given != 1 || p->n == given)
             return 0;
         spare = true;
         if (place(p, NULL, PCIE_DEVICE | HOTPLUG, -1, err) < 0)
@@ -693,8 +713,11 @@ static void pci_options(DomainDef *d)
         case CONTROLLER_MODEL_PCI_BRIDGE:
             give(&ctl->pci_chassis_nr, ctl->index.v);
             break;
-        case CONTROLLER_MODEL_PCIE_ROOT_PORT:
         case CONTROLLER_MODEL_PCIE_SWITCH_DOWNSTREAM_PORT:
+            give(&ctl->pci_chassis, ctl->index.v);
+            give(&ctl->pci_port, ctl->info.addr.pci.slot);
+            break;
+        case CONTROLLER_MODEL_PCIE_ROOT_PORT:
             give(&ctl->pci_chassis, ctl->index.v);
             give(&ctl->pci_port, (uint64_t)ctl->info.addr.pci.slot << 3 | ctl->info.addr.pci.function);
             break;
@@ -712,13 +735,14 @@ int addr_assign_pci(DomainDef *d, Err *err)
 {
     Chipset chipset = domain_def_chipset(d);
     if (chipset == CHIPSET_OTHER)
-        return 0;
+        return err_set(err, VIR_ERR_XML_ERROR, "No PCI buses available: machine '%s' is not supported, only i440fx ('pc') and 'q35' are",
+                       d->os.machine);
     g_autofree Pci *p = g_new0(Pci, 1);
     p->q35 = chipset == CHIPSET_Q35;
     if (find_buses(p, d, err) < 0)
         return -1;
     p->dry = false;
-    if (round_run(p, d, err) < 0 || each_given(p, d, mark_multi, err) < 0)
+    if (round_begin(p, d, err) < 0 || place_all(p, d, err) < 0 || each_given(p, d, mark_multi, err) < 0)
         return -1;
     pci_options(d);
     return 0;

@@ -23,14 +23,17 @@ static int complete_machine(DomainDef *d, const CompleteEnv *env, Err *err)
 {
     OsDef *os = &d->os;
     if (!os->type || strcmp(os->type, "hvm") != 0)
-        return err_set_full(err, VIR_FROM_NONE, VIR_ERR_OS_TYPE, 0, "%s (allowed: hvm)", os->type ? os->type : "none given");
+        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "os type '%s' is not supported, allowed: hvm", os->type ? os->type : "");
     if (!os->arch)
         os->arch = g_strdup(env->host_arch);
     if (!d->emulator) {
         const char *emulator = env->emulator_for(env->ud, os->arch, d->virt);
-        if (!emulator)
-            return err_set_full(err, VIR_FROM_NONE, VIR_ERR_INVALID_ARG, 0, "could not find capabilities for arch=%s domaintype=%s", os->arch,
+        const char *other = emulator ? NULL : env->emulator_for(env->ud, os->arch, VIRT_QEMU);
+        if (other)
+            return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "Emulator '%s' does not support virt type '%s'", other,
                                 virt_type_names[d->virt]);
+        if (!emulator)
+            return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "No emulator found for arch '%s'", os->arch);
         d->emulator = g_strdup(emulator);
     }
     const char *machine = os->machine ? env->machine_canonical(env->ud, d->emulator, os->machine)
@@ -138,7 +141,7 @@ static int complete_consoles(DomainDef *d, Err *err)
     for (guint i = 1; i < d->consoles->len; i++) {
         const ChrDef *chr = d->consoles->pdata[i];
         if (!chr->target_type || chr->target_type == CHR_TARGET_SERIAL)
-            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_INTERNAL_ERROR, 0, "Only the first console can be a serial port");
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "Only the first console can be a serial port");
     }
     if (first && (!first->target_type || first->target_type == CHR_TARGET_SERIAL)) {
         first->target_type = CHR_TARGET_SERIAL;
@@ -181,6 +184,15 @@ static void number_ports(GPtrArray *list)
     }
 }
 
+static void number_by_place(GPtrArray *list)
+{
+    for (guint i = 0; i < list->len; i++) {
+        ChrDef *chr = list->pdata[i];
+        if (!chr->target_port.set)
+            chr->target_port = (OptU64){true, i};
+    }
+}
+
 static void complete_serial(ChrDef *chr)
 {
     static const struct {
@@ -216,8 +228,8 @@ static int complete_chrs(DomainDef *d, Err *err)
     if (complete_consoles(d, err) < 0)
         return -1;
     number_ports(d->serials);
-    number_ports(d->parallels);
-    number_ports(d->consoles);
+    number_by_place(d->parallels);
+    number_by_place(d->consoles);
     for (guint i = 0; i < d->serials->len; i++)
         complete_serial(d->serials->pdata[i]);
     return 0;
@@ -231,10 +243,11 @@ static void complete_disks(DomainDef *d)
         DiskDef *disk = d->disks->pdata[i];
         if (!disk->driver_name)
             disk->driver_name = g_strdup("qemu");
+        if (!disk->bus)
+            disk->bus = disk_default_bus(disk);
         if (!disk->src->format)
             disk->src->format = STORAGE_FORMAT_RAW;
     }
-    disks_settle(d);
 }
 
 static void complete_nets(DomainDef *d, const CompleteEnv *env)

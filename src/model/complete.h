@@ -15,9 +15,14 @@ Chipset domain_def_chipset(const DomainDef *d);
 /* controllers.c */
 ControllerDef *controller_find(const DomainDef *d, ControllerType type, uint64_t index);
 ControllerDef *controller_add(DomainDef *d, ControllerType type, uint64_t index, ControllerModel model);
-/* Puts disks and controllers in libvirt's order; indexes for controllers without one. */
+/* Indexes for controllers without one. */
 int controllers_settle(DomainDef *d, Err *err);
-void disks_settle(DomainDef *d);
+/* Libvirt's order of what it reads. */
+void controller_insert(GPtrArray *list, ControllerDef *ctl);
+void disk_insert(GPtrArray *list, DiskDef *disk);
+void domain_def_resort(DomainDef *d);
+/* The bus a target name stands for. */
+DiskBus disk_default_bus(const DiskDef *disk);
 /* The controllers a machine always has, then those its devices need. */
 int controllers_add_default(DomainDef *d, Err *err);
 int controllers_add_implied(DomainDef *d, Err *err);

@@ -58,31 +58,56 @@ static bool is_ich9(const ControllerDef *ctl)
 /* Does `ctl` belong before `other` of its type?  A companion follows its master. */
 static bool goes_before(const ControllerDef *ctl, const ControllerDef *other)
 {
+    if (other->index.set != ctl->index.set)
+        return other->index.set;
     if (other->index.v != ctl->index.v)
         return other->index.v > ctl->index.v;
     return other->usb_master_startport.set && !ctl->usb_master_startport.set;
 }
 
-/* One at a time, as they were written: among those of its type by index, after the last of them, or at the end. */
-static void controllers_sort(DomainDef *d)
+/* Among those of its type by index, after the last of them, or at the end: where libvirt puts a controller it reads. */
+void controller_insert(GPtrArray *list, ControllerDef *ctl)
 {
-    GPtrArray *out = g_ptr_array_sized_new(d->controllers->len);
-    for (guint i = 0; i < d->controllers->len; i++) {
-        ControllerDef *ctl = d->controllers->pdata[i];
-        gint at = -1;
-        for (guint k = out->len; k-- > 0;) {
-            const ControllerDef *other = out->pdata[k];
-            if (other->type != ctl->type)
-                continue;
-            if (goes_before(ctl, other))
-                at = (gint)k;
-            else if (at < 0)
-                at = (gint)k + 1;
-        }
-        g_ptr_array_insert(out, at, ctl);
+    gint at = -1;
+    for (guint k = list->len; k-- > 0;) {
+        const ControllerDef *other = list->pdata[k];
+        if (other->type != ctl->type)
+            continue;
+        if (goes_before(ctl, other))
+            at = (gint)k;
+        else if (at < 0)
+            at = (gint)k + 1;
     }
+    g_ptr_array_insert(list, at, ctl);
+}
+
+void disk_insert(GPtrArray *list, DiskDef *disk)
+{
+    gint at = -1;
+    for (guint k = list->len; k-- > 0;) {
+        const DiskDef *other = list->pdata[k];
+        if (other->bus != disk->bus)
+            continue;
+        if (disk_name_index(other->dst) > disk_name_index(disk->dst))
+            at = (gint)k;
+        else if (at < 0)
+            at = (gint)k + 1;
+    }
+    g_ptr_array_insert(list, at, disk);
+}
+
+/* As if the definition had been written and read again. */
+void domain_def_resort(DomainDef *d)
+{
+    GPtrArray *disks = g_ptr_array_sized_new(d->disks->len), *controllers = g_ptr_array_sized_new(d->controllers->len);
+    for (guint i = 0; i < d->disks->len; i++)
+        disk_insert(disks, d->disks->pdata[i]);
+    for (guint i = 0; i < d->controllers->len; i++)
+        controller_insert(controllers, d->controllers->pdata[i]);
+    g_ptr_array_unref(d->disks);
     g_ptr_array_unref(d->controllers);
-    d->controllers = out;
+    d->disks = disks;
+    d->controllers = controllers;
 }
 
 int controllers_settle(DomainDef *d, Err *err)
@@ -109,7 +134,6 @@ int controllers_settle(DomainDef *d, Err *err)
             next = 0; /* the root is always 0; a second one is caught below */
         ctl->index = (OptU64){true, next};
     }
-    controllers_sort(d);
     for (guint i = 0; i < d->controllers->len; i++) {
         const ControllerDef *a = d->controllers->pdata[i];
         if (a->index.v > 65535)
@@ -117,35 +141,14 @@ int controllers_settle(DomainDef *d, Err *err)
         bool root = a->model == CONTROLLER_MODEL_PCI_ROOT || a->model == CONTROLLER_MODEL_PCIE_ROOT;
         if (root && a->index.v != 0)
             return err_set(err, VIR_ERR_XML_ERROR, "pci-root and pcie-root controllers should have index 0");
-        if (!a->usb_master_startport.set && i > 0) {
-            const ControllerDef *b = d->controllers->pdata[i - 1];
+        for (guint k = 0; k < i && !a->usb_master_startport.set; k++) {
+            const ControllerDef *b = d->controllers->pdata[k];
             if (b->type == a->type && b->index.v == a->index.v && !(is_ich9(a) && is_ich9(b)))
                 return err_set(err, VIR_ERR_XML_ERROR, "Multiple '%s' controllers with index '%" PRIu64 "'",
                                controller_type_names[a->type], a->index.v);
         }
     }
     return 0;
-}
-
-void disks_settle(DomainDef *d)
-{
-    GPtrArray *out = g_ptr_array_sized_new(d->disks->len);
-    for (guint i = 0; i < d->disks->len; i++) {
-        DiskDef *disk = d->disks->pdata[i];
-        gint at = -1;
-        for (guint k = out->len; k-- > 0;) {
-            const DiskDef *other = out->pdata[k];
-            if (other->bus != disk->bus)
-                continue;
-            if (disk_name_index(other->dst) > disk_name_index(disk->dst))
-                at = (gint)k;
-            else if (at < 0)
-                at = (gint)k + 1;
-        }
-        g_ptr_array_insert(out, at, disk);
-    }
-    g_ptr_array_unref(d->disks);
-    d->disks = out;
 }
 
 /* ---- what is always there -------------------------------------------------------------------------------------------------- */

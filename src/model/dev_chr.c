@@ -58,7 +58,7 @@ static int target_type_read(ParseCtx *c, xmlNode *node, ChrDef *chr)
         }
     }
     g_autofree char *allowed = targets_of(chr->kind);
-    return bad_value(c, node, "type", type, allowed);
+    return unsupported_value(c, node, "type", type, allowed);
 }
 
 static int target_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)

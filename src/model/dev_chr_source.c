@@ -120,7 +120,7 @@ static int source_read(ParseCtx *c, xmlNode *node, ChrSource *s)
 
 int chr_source_parse(ParseCtx *c, xmlNode *node, ChrSource *s)
 {
-    if (attr_enum(c, node, "type", chr_type_names, CHR_MAX, &s->type) < 0)
+    if (attr_enum_u(c, node, "type", chr_type_names, CHR_MAX, &s->type) < 0)
         return -1;
     if (!s->type)
         s->type = CHR_PTY;
@@ -131,7 +131,7 @@ int chr_source_parse(ParseCtx *c, xmlNode *node, ChrSource *s)
             if (source_read(c, n, s) < 0)
                 return -1;
         } else if (node_is(n, "protocol")) {
-            if (attr_enum(c, n, "type", tcp_protocol_names, TCP_MAX, &s->protocol) < 0)
+            if (attr_enum_u(c, n, "type", tcp_protocol_names, TCP_MAX, &s->protocol) < 0)
                 return -1;
         } else if (node_is(n, "log")) {
             if (!s->log_file)

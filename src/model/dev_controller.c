@@ -84,7 +84,7 @@ static const FieldHooks hole_hooks = {hole_parse, hole_format};
 static const Field controller_table_fields[] = {
     A_ENUM("type", ControllerDef, type, controller_type_names, CONTROLLER_MAX, REQUIRED | ABI),
     A_OPT("index", ControllerDef, index, ABI, UINT32_MAX),
-    A_ENUM("model", ControllerDef, model, controller_model_names, CONTROLLER_MODEL_MAX, ABI),
+    A_ENUM("model", ControllerDef, model, controller_model_names, CONTROLLER_MODEL_MAX, ABI | UNSUPPORTED),
     A_OPT("ports", ControllerDef, ports, ABI, INT32_MAX),
     A_OPT("vectors", ControllerDef, vectors, ABI, INT32_MAX),
     REFUSE("@maxGrantFrames"),
@@ -114,14 +114,17 @@ static int controller_finish(ParseCtx *c, xmlNode *node, void *base)
     ControllerDef *ctl = base;
     if (ctl->model && !controller_model_fits(ctl->type, ctl->model)) {
         g_autofree char *allowed = models_of(ctl->type);
-        return bad_value(c, node, "model", controller_model_names[ctl->model], *allowed ? allowed : "none for this type");
+        return unsupported_value(c, node, "model", controller_model_names[ctl->model], *allowed ? allowed : "none for this type");
     }
     if (ctl->type == CONTROLLER_PCI && !ctl->model) {
         return missing_attr(c, node, "model");
     }
+    /* Companions hang on fixed ports of their master. */
+    if (ctl->model >= CONTROLLER_MODEL_ICH9_UHCI1 && ctl->model <= CONTROLLER_MODEL_ICH9_UHCI3)
+        ctl->usb_master_startport = (OptU64){true, 2 * (uint64_t)(ctl->model - CONTROLLER_MODEL_ICH9_UHCI1)};
     if (ctl->type == CONTROLLER_USB && ctl->ports.set && (ctl->ports.v < 1 || ctl->ports.v > 15)) {
         g_autofree char *ports = node_attr(node, "ports");
-        return bad_value(c, node, "ports", ports, "1 to 15");
+        return unsupported_value(c, node, "ports", ports, "1 to 15");
     }
     return 0;
 }

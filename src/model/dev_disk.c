@@ -11,7 +11,7 @@
 #include "base.h"
 #include "errors.h"
 #define ERR_FROM VIR_FROM_DOMAIN
-#include "model/field.h"
+#include "model/complete.h"
 #include "model/storage_xml.h"
 
 /* ---- <driver>: type= belongs to the image --------------------------------------------------------------------------------- */
@@ -50,7 +50,7 @@ static const Field driver_table_fields[] = {
 static int driver_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     DiskDef *d = base;
-    return attr_enum(c, node, "type", storage_format_names, STORAGE_FORMAT_MAX, &d->src->format);
+    return attr_enum_u(c, node, "type", storage_format_names, STORAGE_FORMAT_MAX, &d->src->format);
 }
 
 static const Table driver_table = {.element = "driver",
@@ -185,7 +185,7 @@ static void disk_init(void *base)
     d->src = table_new(&storage_source_table);
 }
 
-static DiskBus bus_from_target(const DiskDef *d)
+DiskBus disk_default_bus(const DiskDef *d)
 {
     static const struct {
         const char *prefix;
@@ -228,8 +228,6 @@ static int disk_finish(ParseCtx *c, xmlNode *node, void *base)
         return err_set(c->err, VIR_ERR_XML_ERROR, "Invalid disk target name '%s', it must start with one of: fd, hd, sd, ubd, vd, xvd (%s)",
                        d->dst, where);
     }
-    if (!d->bus)
-        d->bus = bus_from_target(d);
     if (d->device == DISK_DEVICE_CDROM || d->device == DISK_DEVICE_FLOPPY) {
         if (d->device == DISK_DEVICE_CDROM)
             d->readonly = true;

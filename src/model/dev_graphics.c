@@ -102,6 +102,29 @@ static void port_format(FormatCtx *c, const void *base, const Field *f)
 }
 static const FieldHooks port_hooks = {NULL, port_format};
 
+static int listens_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
+{
+    void *listen = table_parse_new(c, &listen_table, node);
+    if (!listen)
+        return -1;
+    g_ptr_array_add(((GraphicsDef *)base)->listens, listen);
+    return 0;
+}
+
+static void listens_format(FormatCtx *c, const void *base, const Field *f)
+{
+    const GraphicsDef *g = base;
+    for (guint i = 0; i < g->listens->len; i++) {
+        const ListenDef *l = g->listens->pdata[i];
+        /* An older peer knows socket= of <graphics> only. */
+        if ((c->flags & FORMAT_MIGRATABLE) && i == 0 && l->type == LISTEN_SOCKET && l->socket)
+            xml_open(&c->w);
+        else
+            table_format(c, &listen_table, l);
+    }
+}
+static const FieldHooks listens_hooks = {listens_parse, listens_format};
+
 static const Field graphics_table_fields[] = {
     A_ENUM("type", GraphicsDef, type, graphics_type_names, GRAPHICS_MAX, REQUIRED | ABI),
     IGNORE("@port"),
@@ -117,7 +140,8 @@ static const Field graphics_table_fields[] = {
     A_STR("passwd", GraphicsDef, password, SECRET | LIVE | ALWAYS),
     A_STR("passwdValidTo", GraphicsDef, password_valid_to, SECRET | LIVE),
     A_ENUM("connected", GraphicsDef, connected, graphics_connected_names, GRAPHICS_CONNECTED_MAX, SECRET | LIVE),
-    LIST("listen", GraphicsDef, listens, listen_table, 0),
+    {.name = "listen", .at = AT_CUSTOM, .flags = ALWAYS, .hooks = &listens_hooks, .sub = &listen_table},
+    {.name = "listen", .at = AT_MEMORY, .type = T_LIST, .off = offsetof(GraphicsDef, listens), .sub = &listen_table},
     REFUSE("audio"),
     REFUSE("@display"),
     REFUSE("@xauth"),
@@ -175,12 +199,12 @@ static int join_listens(ParseCtx *c, xmlNode *node, GraphicsDef *g)
             first->address = g_steal_pointer(&listen);
         else if (first->type == LISTEN_ADDRESS && listen && first->address && strcmp(listen, first->address) != 0) {
             g_autofree char *where = node_where(node);
-            return err_set(c->err, VIR_ERR_XML_ERROR,
+            return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED,
                            "graphics 'listen' attribute '%s' must match 'address' attribute of first listen element (found '%s', %s)",
                            listen, first->address, where);
         } else if (first->type == LISTEN_SOCKET && socket && first->socket && strcmp(socket, first->socket) != 0) {
             g_autofree char *where = node_where(node);
-            return err_set(c->err, VIR_ERR_XML_ERROR,
+            return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED,
                            "graphics 'socket' attribute '%s' must match 'socket' attribute of first listen element (found '%s', %s)",
                            socket, first->socket, where);
         }

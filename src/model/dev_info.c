@@ -118,7 +118,7 @@ static int address_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
 {
     DeviceAddress a;
     memset(&a, 0, sizeof a); /* compared bytewise: padding included */
-    if (attr_enum(c, node, "type", address_type_names, ADDRESS_MAX, &a.type) < 0)
+    if (attr_enum_u(c, node, "type", address_type_names, ADDRESS_MAX, &a.type) < 0)
         return -1;
     int rc = 0;
     switch (a.type) {

@@ -21,8 +21,8 @@ static const Field source_table_fields[] = {
 GROUP_TABLE(source_table, "source");
 
 static const Field input_table_fields[] = {
-    A_ENUM("type", InputDef, type, input_type_names, INPUT_MAX, REQUIRED | ABI),
-    A_ENUM("bus", InputDef, bus, input_bus_names, INPUT_BUS_MAX, ABI),
+    A_ENUM("type", InputDef, type, input_type_names, INPUT_MAX, REQUIRED | ABI | UNSUPPORTED),
+    A_ENUM("bus", InputDef, bus, input_bus_names, INPUT_BUS_MAX, ABI | UNSUPPORTED),
     A_ENUM("model", InputDef, model, input_model_names, INPUT_MODEL_MAX, ABI),
     REFUSE("driver"),
     INFO_HEAD,

@@ -16,8 +16,8 @@
 /* ---- watchdog -------------------------------------------------------------------------------------------------------------- */
 
 static const Field watchdog_table_fields[] = {
-    A_ENUM("model", WatchdogDef, model, watchdog_model_names, WATCHDOG_MODEL_MAX, REQUIRED | ABI),
-    A_ENUM("action", WatchdogDef, action, watchdog_action_names, WATCHDOG_MAX, LIVE),
+    A_ENUM("model", WatchdogDef, model, watchdog_model_names, WATCHDOG_MODEL_MAX, REQUIRED | ABI | UNSUPPORTED),
+    A_ENUM("action", WatchdogDef, action, watchdog_action_names, WATCHDOG_MAX, LIVE | UNSUPPORTED),
     INFO_ROWS,
 };
 static void watchdog_init(void *base)
@@ -57,7 +57,7 @@ TABLE(memballoon_table, "memballoon", MemballoonDef, .finish = memballoon_finish
 static int backend_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
 {
     RngDef *rng = base;
-    if (attr_enum(c, node, "model", rng_backend_names, RNG_MAX, &rng->backend) < 0)
+    if (attr_enum_u(c, node, "model", rng_backend_names, RNG_MAX, &rng->backend) < 0)
         return -1;
     switch (rng->backend) {
     case RNG_RANDOM: {
@@ -99,7 +99,7 @@ static const Field rng_driver_table_fields[] = {REFUSE("@iommu"), REFUSE("@ats")
 GROUP_TABLE(rng_driver_table, "driver");
 
 static const Field rng_table_fields[] = {
-    A_ENUM("model", RngDef, model, rng_model_names, RNG_MODEL_MAX, REQUIRED | ABI),
+    A_ENUM("model", RngDef, model, rng_model_names, RNG_MODEL_MAX, REQUIRED | ABI | UNSUPPORTED),
     GROUP("rate", rate_table, 0),
     CUSTOM("backend", backend_hooks, &backend_doc_table, 0),
     GROUP("driver", rng_driver_table, 0),
@@ -123,7 +123,7 @@ TABLE(rng_table, "rng", RngDef, .finish = rng_finish);
 /* ---- panic ----------------------------------------------------------------------------------------------------------------- */
 
 static const Field panic_table_fields[] = {
-    A_ENUM("model", PanicDef, model, panic_model_names, PANIC_MAX, ABI | NOT_DEFAULT),
+    A_ENUM("model", PanicDef, model, panic_model_names, PANIC_MAX, ABI | NOT_DEFAULT | UNSUPPORTED),
     INFO_ROWS,
 };
 TABLE(panic_table, "panic", PanicDef, );

@@ -139,7 +139,7 @@ GROUP_TABLE(filterref_table, "filterref");
 static const Field tune_table_fields[] = {L_OPT("sndbuf", NetDef, sndbuf, 0)};
 GROUP_TABLE(tune_table, "tune");
 static const Field link_table_fields[] = {
-    A_ENUM("state", NetDef, link, net_link_state_names, NET_LINK_MAX, REQUIRED | NOT_DEFAULT | LIVE),
+    A_ENUM("state", NetDef, link, net_link_state_names, NET_LINK_MAX, REQUIRED | NOT_DEFAULT | LIVE | UNSUPPORTED),
 };
 GROUP_TABLE(link_table, "link");
 static const Field mtu_table_fields[] = {A_OPT("size", NetDef, mtu, REQUIRED | ABI, UINT32_MAX)};
@@ -165,11 +165,12 @@ static int ip_finish(ParseCtx *c, xmlNode *node, void *base)
 static TABLE(ip_table, "ip", NetIpDef, .finish = ip_finish);
 
 static const Field net_table_fields[] = {
-    A_ENUM("type", NetDef, type, net_type_names, NET_MAX, REQUIRED | ABI),
+    A_ENUM("type", NetDef, type, net_type_names, NET_MAX, ABI),
     REFUSE("@managed"),
     A_YESNO("trustGuestRxFilters", NetDef, trust_guest_rx_filters, LIVE),
     CUSTOM("mac", mac_hooks, NULL, ABI),
     CUSTOM("source", source_hooks, &source_table, LIVE),
+    GROUP("port", port_table, 0),
     REFUSE("virtualport"),
     REFUSE("vlan"),
     REFUSE("bandwidth"),
@@ -190,7 +191,6 @@ static const Field net_table_fields[] = {
     GROUP("mtu", mtu_table, 0),
     REFUSE("coalesce"),
     REFUSE("teaming"),
-    GROUP("port", port_table, 0),
     INFO_ROWS,
     M_BYTES("mac/@address", NetDef, mac, ABI),
     {.name = "mac/@type", .at = AT_MEMORY, .type = T_ENUM, .off = offsetof(NetDef, mac_type), .flags = 0},
@@ -208,6 +208,8 @@ static int net_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     NetDef *net = base;
     xmlNode *source = node_child(node, "source");
+    if (!net->type)
+        net->type = NET_USER;
     switch (net->type) {
     case NET_USER:
     case NET_ETHERNET:

@@ -25,7 +25,7 @@ static const Field resolution_table_fields[] = {
 GROUP_TABLE(resolution_table, "resolution");
 
 static const Field model_table_fields[] = {
-    A_ENUM("type", VideoDef, type, video_type_names, VIDEO_MAX, ABI | NOT_DEFAULT),
+    A_ENUM("type", VideoDef, type, video_type_names, VIDEO_MAX, ABI | NOT_DEFAULT | UNSUPPORTED),
     A_OPT("ram", VideoDef, ram, ABI, UINT32_MAX),
     A_OPT("vram", VideoDef, vram, ABI, UINT32_MAX),
     A_OPT("vram64", VideoDef, vram64, ABI, UINT32_MAX),

@@ -16,7 +16,7 @@
 /* ---- <cpu> ----------------------------------------------------------------------------------------------------------------- */
 
 static const Field feature_table_fields[] = {
-    A_ENUM("policy", CpuFeature, policy, cpu_feature_policy_names, CPU_FEATURE_MAX, ABI),
+    A_ENUM("policy", CpuFeature, policy, cpu_feature_policy_names, CPU_FEATURE_MAX, ABI | UNSUPPORTED),
     A_STR("name", CpuFeature, name, REQUIRED | ABI),
 };
 static int feature_finish(ParseCtx *c, xmlNode *node, void *base)
@@ -96,7 +96,7 @@ static const Table maxphysaddr_table = {.element = "maxphysaddr",
                                         .finish = maxphysaddr_finish};
 
 static const Field cpu_table_fields[] = {
-    A_ENUM("mode", CpuDef, mode, cpu_mode_names, CPU_MODE_MAX, ABI),
+    A_ENUM("mode", CpuDef, mode, cpu_mode_names, CPU_MODE_MAX, ABI | UNSUPPORTED),
     A_ENUM("match", CpuDef, match, cpu_match_names, CPU_MATCH_MAX, ABI),
     A_ENUM("check", CpuDef, check, cpu_check_names, CPU_CHECK_MAX, NOT_DEFAULT),
     A_ONOFF("migratable", CpuDef, migratable, ABI),
@@ -122,7 +122,7 @@ static int cpu_finish(ParseCtx *c, xmlNode *node, void *base)
         cpu->fallback = CPU_FALLBACK_ABSENT;
     }
     if (cpu->migratable && cpu->mode != CPU_MODE_HOST_PASSTHROUGH && cpu->mode != CPU_MODE_MAXIMUM)
-        return err_set(c->err, VIR_ERR_XML_ERROR, "Attribute migratable is only allowed for 'host-passthrough' / 'maximum' CPU mode (line %ld)",
+        return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED, "Attribute migratable is only allowed for 'host-passthrough' / 'maximum' CPU mode (line %ld)",
                        xmlGetLineNo(node));
     for (guint i = 0; cpu->features && i < cpu->features->len; i++) {
         const CpuFeature *a = cpu->features->pdata[i];
@@ -141,8 +141,8 @@ TABLE(cpu_table, "cpu", CpuDef, .finish = cpu_finish);
 
 static const Field timer_table_fields[] = {
     A_ENUM("name", TimerDef, name, timer_name_names, TIMER_MAX, REQUIRED | ABI),
-    A_ENUM("track", TimerDef, track, timer_track_names, TIMER_TRACK_MAX, ABI),
     A_ENUM("tickpolicy", TimerDef, tickpolicy, timer_tick_policy_names, TIMER_TICK_MAX, ABI),
+    A_ENUM("track", TimerDef, track, timer_track_names, TIMER_TRACK_MAX, ABI),
     A_OPT("frequency", TimerDef, frequency, ABI, 0),
     A_ENUM("mode", TimerDef, mode, timer_mode_names, TIMER_MODE_MAX, ABI),
     A_YESNO("present", TimerDef, present, ABI),
@@ -173,7 +173,7 @@ static void adjustment_format(FormatCtx *c, const void *base, const Field *f)
 static const FieldHooks adjustment_hooks = {NULL, adjustment_format};
 
 static const Field clock_table_fields[] = {
-    A_ENUM("offset", ClockDef, offset, clock_offset_names, CLOCK_MAX, ABI),
+    A_ENUM("offset", ClockDef, offset, clock_offset_names, CLOCK_MAX, ABI | UNSUPPORTED),
     IGNORE("@adjustment"),
     WRITTEN("adjustment", adjustment_hooks),
     IGNORE("@basis"),

@@ -11,6 +11,7 @@
 #include "base.h"
 #include "errors.h"
 #define ERR_FROM VIR_FROM_DOMAIN
+#include "model/complete.h"
 #include "model/parts.h"
 
 /* A console that is the serial port seen again is written with the serial port's content. */
@@ -49,25 +50,24 @@ static bool migratable_drops(const FormatCtx *c, const DomainDef *d, const Field
         return false;
     if (f->sub == &controller_table) {
         const ControllerDef *ctl = item;
-        bool i440fx = d->os.machine && (g_str_has_prefix(d->os.machine, "pc-i440fx") || strcmp(d->os.machine, "pc") == 0);
-        if (ctl->type == CONTROLLER_PCI && i440fx)
-            return ctl->index.v == 0 && ctl->model == CONTROLLER_MODEL_PCI_ROOT && !ctl->pci_hole64_kib.set;
-        if (ctl->type == CONTROLLER_USB && i440fx && ctl->index.v == 0 &&
-            (!ctl->model || ctl->model == CONTROLLER_MODEL_PIIX3_UHCI)) {
-            for (guint i = 0; i < d->controllers->len; i++) {
-                const ControllerDef *other = d->controllers->pdata[i];
-                if (other != ctl && other->type == CONTROLLER_USB)
-                    return false;
-            }
-            return ctl->info.addr.type == ADDRESS_PCI && ctl->info.addr.pci.slot == 1 && ctl->info.addr.pci.function == 2;
+        bool i440fx = domain_def_chipset(d) == CHIPSET_I440FX;
+        for (guint i = 0; i440fx && i < d->controllers->len; i++) {
+            const ControllerDef *other = d->controllers->pdata[i];
+            if (other != ctl && other->type == ctl->type)
+                return false;
         }
-        return false;
+        if (!i440fx || ctl->index.v != 0)
+            return false;
+        if (ctl->type == CONTROLLER_PCI)
+            return ctl->model == CONTROLLER_MODEL_PCI_ROOT && !ctl->pci_hole64_kib.set;
+        return ctl->type == CONTROLLER_USB && (!ctl->model || ctl->model == CONTROLLER_MODEL_PIIX3_UHCI) &&
+               ctl->info.addr.type == ADDRESS_PCI && ctl->info.addr.pci.slot == 1 && ctl->info.addr.pci.function == 2;
     }
     if (f->sub == &input_table) {
         const InputDef *in = item;
         return in->bus == INPUT_BUS_PS2 && in->type == INPUT_KEYBOARD;
     }
-    return f->sub == &audio_table && ((const AudioDef *)item)->type == AUDIO_NONE;
+    return f->sub == &audio_table && ((const AudioDef *)item)->type == AUDIO_NONE && ((const AudioDef *)item)->id.v == 1;
 }
 
 static void list_format(FormatCtx *c, const void *base, const Field *f)
@@ -85,7 +85,12 @@ static int list_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
     void *item = table_parse_new(c, f->sub, node);
     if (!item)
         return -1;
-    g_ptr_array_add(list, item);
+    if (f->sub == &disk_table)
+        disk_insert(list, item);
+    else if (f->sub == &controller_table)
+        controller_insert(list, item);
+    else
+        g_ptr_array_add(list, item);
     return 0;
 }
 static const FieldHooks list_hooks = {list_parse, list_format};
@@ -155,8 +160,11 @@ void *device_def_parse(const char *xml, ParseFlags flags, DeviceKind *ret_kind, 
         if (!node_is(root, device_kind_names[kind]))
             continue;
         void *dev = table_parse_new(&c, kind_tables[kind], root);
-        if (dev)
-            *ret_kind = (DeviceKind)kind;
+        if (!dev)
+            return NULL;
+        *ret_kind = (DeviceKind)kind;
+        if (kind == DEVICE_DISK && !((DiskDef *)dev)->bus)
+            ((DiskDef *)dev)->bus = disk_default_bus(dev);
         return dev;
     }
     for (uint32_t i = 0; i < devices_table.n; i++) {

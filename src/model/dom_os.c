@@ -2,7 +2,7 @@
  *
  * Owns:    how the machine boots and which platform features it has
  * Threads: any
- * Errors:  VIR_ERR_XML_ERROR; VIR_ERR_OS_TYPE for anything but hvm
+ * Errors:  VIR_ERR_XML_ERROR
  */
 #include "config.h"
 
@@ -134,7 +134,7 @@ static int os_finish(ParseCtx *c, xmlNode *node, void *base)
     OsDef *os = base;
     if (!os->type) {
         if (node_child(node, "type") || !node_child(node, "init"))
-            return err_set(c->err, VIR_ERR_OS_TYPE, "no OS type: <os><type>hvm</type></os> is needed");
+            return err_set(c->err, VIR_ERR_XML_ERROR, "an os <type> must be specified: <os><type>hvm</type></os>");
     }
     return 0;
 }

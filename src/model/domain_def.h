@@ -375,6 +375,7 @@ typedef struct DomainDef {
     GPtrArray *qemu_args; /* char*, <qemu:commandline> */
     GPtrArray *qemu_env;  /* char* "NAME=value" */
     /* live only */
+    SeclabelType seclabel; /* <seclabel model='dac'> as the user wrote it */
     char *seclabel_dac; /* "+64055:+64055" of the running guest */
 } DomainDef;
 

@@ -6,12 +6,18 @@
  */
 #include "config.h"
 
+#include "model/complete.h"
 #include "model/parts.h"
 
 char *domain_def_format(const DomainDef *d, FormatFlags flags)
 {
-    if (flags & FORMAT_MIGRATABLE)
+    g_autoptr(DomainDef) sorted = NULL;
+    if (flags & FORMAT_MIGRATABLE) {
+        /* Libvirt reads its own output once more for this form. */
         flags |= FORMAT_INACTIVE;
+        d = sorted = domain_def_copy(d);
+        domain_def_resort(sorted);
+    }
     FormatCtx c = {.flags = flags, .def = d};
     xml_writer_init(&c.w);
     table_format(&c, &domain_table, d);

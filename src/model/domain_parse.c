@@ -26,7 +26,7 @@ static int uuid_parse_row(ParseCtx *c, xmlNode *node, void *base, const Field *f
     g_autofree char *text = node_text(node);
     if (!uuid_parse(text, d->uuid)) {
         g_autofree char *where = node_where(node);
-        return err_set(c->err, VIR_ERR_INTERNAL_ERROR, "malformed uuid element '%s' (%s)", text, where);
+        return err_set(c->err, VIR_ERR_XML_ERROR, "malformed uuid element '%s' (%s)", text, where);
     }
     return 0;
 }
@@ -95,7 +95,7 @@ static int vcpu_parse_row(ParseCtx *c, xmlNode *node, void *base, const Field *f
         return -1;
     }
     if (n == 0)
-        return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED, "the number of vcpus is 0 (line %ld), at least 1 is needed",
+        return err_set(c->err, VIR_ERR_XML_ERROR, "the number of vcpus is 0 (line %ld), at least 1 is needed",
                        xmlGetLineNo(node));
     if (given && (cur == 0 || cur > n))
         return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED,
@@ -167,12 +167,16 @@ static int seclabel_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f
 {
     DomainDef *d = base;
     g_autofree char *model = node_attr(node, "model");
-    g_autofree char *type = node_attr(node, "type");
-    bool dac = !model || strcmp(model, "dac") == 0;
-    if (type && strcmp(type, "static") == 0)
+    SeclabelType type = SECLABEL_ABSENT;
+    if (attr_enum(c, node, "type", seclabel_type_names, SECLABEL_MAX, &type) < 0)
+        return -1;
+    if (type == SECLABEL_STATIC)
         return refuse_element(c, node, "type");
-    if (!dac || !type || strcmp(type, "dynamic") != 0)
-        return type && strcmp(type, "none") == 0 ? 0 : refuse_element(c, node, dac ? "type" : "model");
+    if (model && strcmp(model, "dac") != 0) {
+        /* "none" for a driver that is not there asks for nothing. */
+        return type == SECLABEL_NONE ? 0 : refuse_element(c, node, "model");
+    }
+    d->seclabel = type ? type : SECLABEL_DYNAMIC;
     xmlNode *label = node_child(node, "label");
     if (label && (!(c->flags & PARSE_INACTIVE) || (c->flags & PARSE_STATUS)))
         d->seclabel_dac = node_text(label);
@@ -182,14 +186,19 @@ static int seclabel_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f
 static void seclabel_format(FormatCtx *c, const void *base, const Field *f)
 {
     const DomainDef *d = base;
-    if (!d->seclabel_dac || !field_written(c, RUNTIME))
+    bool live = d->seclabel_dac && field_written(c, RUNTIME);
+    if (!live && !d->seclabel)
         return;
     xml_begin(&c->w, "seclabel");
-    xml_attr(&c->w, "type", "dynamic");
+    xml_attr(&c->w, "type", d->seclabel == SECLABEL_NONE ? "none" : "dynamic");
     xml_attr(&c->w, "model", "dac");
-    xml_attr(&c->w, "relabel", "yes");
-    xml_leaf(&c->w, "label", d->seclabel_dac);
-    xml_leaf(&c->w, "imagelabel", d->seclabel_dac);
+    if (d->seclabel != SECLABEL_NONE) {
+        xml_attr(&c->w, "relabel", "yes");
+        if (live) {
+            xml_leaf(&c->w, "label", d->seclabel_dac);
+            xml_leaf(&c->w, "imagelabel", d->seclabel_dac);
+        }
+    }
     xml_end(&c->w);
 }
 static const FieldHooks seclabel_hooks = {seclabel_parse, seclabel_format};
@@ -210,20 +219,20 @@ static int commandline_parse(ParseCtx *c, DomainDef *d, xmlNode *node)
         if (is_qemu(n, "arg")) {
             char *value = node_attr(n, "value");
             if (!value)
-                return err_set(c->err, VIR_ERR_INTERNAL_ERROR, "No QEMU command-line argument specified (line %ld)", xmlGetLineNo(n));
+                return err_set(c->err, VIR_ERR_XML_ERROR, "No QEMU command-line argument specified (line %ld)", xmlGetLineNo(n));
             g_ptr_array_add(d->qemu_args, value);
         } else if (is_qemu(n, "env")) {
             g_autofree char *name = node_attr(n, "name");
             g_autofree char *value = node_attr(n, "value");
             if (!name)
-                return err_set(c->err, VIR_ERR_INTERNAL_ERROR, "No QEMU environment name specified (line %ld)", xmlGetLineNo(n));
+                return err_set(c->err, VIR_ERR_XML_ERROR, "No QEMU environment name specified (line %ld)", xmlGetLineNo(n));
             if (!*name)
-                return err_set(c->err, VIR_ERR_INTERNAL_ERROR, "Empty QEMU environment name specified (line %ld)", xmlGetLineNo(n));
+                return err_set(c->err, VIR_ERR_XML_ERROR, "Empty QEMU environment name specified (line %ld)", xmlGetLineNo(n));
             if (!g_ascii_isalpha(*name) && *name != '_')
-                return err_set(c->err, VIR_ERR_INTERNAL_ERROR,
+                return err_set(c->err, VIR_ERR_XML_ERROR,
                                "Invalid environment name, it must begin with a letter or underscore (line %ld)", xmlGetLineNo(n));
             if (name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")])
-                return err_set(c->err, VIR_ERR_INTERNAL_ERROR,
+                return err_set(c->err, VIR_ERR_XML_ERROR,
                                "Invalid environment name, it must contain only alphanumerics and underscore (line %ld)", xmlGetLineNo(n));
             g_ptr_array_add(d->qemu_env, g_strdup_printf("%s=%s", name, value ? value : ""));
         } else if (note_unknown(c, n, NULL) < 0) {
@@ -303,9 +312,9 @@ static const Field domain_table_fields[] = {
     CUSTOM("cpu", cpu_hooks, &cpu_table, ABI),
     M_EMBED("cpu", DomainDef, cpu, cpu_table, ABI),
     EMBED("clock", DomainDef, clock, clock_table, ABI),
-    L_ENUM("on_poweroff", DomainDef, on_poweroff, lifecycle_action_names, ON_MAX, LIVE),
-    L_ENUM("on_reboot", DomainDef, on_reboot, lifecycle_action_names, ON_MAX, LIVE),
-    L_ENUM("on_crash", DomainDef, on_crash, lifecycle_action_names, ON_MAX, LIVE),
+    L_ENUM("on_poweroff", DomainDef, on_poweroff, lifecycle_action_names, ON_MAX, LIVE | UNSUPPORTED),
+    L_ENUM("on_reboot", DomainDef, on_reboot, lifecycle_action_names, ON_MAX, LIVE | UNSUPPORTED),
+    L_ENUM("on_crash", DomainDef, on_crash, lifecycle_action_names, ON_MAX, LIVE | UNSUPPORTED),
     REFUSE("on_lockfailure"),
     GROUP("pm", pm_table, ABI),
     REFUSE("perf"),
@@ -350,6 +359,7 @@ static int domain_finish(ParseCtx *c, xmlNode *node, void *base)
 
 const Table domain_table = {.element = "domain",
                             .size = sizeof(DomainDef),
+                            .head = offsetof(DomainDef, refs) + sizeof(((DomainDef *)NULL)->refs),
                             .fields = domain_table_fields,
                             .n = N_ELEMENTS(domain_table_fields),
                             .init = domain_init,
@@ -360,14 +370,14 @@ static int parse_head(ParseCtx *c, DomainDef *d, xmlNode *root)
 {
     g_autofree char *type = node_attr(root, "type");
     xmlNode *name = node_child(root, "name");
+    g_autofree char *text = name ? node_text(name) : NULL;
+    if (!text || !*text) {
+        g_autofree char *where = node_where(root);
+        return err_set(c->err, VIR_ERR_NO_NAME, "%s", where);
+    }
     if (!type)
         return missing_attr(c, root, "type");
-    if (attr_enum(c, root, "type", virt_type_names, VIRT_MAX, &d->virt) < 0)
-        return -1;
-    g_autofree char *text = name ? node_text(name) : NULL;
-    if (!text || !*text)
-        return err_set(c->err, VIR_ERR_NO_NAME, "<domain> has no <name>");
-    return 0;
+    return attr_enum_u(c, root, "type", virt_type_names, VIRT_MAX, &d->virt);
 }
 
 static int parse_root(ParseCtx *c, DomainDef *d, xmlNode *root)

@@ -72,6 +72,7 @@ const char *const vcpu_placement_names[VCPU_PLACEMENT_MAX] = {NULL, VCPU_PLACEME
 const char *const lifecycle_action_names[ON_MAX] = {NULL, ON_LIST(ENUM_WORD_)};
 const char *const boot_device_names[BOOT_MAX] = {NULL, BOOT_LIST(ENUM_WORD_)};
 const char *const audio_type_names[AUDIO_MAX] = {NULL, AUDIO_LIST(ENUM_WORD_)};
+const char *const seclabel_type_names[SECLABEL_MAX] = {NULL, SECLABEL_LIST(ENUM_WORD_)};
 
 const char *const device_kind_names[DEVICE_MAX] = {
     NULL,

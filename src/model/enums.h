@@ -552,6 +552,13 @@ typedef enum {
 } AudioType;
 extern const char *const audio_type_names[AUDIO_MAX];
 
+#define SECLABEL_LIST(X) X(SECLABEL_NONE, "none") X(SECLABEL_DYNAMIC, "dynamic") X(SECLABEL_STATIC, "static")
+typedef enum {
+    SECLABEL_ABSENT = 0,
+    SECLABEL_LIST(ENUM_VALUE_) SECLABEL_MAX
+} SeclabelType;
+extern const char *const seclabel_type_names[SECLABEL_MAX];
+
 /* Does `model` belong to controllers of `type`? */
 bool controller_model_fits(ControllerType type, ControllerModel model);
 

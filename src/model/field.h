@@ -64,6 +64,7 @@ typedef enum {
     ALWAYS = 1 << 6,   /* group written though empty */
     NONZERO = 1 << 7,  /* 0 is not a value */
     BASE0 = 1 << 8,    /* 0x… is accepted too */
+    UNSUPPORTED = 1 << 10, /* a word that is not in the table is VIR_ERR_CONFIG_UNSUPPORTED, as libvirt has it here */
     NOT_DEFAULT = 1 << 9, /* an enum's "default" word is refused */
 } FieldFlags;
 
@@ -102,6 +103,7 @@ struct Field {
 struct Table {
     const char *element;
     uint32_t size;
+    uint32_t head; /* bytes at the front that are the object's and not its contents (a counter): zero in a copy */
     uint32_t n;
     const Field *fields;
     /* After all rows: checks and defaults that concern more than one. */
@@ -170,6 +172,8 @@ int note_unknown(ParseCtx *c, const xmlNode *node, const char *attr);
 int refuse_element(ParseCtx *c, const xmlNode *node, const char *attr);
 /* VIR_ERR_XML_ERROR for a value: names attribute (NULL: the text), element, line and `allowed` (may be NULL). */
 int bad_value(ParseCtx *c, const xmlNode *node, const char *attr, const char *value, const char *allowed);
+/* The same with VIR_ERR_CONFIG_UNSUPPORTED, where libvirt uses that. */
+int unsupported_value(ParseCtx *c, const xmlNode *node, const char *attr, const char *value, const char *allowed);
 int missing_attr(ParseCtx *c, const xmlNode *node, const char *attr);
 /* Attribute without namespace; caller frees; NULL when absent. */
 char *node_attr(const xmlNode *node, const char *name);
@@ -182,7 +186,8 @@ bool node_is(const xmlNode *node, const char *name);
 bool parse_u64(const char *text, int base, uint64_t max, uint64_t *ret);
 /* Number of the attribute; absent: *ret untouched.  0, or -1 with Err. */
 int attr_u64(ParseCtx *c, const xmlNode *node, const char *attr, int base, uint64_t max, uint64_t *ret, bool *ret_given);
-/* Enum of the attribute; absent: *ret untouched. */
+/* Enum of the attribute; absent: *ret untouched.  attr_enum_u: a foreign word is VIR_ERR_CONFIG_UNSUPPORTED. */
+int attr_enum_u(ParseCtx *c, const xmlNode *node, const char *attr, const char *const *words, int max, void *ret);
 int attr_enum(ParseCtx *c, const xmlNode *node, const char *attr, const char *const *words, int max, void *ret);
 
 /* ---- field_format.c -------------------------------------------------------------------------------------------------------- */

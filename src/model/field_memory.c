@@ -131,8 +131,9 @@ void *table_copy(const Table *t, const void *base)
 {
     if (!base)
         return NULL;
-    void *p = g_malloc(t->size);
-    memcpy(p, base, t->size);
+    uint8_t *p = g_malloc(t->size);
+    memset(p, 0, t->head);
+    memcpy(p + t->head, (const uint8_t *)base + t->head, t->size - t->head);
     own_copies(t, p);
     return p;
 }

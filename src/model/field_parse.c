@@ -14,8 +14,6 @@
 #define ERR_FROM VIR_FROM_XML
 #include "model/field.h"
 
-#define LEAF_MAX 65536u /* longest quoted value in an error is cut far below this */
-
 /* ---- nodes ----------------------------------------------------------------------------------------------------------------- */
 
 bool node_is(const xmlNode *node, const char *name)
@@ -87,15 +85,25 @@ char *node_where(const xmlNode *node)
 
 /* ---- errors ---------------------------------------------------------------------------------------------------------------- */
 
-int bad_value(ParseCtx *c, const xmlNode *node, const char *attr, const char *value, const char *allowed)
+static int refuse_value(ParseCtx *c, int domain, int code, const xmlNode *node, const char *attr, const char *value,
+                        const char *allowed)
 {
     g_autofree char *where = node_where(node);
     g_autofree char *what = attr ? g_strdup_printf("attribute '%s' of element", attr) : g_strdup("element");
     bool cut = strlen(value) > 60;
     g_autofree char *shown = g_utf8_make_valid(value, (gssize)MIN(strlen(value), (size_t)60));
-    err_set(c->err, VIR_ERR_XML_ERROR, "Invalid value for %s '%s': '%s%s'%s%s (%s)", what, (const char *)node->name,
-            shown, cut ? "..." : "", allowed ? ", allowed: " : "", allowed ? allowed : "", where);
-    return -1;
+    return err_set_full(c->err, domain, code, 0, "Invalid value for %s '%s': '%s%s'%s%s (%s)", what, (const char *)node->name, shown,
+                        cut ? "..." : "", allowed ? ", allowed: " : "", allowed ? allowed : "", where);
+}
+
+int bad_value(ParseCtx *c, const xmlNode *node, const char *attr, const char *value, const char *allowed)
+{
+    return refuse_value(c, VIR_FROM_XML, VIR_ERR_XML_ERROR, node, attr, value, allowed);
+}
+
+int unsupported_value(ParseCtx *c, const xmlNode *node, const char *attr, const char *value, const char *allowed)
+{
+    return refuse_value(c, VIR_FROM_DOMAIN, VIR_ERR_CONFIG_UNSUPPORTED, node, attr, value, allowed);
 }
 
 int missing_attr(ParseCtx *c, const xmlNode *node, const char *attr)
@@ -172,7 +180,8 @@ int attr_u64(ParseCtx *c, const xmlNode *node, const char *attr, int base, uint6
     return 0;
 }
 
-int attr_enum(ParseCtx *c, const xmlNode *node, const char *attr, const char *const *words, int max, void *ret)
+static int attr_enum_as(ParseCtx *c, const xmlNode *node, const char *attr, const char *const *words, int max, void *ret,
+                        bool unsupported)
 {
     g_autofree char *text = node_attr(node, attr);
     if (!text)
@@ -180,10 +189,20 @@ int attr_enum(ParseCtx *c, const xmlNode *node, const char *attr, const char *co
     int v = enum_find(words, max, text);
     if (v < 0) {
         g_autofree char *allowed = enum_list(words, max);
-        return bad_value(c, node, attr, text, allowed);
+        return unsupported ? unsupported_value(c, node, attr, text, allowed) : bad_value(c, node, attr, text, allowed);
     }
     memcpy(ret, &v, sizeof v);
     return 0;
+}
+
+int attr_enum(ParseCtx *c, const xmlNode *node, const char *attr, const char *const *words, int max, void *ret)
+{
+    return attr_enum_as(c, node, attr, words, max, ret, false);
+}
+
+int attr_enum_u(ParseCtx *c, const xmlNode *node, const char *attr, const char *const *words, int max, void *ret)
+{
+    return attr_enum_as(c, node, attr, words, max, ret, true);
 }
 
 static int value_enum(ParseCtx *c, const Field *f, xmlNode *node, const char *attr, const char *text,
@@ -192,7 +211,7 @@ static int value_enum(ParseCtx *c, const Field *f, xmlNode *node, const char *at
     int v = enum_find(words, max, text);
     if (v < 0 || (v == 0 && (f->flags & NOT_DEFAULT))) {
         g_autofree char *allowed = enum_list(words, max);
-        return bad_value(c, node, attr, text, allowed);
+        return f->flags & UNSUPPORTED ? unsupported_value(c, node, attr, text, allowed) : bad_value(c, node, attr, text, allowed);
     }
     memcpy(slot, &v, sizeof v);
     return 0;

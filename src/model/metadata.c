@@ -66,8 +66,6 @@ char *metadata_from_node(xmlNode *node)
     if (!copy)
         g_error("out of memory");
     drop_unaddressable(copy);
-    /* Namespaces declared further up must travel along. */
-    xmlReconciliateNs(node->doc, copy);
     char *text = node_dump(copy, METADATA_LEVEL);
     xmlFreeNode(copy);
     return text;

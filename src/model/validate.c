@@ -15,20 +15,18 @@
 #include "model/chr_xml.h"
 #include "model/complete.h"
 
-#define UNSUPPORTED(err, ...) err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, __VA_ARGS__)
+#define REFUSED(err, ...) err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, __VA_ARGS__)
 
 /* ---- machine --------------------------------------------------------------------------------------------------------------- */
 
 static int check_machine(const DomainDef *d, Err *err)
 {
     if (d->virt != VIRT_QEMU && d->virt != VIRT_KVM)
-        return UNSUPPORTED(err, "domain type '%s' is not supported, allowed: qemu, kvm", virt_type_names[d->virt]);
+        return REFUSED(err, "domain type '%s' is not supported, allowed: qemu, kvm", virt_type_names[d->virt]);
     if (strchr(d->name, '/'))
         return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "name %s cannot contain '/'", d->name);
     if (strchr(d->name, '\n'))
-        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "name cannot contain a newline");
-    if (strspn(d->name, " \t\r\n") == strlen(d->name))
-        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "name must contain at least one non-whitespace character");
+        return err_set_full(err, VIR_FROM_XML, VIR_ERR_XML_DETAIL, 0, "invalid char in name: newline");
     if (d->title && strchr(d->title, '\n'))
         return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "Domain title can't contain newlines");
     if (d->cpu.sockets.set) {
@@ -37,22 +35,22 @@ static int check_machine(const DomainDef *d, Err *err)
         for (size_t i = 0; i < N_ELEMENTS(parts); i++)
             n = parts[i].set ? MIN(n * parts[i].v, UINT64_C(1) << 32) : n;
         if (n != d->max_vcpus)
-            return UNSUPPORTED(err, "CPU topology doesn't match maximum vcpu count (%" PRIu64 " against %u)", n, d->max_vcpus);
+            return REFUSED(err, "CPU topology doesn't match maximum vcpu count (%" PRIu64 " against %u)", n, d->max_vcpus);
     }
     if (d->os.bios_serial == TRI_YES && !d->serials->len)
         return err_set(err, VIR_ERR_XML_ERROR, "need at least one serial port to use BIOS serial output");
     if (d->os.nvram || (d->os.loader_type && strcmp(d->os.loader_type, "pflash") == 0))
-        return UNSUPPORTED(err, "UEFI firmware (<loader type='pflash'>, <nvram>) is not supported yet");
+        return REFUSED(err, "UEFI firmware (<loader type='pflash'>, <nvram>) is not supported yet");
     if (d->features.viridian || d->features.hap)
-        return UNSUPPORTED(err, "<features><%s/> is not supported by QEMU", d->features.viridian ? "viridian" : "hap");
+        return REFUSED(err, "<features><%s/> is not supported by QEMU", d->features.viridian ? "viridian" : "hap");
     if (d->on_poweroff == ON_PRESERVE || d->on_reboot == ON_PRESERVE)
-        return UNSUPPORTED(err, "qemu driver doesn't support the 'preserve' action for 'on_reboot'/'on_poweroff'");
+        return REFUSED(err, "qemu driver doesn't support the 'preserve' action for 'on_reboot'/'on_poweroff'");
     if (d->on_poweroff == ON_RENAME_RESTART || d->on_reboot == ON_RENAME_RESTART || d->on_crash == ON_RENAME_RESTART)
-        return UNSUPPORTED(err, "qemu driver doesn't support the 'rename-restart' action for 'on_reboot'/'on_poweroff'/'on_crash'");
+        return REFUSED(err, "qemu driver doesn't support the 'rename-restart' action for 'on_reboot'/'on_poweroff'/'on_crash'");
     if (d->on_poweroff == ON_RESTART && d->on_reboot == ON_DESTROY)
-        return UNSUPPORTED(err, "qemu driver doesn't support 'onReboot' set to 'destroy and 'onPoweroff' set to 'reboot'");
+        return REFUSED(err, "qemu driver doesn't support 'onReboot' set to 'destroy and 'onPoweroff' set to 'reboot'");
     if (d->on_poweroff >= ON_COREDUMP_DESTROY || d->on_reboot >= ON_COREDUMP_DESTROY)
-        return UNSUPPORTED(err, "'coredump-destroy' and 'coredump-restart' are for on_crash only");
+        return REFUSED(err, "'coredump-destroy' and 'coredump-restart' are for on_crash only");
     return 0;
 }
 
@@ -68,9 +66,9 @@ static int check_boot_orders(const DomainDef *d, Err *err)
             if (!info->boot_order.set)
                 continue;
             if (d->os.n_boot)
-                return UNSUPPORTED(err, "per-device boot elements cannot be used together with os/boot elements");
+                return REFUSED(err, "per-device boot elements cannot be used together with os/boot elements");
             if (!g_hash_table_add(seen, GUINT_TO_POINTER((guint)info->boot_order.v)))
-                return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "boot order '%" PRIu64 "' used for more than one device",
+                return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_CONFIG_UNSUPPORTED, 0, "boot order '%" PRIu64 "' used for more than one device",
                                     info->boot_order.v);
         }
     }
@@ -83,39 +81,39 @@ static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
 {
     bool removable = disk->device == DISK_DEVICE_CDROM || disk->device == DISK_DEVICE_FLOPPY;
     if (disk->bus == DISK_BUS_XEN || disk->bus == DISK_BUS_UML || disk->bus == DISK_BUS_SD)
-        return UNSUPPORTED(err, "unsupported disk bus '%s' for '%s'", disk_bus_names[disk->bus], disk->dst);
+        return REFUSED(err, "unsupported disk bus '%s' for '%s'", disk_bus_names[disk->bus], disk->dst);
     if (!removable && !disk->src->path)
         return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_NO_SOURCE, 0, "%s", disk->dst);
     if (disk->device == DISK_DEVICE_FLOPPY && disk->bus != DISK_BUS_FDC)
-        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_INTERNAL_ERROR, 0, "Invalid bus type '%s' for floppy disk", disk_bus_names[disk->bus]);
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "Invalid bus type '%s' for floppy disk", disk_bus_names[disk->bus]);
     if (disk->device != DISK_DEVICE_FLOPPY && disk->bus == DISK_BUS_FDC)
-        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_INTERNAL_ERROR, 0, "Invalid bus type '%s' for disk", disk_bus_names[disk->bus]);
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "Invalid bus type '%s' for disk", disk_bus_names[disk->bus]);
     if (disk->device == DISK_DEVICE_CDROM && disk->bus == DISK_BUS_VIRTIO)
-        return UNSUPPORTED(err, "disk type of '%s' does not support ejectable media", disk->dst);
+        return REFUSED(err, "disk type of '%s' does not support ejectable media", disk->dst);
     if (disk->device == DISK_DEVICE_LUN && disk->src->type != STORAGE_BLOCK)
-        return UNSUPPORTED(err, "disk device='lun' is only valid for block type disk source");
+        return REFUSED(err, "disk device='lun' is only valid for block type disk source");
     if (disk->device == DISK_DEVICE_LUN && disk->bus != DISK_BUS_SCSI && disk->bus != DISK_BUS_VIRTIO)
-        return UNSUPPORTED(err, "disk device='lun' is not supported for bus='%s'", disk_bus_names[disk->bus]);
+        return REFUSED(err, "disk device='lun' is not supported for bus='%s'", disk_bus_names[disk->bus]);
     if (disk->startup_policy && !removable && disk->startup_policy == STARTUP_REQUISITE)
         return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "disk startupPolicy 'requisite' is for cdrom and floppy only (disk '%s')", disk->dst);
     if (strcmp(disk->driver_name ? disk->driver_name : "qemu", "qemu") != 0)
-        return UNSUPPORTED(err, "unsupported driver name '%s' for disk '%s'", disk->driver_name, disk->dst);
+        return REFUSED(err, "unsupported driver name '%s' for disk '%s'", disk->driver_name, disk->dst);
     if (disk->model && disk->bus != DISK_BUS_VIRTIO)
-        return UNSUPPORTED(err, "disk model='%s' is only for bus='virtio' (disk '%s')", disk_model_names[disk->model], disk->dst);
+        return REFUSED(err, "disk model='%s' is only for bus='virtio' (disk '%s')", disk_model_names[disk->model], disk->dst);
     if (disk->rotation_rate.set && disk->bus != DISK_BUS_SCSI && disk->bus != DISK_BUS_IDE && disk->bus != DISK_BUS_SATA)
-        return UNSUPPORTED(err, "rotation rate is only valid for SCSI/IDE/SATA bus");
+        return REFUSED(err, "rotation rate is only valid for SCSI/IDE/SATA bus");
     if (disk->removable && disk->bus != DISK_BUS_USB && disk->bus != DISK_BUS_SCSI)
-        return UNSUPPORTED(err, "removable is only valid for usb or scsi disks");
+        return REFUSED(err, "removable is only valid for usb or scsi disks");
     if (disk->bus != DISK_BUS_VIRTIO && (disk->queues.set || disk->queue_size.set || disk->ioeventfd || disk->event_idx))
-        return UNSUPPORTED(err, "disk driver queues, queue_size, ioeventfd and event_idx are only for bus='virtio' (disk '%s')", disk->dst);
+        return REFUSED(err, "disk driver queues, queue_size, ioeventfd and event_idx are only for bus='virtio' (disk '%s')", disk->dst);
     if (disk->shareable && disk->src->format != STORAGE_FORMAT_RAW)
-        return UNSUPPORTED(err, "shared access for disk '%s' requires use of supported storage format", disk->dst);
+        return REFUSED(err, "shared access for disk '%s' requires use of supported storage format", disk->dst);
     if (disk->shareable && disk->cache && disk->cache != DISK_CACHE_NONE && disk->cache != DISK_CACHE_DIRECTSYNC)
-        return UNSUPPORTED(err, "shared access for disk '%s' requires use of cache='none' or 'directsync'", disk->dst);
+        return REFUSED(err, "shared access for disk '%s' requires use of cache='none' or 'directsync'", disk->dst);
     if (disk->io == DISK_IO_NATIVE && disk->cache && disk->cache != DISK_CACHE_NONE && disk->cache != DISK_CACHE_DIRECTSYNC)
-        return UNSUPPORTED(err, "native I/O needs either no disk cache or directsync cache mode, QEMU will fallback to aio=threads");
+        return REFUSED(err, "native I/O needs either no disk cache or directsync cache mode, QEMU will fallback to aio=threads");
     if (disk->src->format != STORAGE_FORMAT_RAW && disk->src->format != STORAGE_FORMAT_QCOW2)
-        return UNSUPPORTED(err, "unsupported disk format '%s' for disk '%s', allowed: raw, qcow2", storage_format_names[disk->src->format], disk->dst);
+        return REFUSED(err, "unsupported disk format '%s' for disk '%s', allowed: raw, qcow2", storage_format_names[disk->src->format], disk->dst);
     return 0;
 }
 
@@ -135,7 +133,7 @@ static int check_disks(const DomainDef *d, Err *err)
             continue;
         char *place = g_strdup_printf("%d:%u:%u:%u:%u", (int)disk->bus, a->drive.controller, a->drive.bus, a->drive.target, a->drive.unit);
         if (!g_hash_table_add(places, place))
-            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0,
+            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_CONFIG_UNSUPPORTED, 0,
                                 "Found duplicate drive address for disk with target name '%s' controller='%u' bus='%u' target='%u' unit='%u'",
                                 disk->dst, a->drive.controller, a->drive.bus, a->drive.target, a->drive.unit);
     }
@@ -155,13 +153,13 @@ static int check_chrs(const DomainDef *d, Err *err)
                 return -1;
             isa += chr->kind == CHR_KIND_SERIAL && chr->target_type == CHR_TARGET_ISA_SERIAL;
             if (chr->kind == CHR_KIND_CHANNEL && chr->target_type == CHR_TARGET_XEN)
-                return UNSUPPORTED(err, "<channel><target type='xen'> is not supported");
+                return REFUSED(err, "<channel><target type='xen'> is not supported");
             if (chr->kind == CHR_KIND_CONSOLE && chr->target_type != CHR_TARGET_SERIAL && chr->target_type != CHR_TARGET_VIRTIO)
-                return UNSUPPORTED(err, "unsupported console target type %s", chr_target_type_names[chr->target_type]);
+                return REFUSED(err, "unsupported console target type %s", chr_target_type_names[chr->target_type]);
         }
     }
     if (isa > 4)
-        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_INTERNAL_ERROR, 0, "Maximum supported number of ISA serial ports is '4'");
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "Maximum supported number of ISA serial ports is '4'");
     return 0;
 }
 
@@ -187,18 +185,18 @@ static int check_videos(const DomainDef *d, Err *err)
         case VIDEO_VMVGA:
         case VIDEO_RAMFB:
             if (i > 0)
-                return UNSUPPORTED(err, "video type '%s' is only valid as primary video device", video_type_names[v->type]);
+                return REFUSED(err, "video type '%s' is only valid as primary video device", video_type_names[v->type]);
             break;
         case VIDEO_XEN:
         case VIDEO_VBOX:
         case VIDEO_PARALLELS:
         case VIDEO_GOP:
-            return UNSUPPORTED(err, "video type '%s' is not supported with QEMU", video_type_names[v->type]);
+            return REFUSED(err, "video type '%s' is not supported with QEMU", video_type_names[v->type]);
         default:
             break;
         }
         if (v->accel2d == TRI_YES || v->accel3d == TRI_YES)
-            return UNSUPPORTED(err, "<video><model><acceleration> is not supported");
+            return REFUSED(err, "<video><model><acceleration> is not supported");
     }
     return 0;
 }
@@ -208,11 +206,11 @@ static int check_graphics(const DomainDef *d, Err *err)
     for (guint i = 0; i < d->graphics->len; i++) {
         const GraphicsDef *g = d->graphics->pdata[i];
         if (g->listens->len > 1)
-            return UNSUPPORTED(err, "qemu supports only one listen element for 'vnc' graphics");
+            return REFUSED(err, "qemu supports only one listen element for 'vnc' graphics");
         if (i > 0)
-            return UNSUPPORTED(err, "only one <graphics type='vnc'> is supported");
-        if (g->port > 65535 || (g->port > 0 && g->port < 5900))
-            return UNSUPPORTED(err, "vnc port must be in range [5900,65535]");
+            return REFUSED(err, "only one <graphics type='vnc'> is supported");
+        if (g->port > 65535)
+            return REFUSED(err, "vnc port must be in range [5900,65535]");
     }
     return 0;
 }
@@ -220,27 +218,27 @@ static int check_graphics(const DomainDef *d, Err *err)
 static int check_small(const DomainDef *d, Err *err)
 {
     if (d->watchdogs->len > 1)
-        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_INTERNAL_ERROR, 0, "only a single watchdog device is supported");
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "only a single watchdog device is supported");
     for (guint i = 0; i < d->watchdogs->len; i++) {
         const WatchdogDef *w = d->watchdogs->pdata[i];
         if (w->model == WATCHDOG_MODEL_DIAG288)
-            return UNSUPPORTED(err, "watchdog model 'diag288' is not supported, allowed: i6300esb, ib700");
+            return REFUSED(err, "watchdog model 'diag288' is not supported, allowed: i6300esb, ib700");
     }
     if (d->memballoon && d->memballoon->model == MEMBALLOON_XEN)
-        return UNSUPPORTED(err, "Memory balloon device type '%s' is not supported by this version of qemu", "xen");
+        return REFUSED(err, "Memory balloon device type '%s' is not supported by this version of qemu", "xen");
     for (guint i = 0; i < d->panics->len; i++) {
         const PanicDef *p = d->panics->pdata[i];
         if (p->model == PANIC_PSERIES || p->model == PANIC_S390)
-            return UNSUPPORTED(err, "panic model '%s' is not for this machine", panic_model_names[p->model]);
+            return REFUSED(err, "panic model '%s' is not for this machine", panic_model_names[p->model]);
     }
     for (guint i = 0; i < d->inputs->len; i++) {
         const InputDef *in = d->inputs->pdata[i];
         if (in->bus == INPUT_BUS_XEN || in->bus == INPUT_BUS_PARALLELS || in->bus == INPUT_BUS_NONE)
-            return UNSUPPORTED(err, "input bus '%s' is not supported, allowed: ps2, usb, virtio", input_bus_names[in->bus]);
+            return REFUSED(err, "input bus '%s' is not supported, allowed: ps2, usb, virtio", input_bus_names[in->bus]);
         if (in->bus == INPUT_BUS_PS2 && in->type == INPUT_TABLET)
-            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_INTERNAL_ERROR, 0, "ps2 bus does not support tablet input device");
+            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "ps2 bus does not support tablet input device");
         if (in->model && in->type != INPUT_PASSTHROUGH)
-            return UNSUPPORTED(err, "virtio (non-)transitional models are not supported for input type=%s", input_type_names[in->type]);
+            return REFUSED(err, "virtio (non-)transitional models are not supported for input type=%s", input_type_names[in->type]);
     }
     return 0;
 }
@@ -257,7 +255,7 @@ static int check_aliases(const DomainDef *d, Err *err)
             if (!info->alias || !g_str_has_prefix(info->alias, "ua-") || kind == DEVICE_CONSOLE)
                 continue;
             if (!g_hash_table_add(seen, info->alias))
-                return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "non unique alias detected: %s", info->alias);
+                return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_CONFIG_UNSUPPORTED, 0, "non unique alias detected: %s", info->alias);
         }
     }
     return 0;

@@ -85,6 +85,11 @@ static void flush(void *arg)
 
 void bus_publish(Bus *b, void *event)
 {
+    bus_publish_with(b, event, NULL, NULL);
+}
+
+void bus_publish_with(Bus *b, void *event, void (*fn)(void *arg), void *arg)
+{
     bool first = false;
     void (*discard)(void *event) = NULL;
     {
@@ -97,6 +102,8 @@ void bus_publish(Bus *b, void *event)
             g_queue_push_tail(&b->queue, event);
             event = NULL;
         }
+        if (fn)
+            fn(arg);
     }
     if (event && discard)
         discard(event);

@@ -17,3 +17,6 @@ void bus_free(Bus *b);
 void bus_set_sink(Bus *b, BusSink sink, void *userdata, void (*free_event)(void *event));
 /* Takes ownership of event.  Without a sink the event is freed. */
 void bus_publish(Bus *b, void *event);
+/* The same, and runs fn(arg), which takes leaf locks at most, when the event has its place in the order and before anybody can see it:
+ * what fn lets others do comes after the event, and who sees the event sees what fn did. */
+void bus_publish_with(Bus *b, void *event, void (*fn)(void *arg), void *arg);

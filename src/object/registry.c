@@ -15,7 +15,7 @@
 /* One object's place.  The list of entries keeps the order of insertion, which is what list calls show. */
 typedef struct Entry {
     Object *o;
-    char *name;
+    char *name, *second; /* second: the other name of one being renamed, else NULL */
     int id;
     GList link;
 } Entry;
@@ -55,6 +55,7 @@ static void entry_free(Entry *e)
 {
     object_unref(e->o);
     g_free(e->name);
+    g_free(e->second);
     g_free(e);
 }
 
@@ -136,6 +137,8 @@ void registry_remove(Registry *r, Object *o)
             return;
         g_hash_table_remove(r->by_uuid, o->uuid);
         g_hash_table_remove(r->by_name, e->name);
+        if (e->second)
+            g_hash_table_remove(r->by_name, e->second);
         if (e->id != -1)
             g_hash_table_remove(r->by_id, GINT_TO_POINTER(e->id));
         g_queue_unlink(&r->order, &e->link);
@@ -143,20 +146,35 @@ void registry_remove(Registry *r, Object *o)
     entry_free(e);
 }
 
-int registry_rename(Registry *r, Object *o, const char *new_name)
+int registry_reserve_name(Registry *r, Object *o, const char *new_name)
 {
     LOCK_SCOPE (&r->lock)
         ;
     Entry *e = entry_of(r, o);
     if (!e)
         return -ENOENT;
+    if (e->second)
+        return -EBUSY;
     if (g_hash_table_contains(r->by_name, new_name))
         return -EEXIST;
-    g_hash_table_remove(r->by_name, e->name);
-    g_free(e->name);
-    e->name = g_strdup(new_name);
-    g_hash_table_insert(r->by_name, e->name, e);
+    e->second = g_strdup(new_name);
+    g_hash_table_insert(r->by_name, e->second, e);
     return 0;
+}
+
+void registry_settle_name(Registry *r, Object *o, const char *name)
+{
+    LOCK_SCOPE(&r->lock);
+    Entry *e = entry_of(r, o);
+    if (!e || !e->second)
+        return;
+    if (strcmp(e->second, name) == 0) {
+        char *old = e->name;
+        e->name = e->second;
+        e->second = old;
+    }
+    g_hash_table_remove(r->by_name, e->second);
+    g_clear_pointer(&e->second, g_free);
 }
 
 void registry_set_id(Registry *r, Object *o, int id)

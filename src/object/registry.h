@@ -26,8 +26,11 @@ void *registry_by_id(Registry *r, int id);
 int registry_add(Registry *r, Object *o, const char *name, Object **ret_other);
 /* Takes the object out and drops the registry's reference; no effect on one that is not in. */
 void registry_remove(Registry *r, Object *o);
-/* -EEXIST when the new name is taken, -ENOENT when the object is not in. */
-int registry_rename(Registry *r, Object *o, const char *new_name);
+/* A change of name in two steps, so that neither name can be taken by another while files are renamed.  Reserve: the object is found by
+ * both names from here on; -EEXIST when the new one is taken, -ENOENT when the object is not in, -EBUSY when it has two already.
+ * Settle: `name`, one of the two, stays; the other is free. */
+int registry_reserve_name(Registry *r, Object *o, const char *new_name);
+void registry_settle_name(Registry *r, Object *o, const char *name);
 /* id -1 takes the object out of the id table. */
 void registry_set_id(Registry *r, Object *o, int id);
 /* True while the object is in. */

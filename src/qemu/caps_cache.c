@@ -20,6 +20,7 @@
 
 #include "event/event.h"
 #include "util/file.h"
+#include "util/intern.h"
 #include "util/lock.h"
 #include "util/log.h"
 #include "util/pool.h"
@@ -277,17 +278,20 @@ static const char *const arch_targets[][2] = {
     {"sparc64", "sparc64"}, {"x86_64", "x86_64"}, {"xtensa", "xtensa"}, {"xtensaeb", "xtensaeb"}, {"loongarch64", "loongarch64"},
 };
 
+static const char *arch_names[N_ELEMENTS(arch_targets)];
+
+static void arch_names_init(void)
+{
+    for (unsigned i = 0; i < N_ELEMENTS(arch_targets); i++)
+        arch_names[i] = arch_targets[i][0];
+}
+
 const char *const *qemu_caps_arches(unsigned *ret_n)
 {
-    static const char *names[N_ELEMENTS(arch_targets)];
-    static gsize once;
-    if (g_once_init_enter(&once)) {
-        for (unsigned i = 0; i < N_ELEMENTS(arch_targets); i++)
-            names[i] = arch_targets[i][0];
-        g_once_init_leave(&once, 1);
-    }
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, arch_names_init);
     *ret_n = N_ELEMENTS(arch_targets);
-    return names;
+    return arch_names;
 }
 
 const char *qemu_caps_emulator_for_arch(const char *arch)
@@ -301,7 +305,7 @@ const char *qemu_caps_emulator_for_arch(const char *arch)
         for (unsigned k = 0; k < N_ELEMENTS(dirs); k++) {
             g_autofree char *path = g_strdup_printf("%s/qemu-system-%s", dirs[k], arch_targets[i][1]);
             if (access(path, X_OK) == 0)
-                return g_intern_string(path);
+                return str_intern(path);
         }
         /* An x86_64 binary runs i686 guests as well; some distributions call the native one qemu-kvm. */
         if (strcmp(arch, "i686") == 0)

@@ -6,8 +6,10 @@
  */
 #include "config.h"
 
+#include <pthread.h>
 #include <string.h>
 
+#include "util/intern.h"
 #include "qemu/caps_private.h"
 #include "qemu/cpu.h"
 
@@ -28,20 +30,38 @@ static const FeatureRow rows[] = {
 static const char *replaced(const char *name, const char *from, char to)
 {
     if (!strpbrk(name, from))
-        return g_intern_string(name);
+        return str_intern(name);
     g_autofree char *copy = g_strdup(name);
     g_strdelimit(copy, from, to);
-    return g_intern_string(copy);
+    return str_intern(copy);
 }
+
+/* The names QEMU and the kernel use, by row, and the rows (number + 1) by QEMU's name: made once. */
+static GHashTable *by_qemu_name;
+static const char *qemu_names[N_ELEMENTS(rows)], *kernel_names[N_ELEMENTS(rows)];
+
+static void names_init(void)
+{
+    by_qemu_name = g_hash_table_new(g_str_hash, g_str_equal);
+    for (unsigned i = 0; i < N_ELEMENTS(rows); i++) {
+        qemu_names[i] = rows[i].qemu ? rows[i].qemu : replaced(rows[i].name, "_", '-');
+        kernel_names[i] = rows[i].kernel ? rows[i].kernel : replaced(rows[i].name, "-.", '_');
+        g_hash_table_insert(by_qemu_name, (void *)(uintptr_t)qemu_names[i], GUINT_TO_POINTER(i + 1));
+    }
+}
+
+static pthread_once_t names_once = PTHREAD_ONCE_INIT;
 
 static const char *row_qemu(const FeatureRow *r)
 {
-    return r->qemu ? r->qemu : replaced(r->name, "_", '-');
+    pthread_once(&names_once, names_init);
+    return qemu_names[r - rows];
 }
 
 static const char *row_kernel(const FeatureRow *r)
 {
-    return r->kernel ? r->kernel : replaced(r->name, "-.", '_');
+    pthread_once(&names_once, names_init);
+    return kernel_names[r - rows];
 }
 
 const char *cpu_feature_to_qemu(const char *name)
@@ -59,7 +79,7 @@ const char *cpu_feature_from_qemu(const char *name)
         if (strcmp(row_qemu(&rows[i]), name) == 0)
             return rows[i].name;
     }
-    return g_intern_string(name);
+    return str_intern(name);
 }
 
 bool cpu_feature_known(const char *name)
@@ -113,15 +133,8 @@ static bool is_of_model(unsigned row)
 
 static GHashTable *rows_by_qemu_name(void)
 {
-    static GHashTable *map;
-    static gsize once;
-    if (g_once_init_enter(&once)) {
-        map = g_hash_table_new(g_str_hash, g_str_equal);
-        for (unsigned i = 0; i < N_ELEMENTS(rows); i++)
-            g_hash_table_insert(map, (void *)(uintptr_t)row_qemu(&rows[i]), GUINT_TO_POINTER(i + 1));
-        g_once_init_leave(&once, 1);
-    }
-    return map;
+    pthread_once(&names_once, names_init);
+    return by_qemu_name;
 }
 
 static void set_of_definition(json_t *def, FeatureSet *ret)

@@ -112,6 +112,32 @@ static int find_account(Launch *l, Err *err)
     return 0;
 }
 
+/* The guest's directory and everything QEMU put into it: a tree of QEMU's making, so nothing is followed. */
+static void remove_tree(int parent, const char *name, unsigned depth)
+{
+    AUTO_CLOSE int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || depth > 16)
+        return;
+    char link[64];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    g_autoptr(GDir) d = g_dir_open(link, 0, NULL);
+    const char *n;
+    while (d && (n = g_dir_read_name(d))) {
+        if (unlinkat(fd, n, 0) < 0 && (errno == EISDIR || errno == EPERM))
+            remove_tree(fd, n, depth + 1);
+    }
+    unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+static void remove_private_dir(const char *path)
+{
+    if (path == NULL)
+        return;
+    remove_tree(AT_FDCWD, path, 0);
+    if (access(path, F_OK) == 0)
+        log_warning("cannot remove '%s' whole", path);
+}
+
 static int make_private_dir(Launch *l, Err *err)
 {
     const char *lib = l->req->dirs->lib_dir;
@@ -121,7 +147,8 @@ static int make_private_dir(Launch *l, Err *err)
         return err_set_errno(err, -r, "cannot make directory '%s'", lib);
     l->proc.private_dir = g_build_filename(lib, name, NULL);
     l->proc.monitor_path = g_build_filename(l->proc.private_dir, "monitor.sock", NULL);
-    if (mkdir(l->proc.private_dir, 0750) < 0 && errno != EEXIST)
+    remove_private_dir(l->proc.private_dir); /* left by a crash; another guest's QEMU may have written in it */
+    if (mkdir(l->proc.private_dir, 0750) < 0)
         return err_set_errno(err, errno, "cannot make directory '%s'", l->proc.private_dir);
     l->dir_made = true;
     AUTO_CLOSE int fd = open(l->proc.private_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -286,32 +313,6 @@ static const Step steps[] = {
     {connect_monitor, "connecting to the monitor"},
     {settle, "setting up the machine"},
 };
-
-/* The guest's directory and everything QEMU put into it: a tree of QEMU's making, so nothing is followed. */
-static void remove_tree(int parent, const char *name, unsigned depth)
-{
-    AUTO_CLOSE int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || depth > 16)
-        return;
-    char link[64];
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-    g_autoptr(GDir) d = g_dir_open(link, 0, NULL);
-    const char *n;
-    while (d && (n = g_dir_read_name(d))) {
-        if (unlinkat(fd, n, 0) < 0 && (errno == EISDIR || errno == EPERM))
-            remove_tree(fd, n, depth + 1);
-    }
-    unlinkat(parent, name, AT_REMOVEDIR);
-}
-
-static void remove_private_dir(const char *path)
-{
-    if (path == NULL)
-        return;
-    remove_tree(AT_FDCWD, path, 0);
-    if (access(path, F_OK) == 0)
-        log_warning("cannot remove '%s' whole", path);
-}
 
 /* Channel sockets and the directory they were made in. */
 static void remove_channels(const DomainDef *def, const char *private_dir)

@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,6 +26,25 @@
 
 /* ---- sockets ----------------------------------------------------------------------------------------------------------------- */
 
+/* Gives the socket at `path` to QEMU's account.  The directory may be a user's, who could put a link in its place meanwhile: so the very
+ * object is held and looked at first. */
+static int own_socket(Launch *l, const char *path, mode_t mode, Err *err)
+{
+    AUTO_CLOSE int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return err_set_errno(err, errno, "cannot look at socket '%s'", path);
+    if (!S_ISSOCK(st.st_mode))
+        return err_set(err, VIR_ERR_OPERATION_FAILED, "'%s' is not the socket that was made there", path);
+    if (l->change_ids && fchownat(fd, "", l->uid, l->gid, AT_EMPTY_PATH) < 0)
+        return err_set_errno(err, errno, "cannot give socket '%s' to QEMU's account", path);
+    char self[64];
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+    if (chmod(self, mode) < 0)
+        return err_set_errno(err, errno, "cannot set the mode of socket '%s'", path);
+    return 0;
+}
+
 /* A listening UNIX socket at `path`; one left behind by an earlier guest is replaced.  QEMU's account owns it. */
 static int listen_unix(Launch *l, const char *path, mode_t mode, const char *alias, Err *err)
 {
@@ -38,15 +58,11 @@ static int listen_unix(Launch *l, const char *path, mode_t mode, const char *ali
     AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_set_errno(err, errno, "cannot make a socket for %s", alias);
-    /* the mode it is to be born with; the umask can only take from it */
-    fchmod(fd, mode);
     if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
         return err_set_errno(err, errno, "cannot bind socket '%s' of %s", path, alias);
     g_ptr_array_add(l->sockets, g_strdup(path));
-    if (l->change_ids && lchown(path, l->uid, l->gid) < 0)
-        return err_set_errno(err, errno, "cannot give socket '%s' to QEMU's account", path);
-    if (chmod(path, mode) < 0)
-        return err_set_errno(err, errno, "cannot set the mode of socket '%s'", path);
+    if (own_socket(l, path, mode, err) < 0)
+        return -1;
     if (listen(fd, 1) < 0)
         return err_set_errno(err, errno, "cannot listen on socket '%s'", path);
     return take_fd(&fd);
@@ -76,8 +92,8 @@ static int connect_chr(Launch *l, const ArgvFd *f, Err *err)
 
 static bool readable_for(const Launch *l, const ImageNode *n)
 {
-    if (!l->change_ids || l->uid == 0)
-        return true; /* root without capabilities still owns its files; others are checked below when ids change */
+    if (!l->change_ids)
+        return true; /* QEMU is who we are, and we could open it */
     if (n->uid == l->uid)
         return n->mode & S_IRUSR;
     bool in_group = n->gid == l->gid;

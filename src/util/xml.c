@@ -249,6 +249,11 @@ void xml_end(XmlWriter *w)
     w->text_inside = false;
 }
 
+void xml_open(XmlWriter *w)
+{
+    close_tag(w, true);
+}
+
 void xml_attr(XmlWriter *w, const char *name, const char *value)
 {
     if (!value)

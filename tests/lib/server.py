@@ -219,6 +219,9 @@ class Berthd(Server):
     def environment(self):
         env = super().environment()
         env.setdefault("ASAN_OPTIONS", "abort_on_error=1:detect_leaks=0:detect_stack_use_after_return=1")
+        env.setdefault("G_SLICE", "always-malloc")  # else GLib's own allocator hides frees from the sanitizers
+        env.setdefault("TSAN_OPTIONS", "halt_on_error=1:abort_on_error=1:suppressions="
+                       + os.path.join(os.path.dirname(__file__), "..", "tsan.supp"))
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:halt_on_error=1")
         return env
 

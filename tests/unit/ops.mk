@@ -14,3 +14,8 @@ TESTS += tests/unit/test_log
 tests_unit_test_log_SOURCES = tests/unit/test_log.c
 tests_unit_test_log_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_log_LDADD = libutil.a $(CMOCKA_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
+EXTRA_DIST += tests/integration tests/lib
+dist-hook: dist-no-caches
+.PHONY: dist-no-caches
+dist-no-caches:
+	find $(distdir)/tests -name __pycache__ -exec rm -rf {} +

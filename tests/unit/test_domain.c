@@ -31,6 +31,7 @@
 #include "qemu/cpu_guest.h"
 #include "qemu/launch.h"
 #include "qmp/client.h"
+#include "store/defs.h"
 #include "tests/qmp/peer.h"
 #include "api_enums.h"
 
@@ -123,8 +124,12 @@ static int attach(const LaunchRequest *req, LaunchResult *ret, Err *err)
     return qmp_client_wait_ready(ret->qmp, req->deadline, err);
 }
 
+static void (*during_launch)(void);
+
 int qemu_launch(const LaunchRequest *req, LaunchResult *ret, Err *err)
 {
+    if (during_launch)
+        during_launch();
     if (launch_fails) {
         err_set(err, VIR_ERR_OPERATION_FAILED, "QEMU said no");
         return -1;
@@ -198,6 +203,21 @@ struct QemuCaps *domain_def_caps(DomainDriver *d, const DomainDef *def, Err *err
 {
     static int any;
     return (struct QemuCaps *)&any;
+}
+
+/* Every CPU is as definite as the guest likes. */
+int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *err)
+{
+    return 0;
+}
+
+void qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
+{
+}
+
+bool qemu_caps_accel_usable(const QemuCaps *caps, QemuAccel accel)
+{
+    return true;
 }
 
 void *qemu_caps_unref(QemuCaps *caps)
@@ -812,13 +832,123 @@ static void test_foreign_status(void **state)
     object_unref(d);
 }
 
+/* ---- several at once
+ * ------------------------------------------------------------------------------------------------------- */
+
+#define STORM_NAMES 3
+#define STORM_UUIDS 4
+
+static void storm_op(GRand *rnd)
+{
+    static const char *const names[STORM_NAMES] = {"a", "b", "c"};
+    g_auto(Err) err = ERR_INIT;
+    const char *name = names[g_rand_int_range(rnd, 0, STORM_NAMES)];
+    g_autofree char *uuid =
+        g_strdup_printf("11111111-2222-4333-8444-00000000000%d", g_rand_int_range(rnd, 0, STORM_UUIDS));
+    int op = g_rand_int_range(rnd, 0, 8);
+    if (op < 3) {
+        object_unref(define(name, uuid, &err));
+        return;
+    }
+    Domain *d = registry_by_name(domain_driver_registry(drv), name);
+    if (!d)
+        return;
+    const char *other = names[g_rand_int_range(rnd, 0, STORM_NAMES)];
+    if (op == 3) {
+        domain_lock(d);
+        domain_set_autostart(d, g_rand_boolean(rnd), &err);
+        domain_unlock(d);
+    } else if (op == 4) {
+        domain_lock(d);
+        domain_set_metadata(d, VIR_DOMAIN_METADATA_TITLE, "x", NULL, NULL, VIR_DOMAIN_AFFECT_CONFIG, &err);
+        domain_unlock(d);
+    } else {
+        JobRequest r = {.kind = JOB_MODIFY, .what = "storm", .deadline = deadline_in_ms(20000)};
+        must(job_acquire(d, &r, &err), &err);
+        domain_lock(d);
+        if (!d->removing && op == 5)
+            domain_undefine(d, 0, &err);
+        else if (!d->removing)
+            domain_rename(d, other, &err);
+        domain_unlock(d);
+        job_end(&r);
+    }
+    object_unref(d);
+}
+
+static gpointer storm(gpointer seed)
+{
+    GRand *rnd = g_rand_new_with_seed(GPOINTER_TO_UINT(seed));
+    for (int i = 0; i < 150; i++)
+        storm_op(rnd);
+    g_rand_free(rnd);
+    return NULL;
+}
+
+/* Whatever order they come in: afterwards the registry and the disk tell the same. */
+static void test_definition_storm(void **state)
+{
+    GThread *t[8];
+    for (unsigned i = 0; i < N_ELEMENTS(t); i++)
+        t[i] = g_thread_new("storm", storm, GUINT_TO_POINTER(i + 1));
+    for (unsigned i = 0; i < N_ELEMENTS(t); i++)
+        g_thread_join(t[i]);
+    g_autofree char *etc = g_build_filename(dir, "etc", NULL);
+    g_autoptr(GPtrArray) on_disk = defs_load(etc);
+    g_autoptr(GPtrArray) here = registry_list(domain_driver_registry(drv));
+    assert_int_equal(on_disk->len, here->len);
+    for (unsigned i = 0; i < on_disk->len; i++) {
+        const DomainDef *def = on_disk->pdata[i];
+        Domain *d = registry_by_name(domain_driver_registry(drv), def->name);
+        assert_non_null(d);
+        g_autoptr(DomainView) v = domain_view(d);
+        assert_string_equal(v->name, def->name);
+        assert_string_equal(v->config->name, def->name);
+        assert_memory_equal(d->obj.uuid, def->uuid, UUID_LEN);
+        g_autofree char *link = g_strdup_printf("etc/autostart/%s.xml", def->name);
+        assert_int_equal(file_there(link), v->autostart);
+        object_unref(d);
+    }
+}
+
+static void owner_leaves(void)
+{
+    domain_autodestroy(drv, 5);
+    Deadline end = deadline_in_ms(10000);
+    while (domain_driver_busy(drv) &&
+           !deadline_passed(end)) /* until the task has seen the machine that is being started */
+        g_usleep(1000);
+}
+
+/* The client goes during a start that fails: the next start is nobody's business. */
+static void test_owner_gone_once(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    Domain *a = define("a", UUID_A, &err);
+    expect_events("D0 ");
+    launch_fails = true;
+    during_launch = owner_leaves;
+    assert_int_equal(as_gate(a, JOB_MODIFY, call_start, VIR_DOMAIN_START_AUTODESTROY, &err), -1);
+    during_launch = NULL;
+    launch_fails = false;
+    err_clear(&err);
+    script_start(false);
+    must(as_gate(a, JOB_MODIFY, call_start, 0, &err), &err);
+    expect_events("R0 S0 ");
+    script_end();
+    kill(child, SIGKILL);
+    wait_off(a);
+    object_unref(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        T(test_define),         T(test_second_daemon), T(test_start_pause_destroy),      T(test_start_fails),
-        T(test_guest_shutdown), T(test_reboot),        T(test_crash_wakes_waiters),      T(test_autodestroy),
-        T(test_events),         T(test_reconnect),     T(test_reconnect_dead_and_wrong), T(test_foreign_status),
+        T(test_define),           T(test_second_daemon),   T(test_start_pause_destroy),      T(test_start_fails),
+        T(test_guest_shutdown),   T(test_reboot),          T(test_crash_wakes_waiters),      T(test_autodestroy),
+        T(test_events),           T(test_reconnect),       T(test_reconnect_dead_and_wrong), T(test_foreign_status),
+        T(test_definition_storm), T(test_owner_gone_once),
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
 }

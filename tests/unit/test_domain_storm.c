@@ -214,6 +214,21 @@ struct QemuCaps *domain_def_caps(DomainDriver *d, const DomainDef *def, Err *err
     return (struct QemuCaps *)&any;
 }
 
+/* Every CPU is as definite as the guest likes. */
+int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *err)
+{
+    return 0;
+}
+
+void qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
+{
+}
+
+bool qemu_caps_accel_usable(const QemuCaps *caps, QemuAccel accel)
+{
+    return true;
+}
+
 void *qemu_caps_unref(QemuCaps *caps)
 {
     return NULL;

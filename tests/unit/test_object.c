@@ -56,9 +56,18 @@ static void test_registry(void **state)
     registry_set_id(r, &a->obj, -1);
     assert_null(registry_by_id(r, 7));
 
-    assert_int_equal(registry_rename(r, &a->obj, "b"), -EEXIST);
-    assert_int_equal(registry_rename(r, &a2->obj, "q"), -ENOENT);
-    assert_int_equal(registry_rename(r, &a->obj, "c"), 0);
+    assert_int_equal(registry_reserve_name(r, &a->obj, "b"), -EEXIST);
+    assert_int_equal(registry_reserve_name(r, &a2->obj, "q"), -ENOENT);
+    assert_int_equal(registry_reserve_name(r, &a->obj, "z"), 0);
+    assert_int_equal(registry_reserve_name(r, &a->obj, "y"), -EBUSY);
+    registry_settle_name(r, &a->obj, "a"); /* taken back */
+    assert_null(registry_by_name(r, "z"));
+    assert_int_equal(registry_reserve_name(r, &a->obj, "c"), 0);
+    Thing *in_way = thing_new(99, 0);
+    assert_int_equal(registry_add(r, &in_way->obj, "a", NULL), -EEXIST); /* both names are taken meanwhile */
+    assert_int_equal(registry_add(r, &in_way->obj, "c", NULL), -EEXIST);
+    object_unref(in_way);
+    registry_settle_name(r, &a->obj, "c");
     assert_null(registry_by_name(r, "a"));
     t = registry_by_name(r, "c");
     assert_ptr_equal(t, a);
@@ -93,8 +102,9 @@ static gpointer storm(gpointer arg)
     GRand *rnd = g_rand_new_with_seed(s->seed);
     for (int i = 0; i < 3000; i++) {
         uint8_t tag = (uint8_t)g_rand_int_range(rnd, 0, 16);
-        char name[16];
+        char name[16], other[16];
         snprintf(name, sizeof(name), "t%d", tag);
+        snprintf(other, sizeof(other), "t%d", g_rand_int_range(rnd, 0, 20));
         switch (g_rand_int_range(rnd, 0, 4)) {
         case 0: {
             Thing *t = thing_new(tag, 9);
@@ -107,7 +117,8 @@ static gpointer storm(gpointer arg)
             if (t) {
                 mutex_lock(&t->obj.lock);
                 t->payload++;
-                registry_rename(s->r, &t->obj, name); /* under the object's lock: the registry's is a leaf */
+                if (registry_reserve_name(s->r, &t->obj, other) == 0) /* under the object's lock: the registry's is a leaf */
+                    registry_settle_name(s->r, &t->obj, g_rand_boolean(rnd) ? name : other);
                 mutex_unlock(&t->obj.lock);
                 registry_remove(s->r, &t->obj);
                 object_unref(t);

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <setjmp.h>
+#include <stdio.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -162,7 +163,11 @@ static void test_signals_reset(void **state)
     g_autofree char *out = run_sh("grep -E '^Sig(Blk|Ign)' /proc/self/status", &o);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     signal(SIGPIPE, SIG_DFL);
-    assert_string_equal(out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    unsigned long long blocked = ~0ull, ignored = ~0ull;
+    assert_int_equal(sscanf(out, "SigBlk:\t%llx\nSigIgn:\t%llx", &blocked, &ignored), 2);
+    assert_int_equal(blocked, 0);
+    /* 32 and 33 are libc's own: its posix_spawn() leaves them ignored in what started us, and no program can ask for a change */
+    assert_int_equal(ignored & ~(3ull << 31), 0);
 }
 
 static void test_limits(void **state)

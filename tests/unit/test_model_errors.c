@@ -1,0 +1,125 @@
+/* tests/unit/test_model_errors.c - bad documents get libvirt's codes, and say where
+ */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "model_env.h"
+#include "util/xml.h"
+
+/* tests/golden/errors.txt holds the cases and what a stock libvirtd answered. */
+static void test_codes(void **state)
+{
+    g_autofree char *path = g_build_filename(GOLDEN_DIR, "errors.txt", NULL);
+    g_autofree char *text = NULL;
+    assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    unsigned n = 0, bad = 0;
+    for (unsigned i = 0; lines[i]; i++) {
+        if (!*lines[i] || *lines[i] == '#')
+            continue;
+        g_auto(GStrv) f = g_strsplit(lines[i], "|", 4);
+        int want = atoi(*f[2] ? f[2] : f[1]);
+        const char *xml = lines[i + 1] ? lines[++i] : "";
+        g_auto(Err) err = ERR_INIT;
+        DomainDef *d = model_define(xml, 0, &err);
+        domain_def_unref(d);
+        n++;
+        if (err.code != want || (err.code && !err.detail)) {
+            print_error("%s: code %d (%s), want %d\n", f[0], err.code, err.detail ? err.detail : "", want);
+            bad++;
+        }
+    }
+    print_message("%u documents, %u bad\n", n, bad);
+    assert_true(n > 100);
+    assert_int_equal(bad, 0);
+}
+
+#define HEAD "<domain type='qemu'>\n<name>x</name>\n<memory>65536</memory>\n<os><type>hvm</type></os>\n"
+
+static void expect(const char *xml, ParseFlags flags, int code, const char *const *words)
+{
+    g_auto(Err) err = ERR_INIT;
+    DomainDef *d = model_define(xml, flags, &err);
+    domain_def_unref(d);
+    if (err.code != code)
+        print_error("%s\n", err.detail ? err.detail : "(accepted)");
+    assert_int_equal(err.code, code);
+    for (; *words; words++) {
+        if (!strstr(err.detail, *words))
+            print_error("no '%s' in: %s\n", *words, err.detail);
+        assert_non_null(strstr(err.detail, *words));
+    }
+}
+#define EXPECT(xml, flags, code, ...) expect(xml, flags, code, (const char *const[]){__VA_ARGS__, NULL})
+
+static void test_words(void **state)
+{
+    EXPECT(HEAD "<devices>\n<disk>\n<source file='/a'/>\n<target dev='vda' bus='zork'/></disk></devices></domain>", 0, VIR_ERR_XML_ERROR,
+           "'bus'", "/domain/devices/disk/target line 8", "zork", "virtio", "sata");
+    EXPECT(HEAD "<devices>\n<hostdev mode='subsystem'/></devices></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "<hostdev>", "line 6");
+    EXPECT(HEAD "<cputune/></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "<cputune>", "line 5");
+    EXPECT(HEAD "<devices><disk type='network'><source protocol='nbd' name='x'/><target dev='vda'/></disk></devices></domain>", 0,
+           VIR_ERR_CONFIG_UNSUPPORTED, "<disk>", "'type'");
+    EXPECT(HEAD "<zork/></domain>", PARSE_VALIDATE, VIR_ERR_XML_INVALID_SCHEMA, "/domain/zork line 5");
+    EXPECT(HEAD "<devices><disk colour='red'><source file='/a'/><target dev='vda'/></disk></devices></domain>", PARSE_VALIDATE,
+           VIR_ERR_XML_INVALID_SCHEMA, "colour", "line 5");
+}
+
+static void test_unknown_collected(void **state)
+{
+    g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(DomainDef) d =
+        domain_def_parse(HEAD "<zork/>\n<devices><disk a='b'><target dev='vda'/></disk></devices></domain>", PARSE_INACTIVE, unknown, NULL);
+    assert_non_null(d);
+    assert_int_equal(unknown->len, 2);
+    assert_string_equal(unknown->pdata[0], "/domain/zork line 5");
+    assert_string_equal(unknown->pdata[1], "attribute 'a' of /domain/devices/disk line 6");
+}
+
+static void refused_by_limit(const char *xml, const char *word)
+{
+    g_auto(Err) err = ERR_INIT;
+    DomainDef *d = domain_def_parse(xml, PARSE_INACTIVE, NULL, &err);
+    assert_null(d);
+    assert_int_equal(err.code, VIR_ERR_XML_ERROR);
+    assert_non_null(strstr(err.detail, word));
+}
+
+static void test_limits(void **state)
+{
+    refused_by_limit("<!DOCTYPE d [<!ENTITY a 'x'><!ENTITY b '&a;&a;&a;'>]><domain>&b;</domain>", "entity");
+    GString *deep = g_string_new("<domain>");
+    for (unsigned i = 0; i < 100; i++)
+        g_string_append(deep, "<a>");
+    for (unsigned i = 0; i < 100; i++)
+        g_string_append(deep, "</a>");
+    g_string_append(deep, "</domain>");
+    refused_by_limit(deep->str, "deeply");
+    g_string_assign(deep, "<domain>");
+    for (unsigned i = 0; i < 1000000; i++)
+        g_string_append(deep, "<a/>");
+    refused_by_limit(deep->str, "many");
+    g_string_set_size(deep, 0);
+    for (unsigned i = 0; i < 5u << 20; i++)
+        g_string_append_c(deep, ' ');
+    refused_by_limit(deep->str, "bytes");
+    g_string_free(deep, TRUE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_unknown_collected),
+        cmocka_unit_test(test_limits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
