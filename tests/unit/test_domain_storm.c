@@ -234,20 +234,6 @@ void *qemu_caps_unref(QemuCaps *caps)
     return NULL;
 }
 
-bool qemu_caps_accel_usable(const QemuCaps *caps, QemuAccel accel)
-{
-    return true;
-}
-
-int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *err)
-{
-    return 0;
-}
-
-void qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
-{
-}
-
 /* ---- clients ----------------------------------------------------------------------------------------------------- */
 
 static void sink(void *ud, void *event)
