@@ -43,8 +43,7 @@ struct DomainDriver {
     QemuConfig *config;
 };
 
-/* ---- lock file
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- lock file --------------------------------------------------------------------------------------------------- */
 
 /* The same file and kind of lock as libvirtd's, so that neither starts beside the other. */
 static int take_lock(DomainDriver *drv, Err *err)
@@ -78,8 +77,7 @@ static int take_lock(DomainDriver *drv, Err *err)
     return 0;
 }
 
-/* ---- load
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- load -------------------------------------------------------------------------------------------------------- */
 
 /* A RECONNECT job held from load until the machine is reached. */
 typedef struct Reconnect {
@@ -248,9 +246,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
     return drv;
 }
 
-/* ---- go
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- go ---------------------------------------------------------------------------------------------------------- */
 
 static void autostart_task(Domain *d, void *unused)
 {
@@ -299,9 +295,7 @@ void domain_driver_go(DomainDriver *drv)
     }
 }
 
-/* ---- end
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- end --------------------------------------------------------------------------------------------------------- */
 
 /* Lets go of a running machine: it runs on, its file says how to find it. */
 static void let_go(Domain *d)
@@ -377,8 +371,7 @@ void domain_driver_free(DomainDriver *drv)
     domain_driver_unref(drv);
 }
 
-/* ---- what is shared
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- what is shared ---------------------------------------------------------------------------------------------- */
 
 void domain_driver_reload(DomainDriver *drv, QemuConfig *config)
 {

@@ -23,8 +23,7 @@
 
 const char *const job_kind_names[JOB_KIND_MAX] = {"none", "query", "modify", "abort", "destroy", "async", "reconnect"};
 
-/* ---- under the lock
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- under the lock ---------------------------------------------------------------------------------------------- */
 
 static void link_request(JobQueue *q, JobRequest *r)
 {
@@ -105,8 +104,7 @@ static void info_locked(JobQueue *q, JobInfo *ret)
         *ret = (JobInfo){r->kind, r->what, r->since_us, r->owner, q->seq};
 }
 
-/* ---- outside
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- outside ----------------------------------------------------------------------------------------------------- */
 
 static void tell(JobQueue *q, const JobInfo *info)
 {
@@ -263,8 +261,7 @@ void job_end(JobRequest *r)
     call_granted(list);
 }
 
-/* ---- for callers that may sleep
- * -------------------------------------------------------------------------------------------- */
+/* ---- for callers that may sleep ---------------------------------------------------------------------------------- */
 
 /* Shared by the sleeper and the callback: whichever comes last frees it. */
 typedef struct Waiter {

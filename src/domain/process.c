@@ -40,8 +40,7 @@
 #define RETRY_MS  30000u
 #define KILLED_MS 30000u /* a killed process that is not gone by then hangs in the kernel */
 
-/* ---- kill switch
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- kill switch ------------------------------------------------------------------------------------------------- */
 
 static int pidfd_signal(int pidfd, int sig)
 {
@@ -206,8 +205,7 @@ void domain_set_stuck(Domain *d, bool stuck)
         domain_publish_plain(d, VIR_DOMAIN_EVENT_ID_CONTROL_ERROR);
 }
 
-/* ---- announced
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- announced --------------------------------------------------------------------------------------------------- */
 
 static void tear_down_task(Domain *d, void *unused)
 {
@@ -227,8 +225,7 @@ void domain_announce_death(Domain *d)
     domain_task(d, JOB_DESTROY, "end of QEMU", d->life, tear_down_task, NULL, NULL);
 }
 
-/* ---- torn down
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- torn down --------------------------------------------------------------------------------------------------- */
 
 /* Waits for the process; kills it when it outlives its monitor.  False: it is still there. */
 static bool wait_for_end(Domain *d, const char *name)

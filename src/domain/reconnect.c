@@ -35,8 +35,7 @@
 #define RECONNECT_MS 10000u
 #define RETRY_MS     15000u
 
-/* ---- resync
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- resync ------------------------------------------------------------------------------------------------------ */
 
 static void missed(Domain *d, const char *event, json_t *data)
 {
@@ -131,8 +130,7 @@ void domain_resync_later(Domain *d)
         domain_task(d, JOB_QUERY, "resync with QEMU", d->life, resync_task, NULL, NULL);
 }
 
-/* ---- from the status file
- * -------------------------------------------------------------------------------------------------- */
+/* ---- from the status file ---------------------------------------------------------------------------------------- */
 
 void domain_load_status(Domain *d, StatusRecord *rec)
 {
@@ -178,8 +176,7 @@ void domain_load_status(Domain *d, StatusRecord *rec)
     domain_unlock(d);
 }
 
-/* ---- reconnect
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- reconnect --------------------------------------------------------------------------------------------------- */
 
 static void bury(Domain *d)
 {

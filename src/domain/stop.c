@@ -67,8 +67,7 @@ int domain_destroy(Domain *d, unsigned flags, Err *err)
     return 0;
 }
 
-/* ---- with the client
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- with the client --------------------------------------------------------------------------------------------- */
 
 static void destroy_task(Domain *d, void *unused)
 {
