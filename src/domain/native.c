@@ -24,8 +24,6 @@ char *domain_native_argv(DomainDriver *drv, const char *xml, Err *err)
     if (qemu_cpu_resolve(caps, def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG, &def->cpu, err) < 0)
         return NULL;
     domain_def_assign_aliases(def);
-    if (qemu_resolve_cpu(def, caps, err) < 0)
-        return NULL;
     unsigned next = 0;
     qemu_assign_nodes(def, &next);
     const DomainDriverOpts *o = domain_driver_opts(drv);

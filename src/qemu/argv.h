@@ -64,10 +64,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Argv, qemu_argv_free)
  * quoted for a shell, joined by " \".  Caller frees. */
 char *qemu_argv_to_string(const Argv *a, bool multiline);
 
-/* Replaces mode='host-model' by the model and features it means with this QEMU and accelerator, so that the live definition can be
- * compared later; a start does it by itself.  VIR_ERR_CONFIG_UNSUPPORTED where QEMU cannot describe models. */
-int qemu_resolve_cpu(DomainDef *def, const QemuCaps *caps, Err *err);
-
 /* Gives every image of every disk its node index (StorageSource.index, "libvirt-N-format"), last disk first as libvirt does.  Images
  * that have one keep it. *next is the last index used; it lives in the status file so that a hot-plugged image gets a new one. */
 void qemu_assign_nodes(DomainDef *def, unsigned *next);
