@@ -241,6 +241,18 @@ int api_domain_get_vcpu_pin_info(Call *call, Domain *dom, const remote_domain_ge
     return 0;
 }
 
+int api_domain_get_emulator_pin_info(Call *call, Domain *dom, const remote_domain_get_emulator_pin_info_args *args,
+                                     remote_domain_get_emulator_pin_info_ret *ret, Err *err)
+{
+    if (args->maplen < 0 || args->maplen > REMOTE_CPUMAPS_MAX)
+        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "maplen too large");
+    ret->cpumaps.cpumaps_val = arena_array(&call->arena, char, (size_t)args->maplen);
+    ret->cpumaps.cpumaps_len = (u_int)args->maplen;
+    fill_cpumap(ret->cpumaps.cpumaps_val, (unsigned)args->maplen);
+    ret->ret = 1;
+    return 0;
+}
+
 /* ---- all numbers of many machines ------------------------------------------------------------------------------------------ */
 
 typedef struct Collect {

@@ -132,8 +132,6 @@ void domain_def_assign_aliases(DomainDef *d)
         name(&dog->info, "watchdog%u", i);
     EACH(RngDef, rng, d->rngs)
         name(&rng->info, "rng%u", i);
-    EACH(PanicDef, panic, d->panics)
-        name(&panic->info, "panic%u", i);
     if (d->memballoon && d->memballoon->model != MEMBALLOON_NONE)
         name(&d->memballoon->info, "balloon0");
 }

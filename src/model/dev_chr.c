@@ -129,7 +129,7 @@ static const FieldHooks target_hooks = {target_parse, target_format};
 static void type_format(FormatCtx *c, const void *base, const Field *f)
 {
     const ChrDef *chr = base;
-    chr_type_format(c, &chr->source, chr->kind == CHR_KIND_CONSOLE && chr->target_type == CHR_TARGET_SERIAL);
+    chr_type_format(c, &chr->source, chr->kind == CHR_KIND_CONSOLE && chr->target_port.v == 0);
 }
 static const FieldHooks type_hooks = {NULL, type_format};
 
@@ -141,13 +141,18 @@ static void source_format(FormatCtx *c, const void *base, const Field *f)
 }
 static const FieldHooks source_hooks = {NULL, source_format};
 
+static const Field protocol_doc_table_fields[] = {IGNORE("@type")};
+GROUP_TABLE(protocol_doc_table, "protocol");
+static const Field log_doc_table_fields[] = {IGNORE("@file"), IGNORE("@append")};
+GROUP_TABLE(log_doc_table, "log");
+
 static const Field chr_table_fields[] = {
     IGNORE("@type"),
     IGNORE("@tty"),
     WRITTEN("type", type_hooks),
     {.name = "source", .at = AT_IGNORE, .sub = &chr_source_doc_table},
-    IGNORE("protocol"),
-    IGNORE("log"),
+    {.name = "protocol", .at = AT_IGNORE, .flags = CHECKED, .sub = &protocol_doc_table},
+    {.name = "log", .at = AT_IGNORE, .flags = CHECKED, .sub = &log_doc_table},
     WRITTEN("source", source_hooks),
     CUSTOM("target", target_hooks, &target_doc_table, ABI),
     INFO_ROWS,

@@ -32,7 +32,7 @@ TABLE(chr_source_table, "source", ChrSource, );
 static const Field source_doc_table_fields[] = {
     IGNORE("@path"), IGNORE("@mode"),      IGNORE("@host"),  IGNORE("@service"),  IGNORE("@append"),
     IGNORE("@tls"),  REFUSE("@channel"),   REFUSE("@master"), REFUSE("@slave"),   IGNORE("reconnect"),
-    IGNORE("seclabel"), IGNORE("privateData"), IGNORE("@tlsFromConfig"), REFUSE("clipboard"), REFUSE("mouse"),
+    REFUSE("seclabel"), IGNORE("privateData"), IGNORE("@tlsFromConfig"), REFUSE("clipboard"), REFUSE("mouse"),
 };
 const Table chr_source_doc_table = {
     .element = "source", .fields = source_doc_table_fields, .n = N_ELEMENTS(source_doc_table_fields)};

@@ -79,6 +79,8 @@ static void hole_format(FormatCtx *c, const void *base, const Field *f)
     xml_text(&c->w, text);
     xml_end(&c->w);
 }
+static const Field hole_table_fields[] = {IGNORE("@unit")};
+GROUP_TABLE(hole_table, "pcihole64");
 static const FieldHooks hole_hooks = {hole_parse, hole_format};
 
 static const Field controller_table_fields[] = {
@@ -95,7 +97,7 @@ static const Field controller_table_fields[] = {
     INFO_HEAD,
     GROUP("master", master_table, 0),
     INFO_TAIL,
-    CUSTOM("pcihole64", hole_hooks, NULL, ABI),
+    CUSTOM("pcihole64", hole_hooks, &hole_table, ABI | CHECKED),
     M_OPT("pcihole64", ControllerDef, pci_hole64_kib, ABI),
 };
 

@@ -170,6 +170,7 @@ static const Field disk_table_fields[] = {
     L_STR("vendor", DiskDef, vendor, ABI),
     L_STR("product", DiskDef, product, ABI),
     REFUSE("encryption"),
+    IGNORE("privateData"),
     INFO_ROWS,
     M_PTR("source", DiskDef, src, storage_source_table, LIVE),
     {.name = "source/@startupPolicy",

@@ -85,7 +85,7 @@ static void backend_format(FormatCtx *c, const void *base, const Field *f)
     xml_end(&c->w);
 }
 static const FieldHooks backend_hooks = {backend_parse, backend_format};
-static const Field backend_doc_table_fields[] = {IGNORE("@model")};
+static const Field backend_doc_table_fields[] = {IGNORE("@model"), REFUSE("@type"), REFUSE("source")};
 static const Table backend_doc_table = {
     .element = "backend", .fields = backend_doc_table_fields, .n = N_ELEMENTS(backend_doc_table_fields)};
 
@@ -101,7 +101,7 @@ GROUP_TABLE(rng_driver_table, "driver");
 static const Field rng_table_fields[] = {
     A_ENUM("model", RngDef, model, rng_model_names, RNG_MODEL_MAX, REQUIRED | ABI | UNSUPPORTED),
     GROUP("rate", rate_table, 0),
-    CUSTOM("backend", backend_hooks, &backend_doc_table, 0),
+    CUSTOM("backend", backend_hooks, &backend_doc_table, CHECKED),
     GROUP("driver", rng_driver_table, 0),
     INFO_ROWS,
     M_STR("backend", RngDef, device, 0),

@@ -56,6 +56,8 @@ static void mac_format(FormatCtx *c, const void *base, const Field *f)
     xml_attr(&c->w, "type", enum_word(mac_type_names, MAC_TYPE_MAX, (int)net->mac_type));
     xml_end(&c->w);
 }
+static const Field mac_table_fields[] = {IGNORE("@address"), IGNORE("@type"), REFUSE("@check")};
+GROUP_TABLE(mac_table, "mac");
 static const FieldHooks mac_hooks = {mac_parse, mac_format};
 
 /* ---- <source> -------------------------------------------------------------------------------------------------------------- */
@@ -168,7 +170,7 @@ static const Field net_table_fields[] = {
     A_ENUM("type", NetDef, type, net_type_names, NET_MAX, ABI),
     REFUSE("@managed"),
     A_YESNO("trustGuestRxFilters", NetDef, trust_guest_rx_filters, LIVE),
-    CUSTOM("mac", mac_hooks, NULL, ABI),
+    CUSTOM("mac", mac_hooks, &mac_table, ABI | CHECKED),
     CUSTOM("source", source_hooks, &source_table, LIVE),
     GROUP("port", port_table, 0),
     REFUSE("virtualport"),

@@ -29,11 +29,20 @@ GROUP_TABLE(slices_table, "slices");
 
 static const Field seclabel_table_fields[] = {
     IGNORE("@model"),
-    IGNORE("@labelskip"),
+    REFUSE("@labelskip"),
     A_YESNO("relabel", StorageSource, relabel, 0),
     REFUSE("label"),
 };
-GROUP_TABLE(seclabel_table, "seclabel");
+/* Only the DAC driver exists here. */
+static int seclabel_finish(ParseCtx *c, xmlNode *node, void *base)
+{
+    g_autofree char *model = node_attr(node, "model");
+    return g_strcmp0(model, "dac") == 0 ? 0 : refuse_element(c, node, "model");
+}
+static const Table seclabel_table = {.element = "seclabel",
+                                     .fields = seclabel_table_fields,
+                                     .n = N_ELEMENTS(seclabel_table_fields),
+                                     .finish = seclabel_finish};
 
 /* Rows of memory for the chain, and what the hooks below read, for documentation. */
 static const Field storage_source_table_fields[] = {

@@ -113,7 +113,6 @@ static int cpu_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     CpuDef *cpu = base;
     cpu->given = true;
-    g_autofree char *check = node_attr(node, "check");
     if (!cpu->mode)
         cpu->mode = cpu->model || cpu->match ? CPU_MODE_CUSTOM : CPU_MODE_ABSENT;
     if (cpu->mode == CPU_MODE_HOST_PASSTHROUGH || cpu->mode == CPU_MODE_MAXIMUM) {

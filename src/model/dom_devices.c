@@ -85,7 +85,10 @@ static int list_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
     void *item = table_parse_new(c, f->sub, node);
     if (!item)
         return -1;
-    if (f->sub == &disk_table)
+    /* A status file holds the order the guest was shown with. */
+    if (c->flags & PARSE_STATUS)
+        g_ptr_array_add(list, item);
+    else if (f->sub == &disk_table)
         disk_insert(list, item);
     else if (f->sub == &controller_table)
         controller_insert(list, item);

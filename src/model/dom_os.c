@@ -122,7 +122,7 @@ static const Field os_table_fields[] = {
     L_STR("dtb", OsDef, dtb, ABI),
     REFUSE("root"),
     REFUSE("acpi"),
-    CUSTOM("boot", boot_hooks, &boot_doc_table, ALWAYS | ABI),
+    CUSTOM("boot", boot_hooks, &boot_doc_table, ALWAYS | ABI | CHECKED),
     GROUP("bootmenu", bootmenu_table, ABI),
     GROUP("bios", bios_table, ABI),
     GROUP("smbios", smbios_table, ABI),
@@ -246,27 +246,45 @@ static void kvm_format(FormatCtx *c, const void *base, const Field *f)
 }
 static const FieldHooks kvm_hooks = {kvm_parse, kvm_format};
 
+static const Field apic_doc_table_fields[] = {IGNORE("@eoi")};
+GROUP_TABLE(apic_doc_table, "apic");
+static const Field kvm_doc_table_fields[] = {
+    {.name = "hidden", .at = AT_IGNORE, .flags = CHECKED, .sub = &state_doc_table},
+    REFUSE("hint-dedicated"),
+    REFUSE("poll-control"),
+    REFUSE("pv-ipi"),
+    REFUSE("dirty-ring"),
+};
+GROUP_TABLE(kvm_doc_table, "kvm");
+static const Field tseg_doc_table_fields[] = {IGNORE("@unit")};
+GROUP_TABLE(tseg_doc_table, "tseg");
+static const Field smm_doc_table_fields[] = {
+    IGNORE("@state"),
+    {.name = "tseg", .at = AT_IGNORE, .flags = CHECKED, .sub = &tseg_doc_table},
+};
+GROUP_TABLE(smm_doc_table, "smm");
+
 #define STATE(n, m)                                                                                                    \
-    {.name = n, .at = AT_CUSTOM, .off = offsetof(FeaturesDef, m), .flags = ABI, .hooks = &state_hooks,                \
+    {.name = n, .at = AT_CUSTOM, .off = offsetof(FeaturesDef, m), .flags = ABI | CHECKED, .hooks = &state_hooks,                \
      .sub = &state_doc_table},                                                                                         \
     {.name = n, .at = AT_MEMORY, .type = T_ONOFF, .off = offsetof(FeaturesDef, m), .flags = ABI}
 
 static const Field features_table_fields[] = {
     FLAG("acpi", FeaturesDef, acpi, ABI),
-    CUSTOM("apic", apic_hooks, NULL, ABI),
+    CUSTOM("apic", apic_hooks, &apic_doc_table, ABI | CHECKED),
     FLAG("pae", FeaturesDef, pae, ABI),
     STATE("hap", hap),
     FLAG("viridian", FeaturesDef, viridian, ABI),
     REFUSE("privnet"),
     REFUSE("hyperv"),
-    CUSTOM("kvm", kvm_hooks, NULL, ABI),
+    CUSTOM("kvm", kvm_hooks, &kvm_doc_table, ABI | CHECKED),
     REFUSE("xen"),
     REFUSE("pvspinlock"),
     REFUSE("capabilities"),
     STATE("pmu", pmu),
     STATE("vmport", vmport),
     REFUSE("gic"),
-    {.name = "smm", .at = AT_CUSTOM, .off = offsetof(FeaturesDef, smm), .flags = ABI, .hooks = &smm_hooks},
+    {.name = "smm", .at = AT_CUSTOM, .off = offsetof(FeaturesDef, smm), .flags = ABI | CHECKED, .hooks = &smm_hooks, .sub = &smm_doc_table},
     REFUSE("ioapic"),
     REFUSE("hpt"),
     REFUSE("vmcoreinfo"),

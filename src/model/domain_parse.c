@@ -201,6 +201,10 @@ static void seclabel_format(FormatCtx *c, const void *base, const Field *f)
     }
     xml_end(&c->w);
 }
+static const Field seclabel_doc_table_fields[] = {
+    IGNORE("@type"), IGNORE("@model"), IGNORE("@relabel"), IGNORE("label"), IGNORE("imagelabel"), REFUSE("baselabel"),
+};
+GROUP_TABLE(seclabel_doc_table, "seclabel");
 static const FieldHooks seclabel_hooks = {seclabel_parse, seclabel_format};
 
 /* ---- <qemu:commandline> ----------------------------------------------------------------------------------------------------- */
@@ -290,12 +294,12 @@ static const Field domain_table_fields[] = {
     L_STR("description", DomainDef, description, LIVE),
     CUSTOM("metadata", metadata_hooks, NULL, LIVE),
     REFUSE("maxMemory"),
-    {.name = "memory", .at = AT_CUSTOM, .off = offsetof(DomainDef, max_memory_kib), .hooks = &memory_hooks, .sub = &memory_doc_table},
-    {.name = "currentMemory", .at = AT_CUSTOM, .off = offsetof(DomainDef, cur_memory_kib), .hooks = &memory_hooks, .sub = &memory_doc_table},
+    {.name = "memory", .at = AT_CUSTOM, .off = offsetof(DomainDef, max_memory_kib), .flags = CHECKED, .hooks = &memory_hooks, .sub = &memory_doc_table},
+    {.name = "currentMemory", .at = AT_CUSTOM, .off = offsetof(DomainDef, cur_memory_kib), .flags = CHECKED, .hooks = &memory_hooks, .sub = &memory_doc_table},
     REFUSE("blkiotune"),
     REFUSE("memtune"),
     REFUSE("memoryBacking"),
-    CUSTOM("vcpu", vcpu_hooks, &vcpu_doc_table, ABI),
+    CUSTOM("vcpu", vcpu_hooks, &vcpu_doc_table, ABI | CHECKED),
     REFUSE("vcpus"),
     REFUSE("iothreads"),
     REFUSE("iothreadids"),
@@ -319,7 +323,7 @@ static const Field domain_table_fields[] = {
     GROUP("pm", pm_table, ABI),
     REFUSE("perf"),
     {.name = "devices", .at = AT_GROUP, .type = T_TABLE, .flags = ALWAYS, .sub = &devices_table},
-    CUSTOM("seclabel", seclabel_hooks, NULL, ALWAYS),
+    CUSTOM("seclabel", seclabel_hooks, &seclabel_doc_table, ALWAYS | CHECKED),
     REFUSE("keywrap"),
     REFUSE("launchSecurity"),
     WRITTEN("qemu:commandline", commandline_hooks),

@@ -65,6 +65,7 @@ typedef enum {
     NONZERO = 1 << 7,  /* 0 is not a value */
     BASE0 = 1 << 8,    /* 0x… is accepted too */
     UNSUPPORTED = 1 << 10, /* a word that is not in the table is VIR_ERR_CONFIG_UNSUPPORTED, as libvirt has it here */
+    CHECKED = 1 << 11, /* sub lists what may stand inside; the row's hook reads it (AT_CUSTOM, AT_IGNORE) */
     NOT_DEFAULT = 1 << 9, /* an enum's "default" word is refused */
 } FieldFlags;
 
@@ -161,6 +162,8 @@ struct Table {
 
 /* Fills `base` from `node`.  -1 with Err; what was filled in is freed with the struct. */
 int table_parse(ParseCtx *c, const Table *t, xmlNode *node, void *base);
+/* Only notes or refuses what `t` does not allow in `node`. */
+int table_check(ParseCtx *c, const Table *t, xmlNode *node);
 /* Allocates and fills; NULL with Err. */
 void *table_parse_new(ParseCtx *c, const Table *t, xmlNode *node);
 /* Zeroed struct after init. */
@@ -221,9 +224,9 @@ const Table *device_table(DeviceKind kind);
 extern const FieldHooks address_hooks, info_alias_hooks;
 extern const Table info_boot_table, info_rom_table, info_acpi_table, info_alias_table;
 #define INFO_HEAD                                                                                                      \
-    GROUP("boot", info_boot_table, 0), CUSTOM("alias", info_alias_hooks, &info_alias_table, 0)
+    GROUP("boot", info_boot_table, 0), CUSTOM("alias", info_alias_hooks, &info_alias_table, CHECKED)
 #define INFO_TAIL                                                                                                      \
     GROUP("rom", info_rom_table, 0), GROUP("acpi", info_acpi_table, 0),                                               \
-        CUSTOM("address", address_hooks, &address_table, ABI),                                                        \
+        CUSTOM("address", address_hooks, &address_table, ABI | CHECKED),                                                        \
         M_STR("alias/@name", DeviceInfo, alias, RUNTIME), M_BYTES("address", DeviceInfo, addr, ABI)
 #define INFO_ROWS INFO_HEAD, INFO_TAIL

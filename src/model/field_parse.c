@@ -311,6 +311,8 @@ static int parse_attr(ParseCtx *c, const Table *t, xmlNode *node, const xmlAttr 
 static int parse_child_as(ParseCtx *c, const Field *f, xmlNode *child, void *base)
 {
     void *slot = slot_of(base, f);
+    if ((f->flags & CHECKED) && table_check(c, f->sub, child) < 0)
+        return -1;
     switch (f->at) {
     case AT_LEAF:
         return skipped(c, f) ? 0 : value_set(c, f, child, NULL, node_text(child), slot);
@@ -362,6 +364,40 @@ static int parse_child(ParseCtx *c, const Table *t, xmlNode *child, void *base, 
         return parse_child_as(c, f, child, base);
     }
     return note_unknown(c, child, NULL);
+}
+
+/* The row that names an attribute (or, with attr false, a child element); NULL: none. */
+static const Field *row_of(const Table *t, const char *name, bool attr)
+{
+    for (uint32_t i = 0; i < t->n; i++) {
+        const Field *f = &t->fields[i];
+        if (f->at == AT_MEMORY || f->at == AT_FORMAT || f->at == AT_TEXT)
+            continue;
+        bool at = f->at == AT_ATTR || f->name[0] == '@';
+        if (at == attr && strcmp(f->name + (f->name[0] == '@'), name) == 0)
+            return f;
+    }
+    return NULL;
+}
+
+int table_check(ParseCtx *c, const Table *t, xmlNode *node)
+{
+    for (const xmlAttr *a = node->properties; a; a = a->next) {
+        const char *name = (const char *)a->name;
+        const Field *f = a->ns ? NULL : row_of(t, name, true);
+        if (f ? f->at == AT_REFUSE && refuse_element(c, node, name) < 0 : note_unknown(c, node, name) < 0)
+            return -1;
+    }
+    for (xmlNode *n = node->children; n; n = n->next) {
+        if (n->type != XML_ELEMENT_NODE)
+            continue;
+        const Field *f = n->ns ? NULL : row_of(t, (const char *)n->name, false);
+        if (f ? f->at == AT_REFUSE && refuse_element(c, n, NULL) < 0 : note_unknown(c, n, NULL) < 0)
+            return -1;
+        if (f && (f->flags & CHECKED) && table_check(c, f->sub, n) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 int table_parse(ParseCtx *c, const Table *t, xmlNode *node, void *base)

@@ -96,6 +96,40 @@ static xmlDoc *metadata_doc(const char *metadata)
                     : NULL;
 }
 
+/* Puts every element of `from` into `to` (either may be NULL: none).  The depth is that of a parsed document: bounded. */
+static void ns_replace(xmlNode *node, const xmlNs *from, xmlNs *to)
+{
+    for (xmlNode *n = node; n; n = n->next) {
+        if (n->type != XML_ELEMENT_NODE)
+            continue;
+        bool same = from ? n->ns && xmlStrEqual(n->ns->href, from->href) : !n->ns;
+        if (same)
+            n->ns = to;
+        ns_replace(n->children, from, to);
+    }
+}
+
+/* The client gave the element without our prefix and gets it back so. */
+static char *element_text(xmlDoc *doc, xmlNode *node)
+{
+    xmlNode *copy = xmlDocCopyNode(node, doc, 1);
+    if (!copy)
+        g_error("out of memory");
+    xmlNs *ns = copy->ns;
+    for (xmlNs **p = &copy->nsDef; *p; p = &(*p)->next) {
+        if (!xmlStrEqual((*p)->href, ns->href))
+            continue;
+        xmlNs *gone = *p;
+        *p = gone->next;
+        ns_replace(copy, gone, NULL);
+        xmlFreeNs(gone);
+        break;
+    }
+    char *text = node_dump(copy, 0);
+    xmlFreeNode(copy);
+    return text;
+}
+
 char *domain_def_get_metadata(const DomainDef *d, int type, const char *uri, Err *err)
 {
     char *ret = NULL;
@@ -113,12 +147,8 @@ char *domain_def_get_metadata(const DomainDef *d, int type, const char *uri, Err
         }
         g_autoptr(xmlDoc) doc = metadata_doc(d->metadata);
         xmlNode *n = doc ? find_uri(xmlDocGetRootElement(doc), uri) : NULL;
-        if (n) {
-            /* The client gave it without our namespace declarations and gets it back so. */
-            xmlNode *copy = xmlDocCopyNode(n, doc, 1);
-            ret = node_dump(copy, 0);
-            xmlFreeNode(copy);
-        }
+        if (n)
+            ret = element_text(doc, n);
         break;
     }
     default:
@@ -159,6 +189,7 @@ static int set_element(DomainDef *d, const char *text, const char *key, const ch
             return err_set(err, VIR_ERR_INTERNAL_ERROR, "the prefix '%s' is already declared in the given metadata", key);
         }
         xmlSetNs(root, ns);
+        ns_replace(root->children, NULL, ns);
         xmlAddChild(metadata, root);
     }
     drop_blanks(metadata);

@@ -16,7 +16,7 @@ static bool seen_before(const Table *t, uint32_t i)
 {
     for (uint32_t k = 0; k < i; k++) {
         const Field *a = &t->fields[k], *b = &t->fields[i];
-        if (a->name && a->at != AT_MEMORY && a->at != AT_FORMAT && strcmp(a->name, b->name) == 0)
+        if (a->at != AT_MEMORY && a->at != AT_FORMAT && (a->at == AT_ATTR) == (b->at == AT_ATTR) && strcmp(a->name, b->name) == 0)
             return true;
     }
     return false;

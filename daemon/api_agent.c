@@ -1,0 +1,67 @@
+/* daemon/api_agent.c - calls that are questions to the agent inside the guest
+ *
+ * Owns:    the answer while the agent is not spoken to: a machine without an agent channel gets the code clients tolerate by design
+ *          (86), one that has the channel is told that Berth cannot use it yet
+ */
+#include "config.h"
+
+#include <string.h>
+
+#include "daemon/api.h"
+#include "daemon/call.h"
+#include "api_enums.h"
+
+#define AGENT_CHANNEL "org.qemu.guest_agent.0"
+
+static int no_agent(Call *call, Domain *dom, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    for (unsigned i = 0; v->live && i < v->live->channels->len; i++) {
+        const ChrDef *c = v->live->channels->pdata[i];
+        if (c->target_name && strcmp(c->target_name, AGENT_CHANNEL) == 0)
+            return err_set(err, VIR_ERR_NO_SUPPORT, "%s: berthd does not talk to guest agents yet", call->proc->api);
+    }
+    err_set(err, VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not configured");
+    return -1;
+}
+
+/* A handler that has results / none. */
+#define ASKS(name) \
+    int api_domain_##name(Call *call, Domain *dom, const remote_domain_##name##_args *args, remote_domain_##name##_ret *ret, Err *err) \
+    { \
+        return no_agent(call, dom, err); \
+    }
+#define TELLS(name) \
+    int api_domain_##name(Call *call, Domain *dom, const remote_domain_##name##_args *args, Err *err) \
+    { \
+        return no_agent(call, dom, err); \
+    }
+
+ASKS(fsfreeze)
+ASKS(fsthaw)
+ASKS(get_fsinfo)
+ASKS(get_guest_info)
+ASKS(get_guest_vcpus)
+ASKS(get_time)
+ASKS(authorized_ssh_keys_get)
+TELLS(authorized_ssh_keys_set)
+TELLS(fstrim)
+TELLS(set_guest_vcpus)
+TELLS(set_time)
+TELLS(set_user_password)
+
+int api_qemu_domain_agent_command(Call *call, Domain *dom, const qemu_domain_agent_command_args *args,
+                                  qemu_domain_agent_command_ret *ret, Err *err)
+{
+    return no_agent(call, dom, err);
+}
+
+/* Sources other than the agent are leases of our networks (there are none yet) and the host's ARP table. */
+int api_domain_interface_addresses(Call *call, Domain *dom, const remote_domain_interface_addresses_args *args,
+                                   remote_domain_interface_addresses_ret *ret, Err *err)
+{
+    if (args->source == VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
+        return no_agent(call, dom, err);
+    return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "Unsupported IP address data source %u: networks and ARP are not looked at yet",
+                   args->source);
+}

@@ -1,0 +1,197 @@
+/* tests/unit/test_model_def.c - copy, compare, metadata, look-ups, single devices, tables
+ */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "api_enums.h"
+#include "model/units.h"
+#include "model_env.h"
+
+#define XML                                                                                                            \
+    "<domain type='qemu'><name>x</name><memory unit='MiB'>64</memory><os><type machine='q35'>hvm</type></os><devices>"  \
+    "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/a'/><target dev='vda'/></disk>"               \
+    "<interface type='user'><mac address='52:54:00:11:22:33'/><target dev='tapx'/></interface>"                       \
+    "<graphics type='vnc' passwd='secret'/></devices></domain>"
+
+static DomainDef *sample(void)
+{
+    g_auto(Err) err = ERR_INIT;
+    DomainDef *d = model_define(XML, 0, &err);
+    assert_non_null(d);
+    return d;
+}
+
+static void test_find(void **state)
+{
+    g_autoptr(DomainDef) d = sample();
+    assert_non_null(domain_def_find_disk(d, "vda"));
+    assert_ptr_equal(domain_def_find_disk(d, "vda"), domain_def_find_disk(d, "/a"));
+    assert_null(domain_def_find_disk(d, "vdb"));
+    assert_non_null(domain_def_find_net(d, "52:54:00:11:22:33"));
+    assert_non_null(domain_def_find_net(d, "tapx"));
+    assert_null(domain_def_find_alias(d, "virtio-disk0", NULL));
+    domain_def_assign_aliases(d);
+    DeviceKind kind = DEVICE_ABSENT;
+    assert_ptr_equal(domain_def_find_alias(d, "virtio-disk0", &kind), domain_def_find_disk(d, "vda"));
+    assert_int_equal(kind, DEVICE_DISK);
+    assert_non_null(domain_def_find_alias(d, "balloon0", &kind));
+    assert_int_equal(kind, DEVICE_MEMBALLOON);
+}
+
+static void test_secret(void **state)
+{
+    g_autoptr(DomainDef) d = sample();
+    g_autofree char *plain = domain_def_format(d, FORMAT_INACTIVE);
+    g_autofree char *secure = domain_def_format(d, FORMAT_INACTIVE | FORMAT_SECURE);
+    assert_null(strstr(plain, "secret"));
+    assert_non_null(strstr(secure, "passwd='secret'"));
+}
+
+static void count_change(void *ud, const char *path, unsigned flags)
+{
+    g_string_append_printf(ud, "%s;", path);
+}
+
+static void test_diff(void **state)
+{
+    g_autoptr(DomainDef) a = sample();
+    g_autoptr(DomainDef) b = domain_def_copy(a);
+    GString *s = g_string_new(NULL);
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(domain_def_diff(a, b, count_change, s), 0);
+    assert_int_equal(domain_def_check_abi(a, b, &err), 0);
+    DiskDef *disk = domain_def_find_disk(b, "vda");
+    disk->cache = DISK_CACHE_NONE;
+    assert_int_equal(domain_def_diff(a, b, count_change, s), 1);
+    assert_non_null(strstr(s->str, "disk/driver/@cache"));
+    assert_int_equal(domain_def_check_abi(a, b, &err), 0);
+    disk->info.addr.pci.slot++;
+    assert_int_equal(domain_def_check_abi(a, b, &err), -1);
+    assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
+    assert_non_null(strstr(err.detail, "disk/address"));
+    err_clear(&err);
+    /* The link of a card may change on a running guest, its model may not. */
+    NetDef *net = domain_def_find_net(a, "tapx");
+    NetDef *changed = device_def_copy(DEVICE_NET, net);
+    changed->link = NET_LINK_DOWN;
+    assert_int_equal(device_def_check_update(DEVICE_NET, net, changed, &err), 0);
+    g_free(changed->model);
+    changed->model = g_strdup("e1000");
+    assert_int_equal(device_def_check_update(DEVICE_NET, net, changed, &err), -1);
+    assert_non_null(strstr(err.detail, "model"));
+    device_def_free(DEVICE_NET, changed);
+    g_string_free(s, TRUE);
+}
+
+static void test_metadata(void **state)
+{
+    g_autoptr(DomainDef) d = sample();
+    g_auto(Err) err = ERR_INIT;
+    assert_null(domain_def_get_metadata(d, VIR_DOMAIN_METADATA_TITLE, NULL, &err));
+    assert_int_equal(err.code, VIR_ERR_NO_DOMAIN_METADATA);
+    err_clear(&err);
+    assert_int_equal(domain_def_set_metadata(d, VIR_DOMAIN_METADATA_TITLE, "a\nb", NULL, NULL, &err), -1);
+    err_clear(&err);
+    assert_int_equal(domain_def_set_metadata(d, VIR_DOMAIN_METADATA_TITLE, "t", NULL, NULL, &err), 0);
+    g_autofree char *title = domain_def_get_metadata(d, VIR_DOMAIN_METADATA_TITLE, NULL, &err);
+    assert_string_equal(title, "t");
+    assert_int_equal(domain_def_set_metadata(d, VIR_DOMAIN_METADATA_ELEMENT, "<a x='1'><b/></a>", "k", "http://u/1", &err), 0);
+    assert_int_equal(domain_def_set_metadata(d, VIR_DOMAIN_METADATA_ELEMENT, "<other/>", "o", "http://u/2", &err), 0);
+    assert_int_equal(domain_def_set_metadata(d, VIR_DOMAIN_METADATA_ELEMENT, "not xml", "k", "http://u/1", &err), -1);
+    assert_int_equal(err.code, VIR_ERR_XML_DETAIL);
+    err_clear(&err);
+    g_autofree char *element = domain_def_get_metadata(d, VIR_DOMAIN_METADATA_ELEMENT, "http://u/1", &err);
+    assert_non_null(element);
+    assert_string_equal(element, "<a x=\"1\">\n  <b/>\n</a>");
+    g_autofree char *xml = domain_def_format(d, FORMAT_INACTIVE);
+    assert_non_null(strstr(xml, "  <metadata>\n    <k:a xmlns:k=\"http://u/1\" x=\"1\">\n      <k:b/>\n    </k:a>\n    <o:other xmlns:o=\"http://u/2\"/>\n  </metadata>\n"));
+    g_autoptr(DomainDef) again = domain_def_parse(xml, PARSE_INACTIVE, NULL, &err);
+    g_autofree char *same = domain_def_format(again, FORMAT_INACTIVE);
+    assert_string_equal(same, xml);
+    assert_int_equal(domain_def_set_metadata(d, VIR_DOMAIN_METADATA_ELEMENT, NULL, "k", "http://u/1", &err), 0);
+    assert_null(domain_def_get_metadata(d, VIR_DOMAIN_METADATA_ELEMENT, "http://u/1", &err));
+    err_clear(&err);
+    g_autofree char *other = domain_def_get_metadata(d, VIR_DOMAIN_METADATA_ELEMENT, "http://u/2", &err);
+    assert_non_null(other);
+}
+
+static void test_device(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    DeviceKind kind = DEVICE_ABSENT;
+    DiskDef *disk = device_def_parse("<disk><source file='/x'/><target dev='vdc'/></disk>", PARSE_INACTIVE, &kind, &err);
+    assert_non_null(disk);
+    assert_int_equal(kind, DEVICE_DISK);
+    assert_int_equal(disk->bus, DISK_BUS_VIRTIO);
+    g_autofree char *text = device_def_format(kind, disk, FORMAT_INACTIVE);
+    assert_non_null(strstr(text, "<target dev='vdc' bus='virtio'/>"));
+    device_def_free(kind, disk);
+    assert_null(device_def_parse("<tpm model='tpm-tis'/>", PARSE_INACTIVE, &kind, &err));
+    assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
+    err_clear(&err);
+    assert_null(device_def_parse("<zork/>", PARSE_INACTIVE, &kind, &err));
+    assert_int_equal(err.code, VIR_ERR_XML_ERROR);
+}
+
+/* Every word of every table leads back to its value. */
+static void test_tables(void **state)
+{
+    static const struct {
+        const char *const *names;
+        int max;
+    } tables[] = {
+        {virt_type_names, VIRT_MAX}, {disk_bus_names, DISK_BUS_MAX}, {disk_cache_names, DISK_CACHE_MAX},
+        {controller_type_names, CONTROLLER_MAX}, {controller_model_names, CONTROLLER_MODEL_MAX}, {net_type_names, NET_MAX},
+        {chr_type_names, CHR_MAX}, {video_type_names, VIDEO_MAX}, {timer_name_names, TIMER_MAX},
+        {lifecycle_action_names, ON_MAX}, {device_kind_names, DEVICE_MAX}, {address_type_names, ADDRESS_MAX},
+    };
+    for (size_t t = 0; t < N_ELEMENTS(tables); t++) {
+        for (int i = 1; i < tables[t].max; i++) {
+            assert_non_null(tables[t].names[i]);
+            assert_int_equal(enum_find(tables[t].names, tables[t].max, tables[t].names[i]), i);
+        }
+    }
+}
+
+static void test_cpuset(void **state)
+{
+    static const char *const cases[][2] = {{"0-3", "0-3"}, {"3,1,2", "1-3"}, {"0-3,^2", "0-1,3"}, {"1", "1"},  {"", NULL},
+                                           {"a", NULL},    {"1-", NULL},     {"3-1", NULL},       {"1,", NULL}, {"99999", NULL}};
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        g_autofree char *got = cpuset_normalize(cases[i][0]);
+        if (cases[i][1])
+            assert_string_equal(got, cases[i][1]);
+        else
+            assert_null(got);
+    }
+}
+
+static void test_support_table(void **state)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    model_support_print(out);
+    fclose(out);
+    assert_non_null(strstr(text, "| `domain/devices/disk/driver/@cache` | supported |"));
+    assert_non_null(strstr(text, "| `domain/devices/hostdev` | refused |"));
+    assert_null(strstr(text, "(null)"));
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_find),   cmocka_unit_test(test_secret), cmocka_unit_test(test_diff),
+        cmocka_unit_test(test_metadata), cmocka_unit_test(test_device), cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_cpuset), cmocka_unit_test(test_support_table),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
