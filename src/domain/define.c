@@ -24,8 +24,7 @@
 
 #define CLAIM_MS 30000u
 
-/* ---- finding the object a definition is for
- * -------------------------------------------------------------------------------- */
+/* ---- finding the object a definition is for ---------------------------------------------------------------------- */
 
 static int refuse_other(const Domain *other, const DomainDef *def, Err *err)
 {
@@ -64,8 +63,7 @@ Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err)
     return d;
 }
 
-/* ---- define
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- define ------------------------------------------------------------------------------------------------------ */
 
 /* The machine of this name and uuid, locked, with the writer's turn.  Between finding it and the turn it may be removed
  * (then there is room for a new one) or renamed (then it is another's name). */
@@ -119,8 +117,7 @@ Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *e
     return NULL;
 }
 
-/* ---- undefine
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- undefine ---------------------------------------------------------------------------------------------------- */
 
 static int check_nvram(const Domain *d, unsigned flags, bool *ret_remove, Err *err)
 {
@@ -174,8 +171,7 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
     return r;
 }
 
-/* ---- autostart
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- autostart --------------------------------------------------------------------------------------------------- */
 
 int domain_set_autostart(Domain *d, bool on, Err *err)
 {
@@ -199,8 +195,7 @@ int domain_set_autostart(Domain *d, bool on, Err *err)
     return r;
 }
 
-/* ---- rename
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- rename ------------------------------------------------------------------------------------------------------ */
 
 /* The files of the new name first, those of the old last: at any moment one whole definition is on disk.  No lock held.
  */
@@ -258,8 +253,7 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
     return r;
 }
 
-/* ---- metadata
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- metadata ---------------------------------------------------------------------------------------------------- */
 
 int domain_set_metadata(Domain *d, int type, const char *text, const char *key, const char *uri, unsigned flags,
                         Err *err)

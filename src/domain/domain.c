@@ -24,8 +24,7 @@
 
 #define CONFIG_WAIT_MS 30000u
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 static void domain_free(Object *o)
 {
@@ -95,8 +94,7 @@ struct StatsSlot *domain_stats_slot(Domain *d)
     return d->stats;
 }
 
-/* ---- lock
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- lock -------------------------------------------------------------------------------------------------------- */
 
 void domain_lock(Domain *d)
 {
@@ -145,8 +143,7 @@ int domain_err_inactive(Err *err)
     return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain is not running");
 }
 
-/* ---- state
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- state ------------------------------------------------------------------------------------------------------- */
 
 void domain_mark_changed(Domain *d)
 {
@@ -198,8 +195,7 @@ int domain_affect(const Domain *d, unsigned flags, DomainAffect *ret, Err *err)
     return 0;
 }
 
-/* ---- status file
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- status file ------------------------------------------------------------------------------------------------- */
 
 static void fill_record(const Domain *d, StatusRecord *rec)
 {
@@ -256,9 +252,7 @@ int domain_flush(Domain *d, Err *err)
     return r;
 }
 
-/* ---- QMP
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- QMP --------------------------------------------------------------------------------------------------------- */
 
 /* Before a gap for QMP: the client to use, or NULL with Err. */
 static QmpClient *qmp_begin(Domain *d, Err *err)
@@ -296,8 +290,7 @@ QmpClient *domain_set_monitor(Domain *d, QmpClient *qmp)
     QmpClient *old = p->qmp, *old_ref;
     p->qmp = qmp;
     {
-        LOCK_SCOPE (&p->view_lock)
-            ;
+        LOCK_SCOPE(&p->view_lock);
         old_ref = p->monitor;
         p->monitor = qmp ? qmp_client_ref(qmp) : NULL;
     }
@@ -308,8 +301,7 @@ QmpClient *domain_set_monitor(Domain *d, QmpClient *qmp)
 struct QmpClient *domain_monitor_ref(Domain *d)
 {
     DomainPrivate *p = d->priv;
-    LOCK_SCOPE (&p->view_lock)
-        ;
+    LOCK_SCOPE(&p->view_lock);
     return p->monitor ? qmp_client_ref(p->monitor) : NULL;
 }
 
@@ -361,11 +353,14 @@ int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, D
     }
     uint64_t life = domain_leave(d);
     QmpStatus s = qmp_call_raw(client, command, fds, n_fds, deadline, ret_reply, err);
+    if (s == QMP_OK) { /* an answer is an answer, "quit" has one too */
+        domain_lock(d);
+        return 0;
+    }
     return qmp_end(d, life, s, ret_reply, err) == QMP_OK ? 0 : -1;
 }
 
-/* ---- the stored definition
- * ------------------------------------------------------------------------------------------------- */
+/* ---- the stored definition --------------------------------------------------------------------------------------- */
 
 int domain_config_turn(Domain *d, Err *err)
 {

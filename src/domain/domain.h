@@ -14,7 +14,7 @@
 #include "object/object.h"
 #include "util/pool.h"
 
-/* ---- view: what readers see ------------------------------------------------------------------------------------------------ */
+/* ---- view: what readers see -------------------------------------------------------------------------------------- */
 
 /* Immutable once published; refcounted.  Every field is a fact as of `published_us`. */
 struct DomainView {
@@ -51,7 +51,7 @@ static inline const DomainDef *view_def(const DomainView *v, bool inactive)
     return v->live && !(inactive && v->config) ? v->live : v->config;
 }
 
-/* ---- the object ------------------------------------------------------------------------------------------------------------ */
+/* ---- the object -------------------------------------------------------------------------------------------------- */
 
 #include "domain/domain_struct.h" /* struct Domain: owned by domain.c, used by the folder */
 

@@ -43,8 +43,7 @@ struct DomainDriver {
     QemuConfig *config;
 };
 
-/* ---- lock file
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- lock file --------------------------------------------------------------------------------------------------- */
 
 /* The same file and kind of lock as libvirtd's, so that neither starts beside the other. */
 static int take_lock(DomainDriver *drv, Err *err)
@@ -78,8 +77,7 @@ static int take_lock(DomainDriver *drv, Err *err)
     return 0;
 }
 
-/* ---- load
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- load -------------------------------------------------------------------------------------------------------- */
 
 /* A RECONNECT job held from load until the machine is reached. */
 typedef struct Reconnect {
@@ -248,9 +246,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
     return drv;
 }
 
-/* ---- go
- * --------------------------------------------------------------------------------------------------------------------
- */
+/* ---- go ---------------------------------------------------------------------------------------------------------- */
 
 static void autostart_task(Domain *d, void *unused)
 {
@@ -299,9 +295,7 @@ void domain_driver_go(DomainDriver *drv)
     }
 }
 
-/* ---- end
- * -------------------------------------------------------------------------------------------------------------------
- */
+/* ---- end --------------------------------------------------------------------------------------------------------- */
 
 /* Lets go of a running machine: it runs on, its file says how to find it. */
 static void let_go(Domain *d)
@@ -341,15 +335,13 @@ void domain_driver_stop(DomainDriver *drv)
 {
     if (!drv)
         return;
-    LOCK_SCOPE (&drv->lock)
-        ;
+    LOCK_SCOPE(&drv->lock);
     drv->stopping = true;
 }
 
 bool domain_driver_submit(DomainDriver *drv, Lane lane, void (*fn)(void *arg), void *arg)
 {
-    LOCK_SCOPE (&drv->lock)
-        ;
+    LOCK_SCOPE(&drv->lock);
     if (drv->stopping)
         return false;
     pool_submit(drv->opts.pool, lane, fn, arg);
@@ -377,15 +369,13 @@ void domain_driver_free(DomainDriver *drv)
     domain_driver_unref(drv);
 }
 
-/* ---- what is shared
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- what is shared ---------------------------------------------------------------------------------------------- */
 
 void domain_driver_reload(DomainDriver *drv, QemuConfig *config)
 {
     QemuConfig *old;
     {
-        LOCK_SCOPE (&drv->lock)
-            ;
+        LOCK_SCOPE(&drv->lock);
         old = drv->config;
         drv->config = qemu_config_ref(config);
     }
@@ -394,8 +384,7 @@ void domain_driver_reload(DomainDriver *drv, QemuConfig *config)
 
 QemuConfig *domain_driver_config(DomainDriver *drv)
 {
-    LOCK_SCOPE (&drv->lock)
-        ;
+    LOCK_SCOPE(&drv->lock);
     return drv->config ? qemu_config_ref(drv->config) : NULL;
 }
 
@@ -416,23 +405,20 @@ const DomainDriverOpts *domain_driver_opts(DomainDriver *drv)
 
 void domain_driver_task_begin(DomainDriver *drv)
 {
-    LOCK_SCOPE (&drv->lock)
-        ;
+    LOCK_SCOPE(&drv->lock);
     drv->tasks++;
 }
 
 void domain_driver_task_end(DomainDriver *drv)
 {
-    LOCK_SCOPE (&drv->lock)
-        ;
+    LOCK_SCOPE(&drv->lock);
     drv->tasks--;
 }
 
 bool domain_driver_busy(DomainDriver *drv)
 {
     {
-        LOCK_SCOPE (&drv->lock)
-            ;
+        LOCK_SCOPE(&drv->lock);
         if (drv->tasks > 0)
             return true;
     }

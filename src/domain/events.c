@@ -37,8 +37,7 @@ static bool flag(const EventCtx *c, const char *key)
     return json_is_true(json_object_get(c->data, key));
 }
 
-/* ---- running, paused, off
- * -------------------------------------------------------------------------------------------------- */
+/* ---- running, paused, off ---------------------------------------------------------------------------------------- */
 
 static void suspended(Domain *d, int reason, int detail)
 {
@@ -83,8 +82,7 @@ static void on_shutdown(Domain *d, const EventCtx *c)
     DomainPrivate *p = d->priv;
     bool asked;
     {
-        LOCK_SCOPE (&p->kill.lock)
-            ;
+        LOCK_SCOPE(&p->kill.lock);
         asked = p->kill.asked_life == p->kill.life;
     }
     if (p->got_shutdown)
@@ -148,8 +146,7 @@ static void on_crashloaded(Domain *d, const EventCtx *c)
     domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_CRASHED, VIR_DOMAIN_EVENT_CRASHED_CRASHLOADED);
 }
 
-/* ---- guest power management
- * ------------------------------------------------------------------------------------------------ */
+/* ---- guest power management -------------------------------------------------------------------------------------- */
 
 static void on_pmsuspend(Domain *d, const EventCtx *c)
 {
@@ -187,8 +184,7 @@ static void on_watchdog(Domain *d, const EventCtx *c)
         suspended(d, VIR_DOMAIN_PAUSED_WATCHDOG, VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG);
 }
 
-/* ---- devices
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- devices ----------------------------------------------------------------------------------------------------- */
 
 /* The disk one of whose nodes has this QEMU name ("libvirt-3-format"), and that image. */
 static const DiskDef *disk_by_node(const DomainDef *def, const char *node, const StorageSource **ret_src)
@@ -325,8 +321,7 @@ static void on_vserport(Domain *d, const EventCtx *c)
         domain_channel_state(d, id, flag(c, "open"), VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL);
 }
 
-/* ---- screens
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- screens ----------------------------------------------------------------------------------------------------- */
 
 static int family_of(const char *word)
 {
@@ -362,8 +357,7 @@ static void on_vnc(Domain *d, const EventCtx *c)
     domain_publish_event(d, e);
 }
 
-/* ---- recorded for later
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- recorded for later ------------------------------------------------------------------------------------------ */
 
 /* Jobs of QEMU and migration: nothing of Berth starts them yet; a user of the raw monitor might. */
 static void on_recorded(Domain *d, const EventCtx *c)
@@ -371,8 +365,7 @@ static void on_recorded(Domain *d, const EventCtx *c)
     log_info("%s: %s", d->name, c->name);
 }
 
-/* ---- table
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- table ------------------------------------------------------------------------------------------------------- */
 
 typedef struct EventRow {
     const char *name;

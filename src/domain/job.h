@@ -72,8 +72,7 @@ int job_acquire(Domain *d, JobRequest *r, Err *err);
 /* Aborts unless a job is held. */
 void job_assert_held(Domain *d);
 
-/* ---- the queue itself, embedded in each domain
- * ----------------------------------------------------------------------------- */
+/* ---- the queue itself, embedded in each domain ------------------------------------------------------------------- */
 
 /* What runs now, as shown to readers.  seq grows with each change: a reader that gets two out of order keeps the newer.
  */

@@ -31,5 +31,5 @@ char *domain_native_argv(DomainDriver *drv, const char *xml, Err *err)
     g_autofree char *channels = g_build_filename(o->state_dir, "channel", "target", NULL);
     ArgvEnv env = {.caps = caps, .config = config, .private_dir = dir, .channel_dir = channels, .flags = ARGV_NATIVE};
     g_autoptr(Argv) argv = qemu_argv_build(def, &env, err);
-    return argv ? qemu_argv_to_string(argv, true) : NULL;
+    return argv ? qemu_argv_to_string(argv, false) : NULL;
 }

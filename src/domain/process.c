@@ -10,6 +10,7 @@
  * waits in QMP or on `changed` wakes and fails, and gives its job back.  The definition stays, so nothing is freed
  * beneath anybody.
  *   2. a task, or the destroy call that caused it, gets the DESTROY job.
+ *      A QEMU that lives on, and whose end nobody wanted, is only a lost connection: it is reached again, and the machine goes on.
  *   3. tear-down waits for the process by pidfd, removes what it left on the host, makes the machine off, tells
  * everybody. Signals go through the pidfd only, which cannot come to mean another process.
  */
@@ -30,18 +31,19 @@
 #include "util/log.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
+#include "domain/reconnect.h"
 #include "domain/stats.h"
 #include "store/status.h"
 #include "api_enums.h"
 
+#define LAST_FLUSH_MS 2000u /* between the end of the monitor and that of the process, usually */
 #define LOOK_MS   100u
 #define GRACE_MS  5000u  /* between asking and SIGKILL */
 #define EXIT_MS   15000u /* a QEMU whose monitor has ended flushes and exits in this time, or is killed */
 #define RETRY_MS  30000u
 #define KILLED_MS 30000u /* a killed process that is not gone by then hangs in the kernel */
 
-/* ---- kill switch
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- kill switch ------------------------------------------------------------------------------------------------- */
 
 static int pidfd_signal(int pidfd, int sig)
 {
@@ -70,8 +72,7 @@ static void on_grace(void *arg)
     bool wait = false;
     Deadline end;
     {
-        LOCK_SCOPE (&k->lock)
-            ;
+        LOCK_SCOPE(&k->lock);
         end = k->grace_end;
         if (k->pidfd < 0 || k->asked_life != k->life || k->graceful)
             return;
@@ -102,8 +103,7 @@ void kill_switch_done(Domain *d)
 void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life)
 {
     KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE (&k->lock)
-        ;
+    LOCK_SCOPE(&k->lock);
     fd_close(&k->pidfd);
     k->pidfd = pidfd;
     k->pid = pid;
@@ -116,8 +116,7 @@ void kill_switch_disarm(Domain *d)
 {
     KillSwitch *k = &d->priv->kill;
     timer_disarm(k->timer);
-    LOCK_SCOPE (&k->lock)
-        ;
+    LOCK_SCOPE(&k->lock);
     fd_close(&k->pidfd);
     k->pid = 0;
 }
@@ -125,8 +124,7 @@ void kill_switch_disarm(Domain *d)
 bool kill_switch_signal(Domain *d, uint64_t life, int sig)
 {
     KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE (&k->lock)
-        ;
+    LOCK_SCOPE(&k->lock);
     if (k->pidfd < 0 || (life && k->life != life))
         return false;
     return pidfd_signal(k->pidfd, sig) == 0;
@@ -137,8 +135,7 @@ bool kill_switch_wait(Domain *d, uint64_t life, Deadline deadline)
     KillSwitch *k = &d->priv->kill;
     AUTO_CLOSE int fd = -1;
     {
-        LOCK_SCOPE (&k->lock)
-            ;
+        LOCK_SCOPE(&k->lock);
         if (k->pidfd < 0 || (life && k->life != life))
             return true;
         fd = fcntl(k->pidfd, F_DUPFD_CLOEXEC, 3);
@@ -167,8 +164,7 @@ void domain_kill(Domain *d, unsigned flags)
     bool graceful = flags & VIR_DOMAIN_DESTROY_GRACEFUL;
     bool grace = false;
     {
-        LOCK_SCOPE (&k->lock)
-            ;
+        LOCK_SCOPE(&k->lock);
         if (k->pidfd < 0)
             return;
         k->asked_life = k->life;
@@ -184,8 +180,7 @@ void domain_kill(Domain *d, unsigned flags)
 static bool kill_was_asked(Domain *d)
 {
     KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE (&k->lock)
-        ;
+    LOCK_SCOPE(&k->lock);
     return k->pidfd >= 0 && k->asked_life == k->life;
 }
 
@@ -198,16 +193,14 @@ void domain_set_stuck(Domain *d, bool stuck)
     p->stuck = stuck;
     domain_mark_changed(d);
     {
-        LOCK_SCOPE (&p->kill.lock)
-            ;
+        LOCK_SCOPE(&p->kill.lock);
         p->kill.unresponsive = stuck;
     }
     if (stuck)
         domain_publish_plain(d, VIR_DOMAIN_EVENT_ID_CONTROL_ERROR);
 }
 
-/* ---- announced
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- announced --------------------------------------------------------------------------------------------------- */
 
 static void tear_down_task(Domain *d, void *unused)
 {
@@ -227,8 +220,7 @@ void domain_announce_death(Domain *d)
     domain_task(d, JOB_DESTROY, "end of QEMU", d->life, tear_down_task, NULL, NULL);
 }
 
-/* ---- torn down
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- torn down --------------------------------------------------------------------------------------------------- */
 
 /* Waits for the process; kills it when it outlives its monitor.  False: it is still there. */
 static bool wait_for_end(Domain *d, const char *name)
@@ -328,8 +320,8 @@ void domain_tear_down(Domain *d)
     job_assert_held(d);
     if (!d->live || !p->dying)
         return;
-    while (
-        p->flushing) /* nobody writes the status file after it is removed below: dying machines are not flushed anew */
+    /* Nobody writes the status file after it is removed below: dying machines are not flushed anew. */
+    while (p->flushing)
         domain_wait(d, deadline_in_ms(1000));
     domain_drop_monitor(d, "the machine ended");
     g_autoptr(DomainDef) def = domain_def_ref(d->live);
@@ -339,15 +331,25 @@ void domain_tear_down(Domain *d)
     bool killed = kill_was_asked(d);
     uint64_t process_life;
     {
-        LOCK_SCOPE (&p->kill.lock)
-            ;
+        LOCK_SCOPE(&p->kill.lock);
         process_life = p->kill.life;
     }
     Verdict v = judge(d, killed);
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
 
+    bool wanted = killed || p->stop_reason || p->got_shutdown;
     domain_unlock(d);
-    bool ended = wait_for_end(d, name);
+    bool ended = kill_switch_wait(d, 0, deadline_in_ms(LAST_FLUSH_MS));
+    if (!ended && !wanted) {
+        domain_lock(d);
+        if (domain_revive(d)) {
+            launched_process_clear(&proc);
+            return;
+        }
+        domain_unlock(d);
+    }
+    if (!ended)
+        ended = wait_for_end(d, name);
     if (ended) {
         kill_switch_disarm(d);
         qemu_launch_cleanup(&proc, def, v.word);

@@ -29,8 +29,7 @@
 #define LAUNCH_MS    60000u
 #define BALLOON_PATH "/machine/peripheral/"
 
-/* ---- questions
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- questions --------------------------------------------------------------------------------------------------- */
 
 /* A query whose failure is no reason to fail: QEMU has no such device, say.  1 answered, 0 refused by QEMU, -1 the
  * machine is gone. */
@@ -116,8 +115,7 @@ int domain_read_back(Domain *d, int agent_reason, Err *err)
     return read_vcpus(d, err) < 0 || read_balloon(d, err) < 0 || read_channels(d, agent_reason, err) < 0 ? -1 : 0;
 }
 
-/* ---- settings before the first instruction
- * --------------------------------------------------------------------------------- */
+/* ---- settings before the first instruction ----------------------------------------------------------------------- */
 
 static int set_balloon(Domain *d, Err *err)
 {
@@ -191,8 +189,7 @@ static int set_passwords(Domain *d, Err *err)
     return 0;
 }
 
-/* ---- the start
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the start --------------------------------------------------------------------------------------------------- */
 
 /* Lock held on entry and return; released for the launch itself. */
 static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err)
@@ -364,8 +361,7 @@ int domain_start(Domain *d, unsigned flags, uint64_t owner_conn, Err *err)
     return domain_launch(d, domain_def_copy(d->config), flags, owner_conn, err);
 }
 
-/* ---- createXML
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- createXML --------------------------------------------------------------------------------------------------- */
 
 /* The machine of this name and uuid, locked, with a MODIFY job; a new one when the one found was removed while we
  * waited for it. */

@@ -61,8 +61,8 @@ static void argv_machine_type(ArgvBuild *b)
     }
     if (def->os.bios_serial == TRI_YES)
         g_string_append(s, ",graphics=off");
-    if (hpet && hpet->present != TRI_ABSENT)
-        tri_opt(s, "hpet", hpet->present);
+    if (hpet && hpet->present == TRI_NO) /* machines have one unless told */
+        g_string_append(s, ",hpet=off");
     if (!f->acpi)
         g_string_append(s, ",acpi=off");
     argv_add(b, "-machine", s->str);

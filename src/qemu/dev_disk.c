@@ -10,7 +10,7 @@
  *   - an image is given with one descriptor: read-write for the writable top, read-only for everything else;
  *   - a writable image is opened without auto-read-only, so its node never moves, not even when it becomes a backing image;
  *   - to commit into a backing image: add-fd a read-write descriptor to its set, blockdev-reopen its storage node with auto-read-only
- *     and read-only off, then drop the locks left on the read-only one (qemu_image_unlock_stale).  The node stays read-write from then on.
+ *     and read-only off, then drop the locks left on the read-only one: qemu_image_make_writable.  The node stays read-write from then on.
  */
 #include "config.h"
 

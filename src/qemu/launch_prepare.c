@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "qemu/cpu.h"
 #include "qemu/launch_private.h"
 
 #define LOG_AREA "qemu.launch"
@@ -77,47 +76,6 @@ static int prepare_vnc(Launch *l, GraphicsDef *g, Err *err)
     return 0;
 }
 
-/* ---- CPU --------------------------------------------------------------------------------------------------------------------- */
-
-static void add_feature(CpuDef *cpu, const char *name, CpuFeaturePolicy policy)
-{
-    for (unsigned i = 0; i < cpu->features->len; i++) {
-        CpuFeature *f = cpu->features->pdata[i];
-        if (strcmp(f->name, name) == 0)
-            return; /* the definition's own word stands */
-    }
-    CpuFeature *f = g_new0(CpuFeature, 1);
-    f->name = g_strdup(name);
-    f->policy = policy;
-    g_ptr_array_add(cpu->features, f);
-}
-
-/* host-model is settled at start: the live definition names the model and can be compared after a migration. */
-static int prepare_cpu(Launch *l, Err *err)
-{
-    CpuDef *cpu = &l->def->cpu;
-    if (cpu->mode != CPU_MODE_HOST_MODEL || l->req->caps == NULL)
-        return 0;
-    g_auto(CpuChoice) choice = {0};
-    QemuAccel accel = l->def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG;
-    if (qemu_caps_host_model(l->req->caps, accel, &choice) < 0 || choice.model == NULL)
-        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "CPU mode 'host-model' is not supported by this QEMU for %s", l->def->os.arch);
-    cpu->mode = CPU_MODE_CUSTOM;
-    cpu->match = CPU_MATCH_EXACT;
-    if (cpu->check == CPU_CHECK_ABSENT)
-        cpu->check = CPU_CHECK_PARTIAL;
-    cpu->fallback = CPU_FALLBACK_FORBID;
-    g_free(cpu->model);
-    cpu->model = g_strdup(choice.model);
-    if (cpu->vendor == NULL)
-        cpu->vendor = g_strdup(choice.vendor);
-    for (unsigned i = 0; choice.require && i < choice.require->len; i++)
-        add_feature(cpu, choice.require->pdata[i], CPU_FEATURE_REQUIRE);
-    for (unsigned i = 0; choice.disable && i < choice.disable->len; i++)
-        add_feature(cpu, choice.disable->pdata[i], CPU_FEATURE_DISABLE);
-    return 0;
-}
-
 static void prepare_label(Launch *l)
 {
     g_free(l->def->seclabel_dac);
@@ -133,8 +91,6 @@ int launch_prepare_def(Launch *l, Err *err)
         if (g->type == GRAPHICS_VNC && prepare_vnc(l, g, err) < 0)
             return -1;
     }
-    if (prepare_cpu(l, err) < 0)
-        return -1;
     prepare_label(l);
     return 0;
 }

@@ -35,3 +35,4 @@ libqemu_a_SOURCES += \
 	src/qemu/launch_prepare.c \
 	src/qemu/launch_private.h \
 	src/qemu/launch_settle.c
+libqemu_a_SOURCES += src/qemu/image_writable.c src/qemu/image_writable.h

@@ -18,8 +18,7 @@
 #include "store/defs.h"
 #include "store/status.h"
 
-/* ---- numbers and words by row: written and read by the same table
- * ---------------------------------------------------------- */
+/* ---- numbers and words by row: written and read by the same table ------------------------------------------------ */
 
 typedef enum { K_INT, K_U32, K_U64, K_BOOL, K_STRING } Kind;
 
@@ -125,8 +124,7 @@ static int row_parse(StatusRecord *rec, const Row *row, xmlNode *node, Err *err)
     return good ? 0 : err_set(err, VIR_ERR_XML_ERROR, "attribute '%s' has the value '%s'", row->name, text);
 }
 
-/* ---- the file
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 int status_save(const char *run_dir, const StatusRecord *rec, Err *err)
 {

@@ -194,9 +194,11 @@ static int child_change_ids(const Plan *p)
 
 static void child_reset_signals(void)
 {
-    struct sigaction dfl = {.sa_handler = SIG_DFL};
-    for (int s = 1; s < NSIG; s++)
-        sigaction(s, &dfl, NULL); /* fails for KILL, STOP and libc's own: nothing to reset there */
+    /* by system call: libc's function refuses the two signals it keeps for itself, and those can be inherited ignored as well.  All
+     * zero is SIG_DFL without flags in the kernel's layout of every architecture. */
+    unsigned long dfl[8] = {0};
+    for (int s = 1; s <= 64; s++)
+        syscall(SYS_rt_sigaction, s, dfl, NULL, (size_t)8); /* fails for KILL and STOP */
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

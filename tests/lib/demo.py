@@ -42,6 +42,7 @@ def main():
             console.send("uname -sr; cat /proc/partitions; echo console-$((6*7))\n")
             answer = console.expect("console-42").replace("\r", "")
             answer += console.expect("console-42") if "echo console" in answer.splitlines()[-1] else ""
+            answer = answer.replace("\x1b[6n", "")  # the shell asks where the cursor is
             print(PROMPT + answer.strip() + "\nconsole-42", flush=True)
         show("list")
         show("shutdown", "demo")

@@ -24,7 +24,7 @@ BOUND = {
     "run": "/run/libvirt",
 }
 
-_SETUP = """set -e
+_SETUP = r"""set -e
 base=$1; shift
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -32,14 +32,15 @@ mkdir -p /run/libvirt /run/lock
 for pair in etc:/etc/libvirt lib:/var/lib/libvirt log:/var/log/libvirt cache:/var/cache/libvirt run:/run/libvirt; do
     mount --bind "$base/${pair%%:*}" "${pair#*:}"
 done
-if ! grep -q ^libvirt-qemu: /etc/passwd; then
-    # the account of Debian's package, known inside only; without group kvm the stock daemon probes QEMU again before each start
-    { cat /etc/passwd; echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin; } >/run/passwd
-    { sed 's/^kvm:.*:$/&libvirt-qemu/' /etc/group; echo libvirt-qemu:x:64055:; } >/run/group
-    chmod 644 /run/passwd /run/group
-    mount --bind /run/passwd /etc/passwd
-    mount --bind /run/group /etc/group
-fi
+# The account as Debian's package makes it, known inside only.  Without group kvm the stock daemon probes QEMU anew before each start.
+{ cat /etc/passwd; grep -q ^libvirt-qemu: /etc/passwd || echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin; } >/run/passwd
+{
+    sed -e 's/^\(kvm:[^:]*:[^:]*\):\(..*\)$/\1:\2,libvirt-qemu/' -e 's/^\(kvm:[^:]*:[^:]*\):$/\1:libvirt-qemu/' /etc/group
+    grep -q ^libvirt-qemu: /etc/group || echo libvirt-qemu:x:64055:
+} >/run/group
+chmod 644 /run/passwd /run/group
+mount --bind /run/passwd /etc/passwd
+mount --bind /run/group /etc/group
 ip link set lo up
 ip link add name berth-br0 type bridge 2>/dev/null && ip link set berth-br0 up || :
 exec "$@"

@@ -37,3 +37,39 @@ static inline char *golden_read(const char *name, const char *suffix)
     g_file_get_contents(path, &text, NULL, NULL);
     return text;
 }
+
+/* What completion asks; ud is the QemuCaps. */
+static const char *golden_emulator(void *ud, const char *arch, VirtType virt)
+{
+    return GOLDEN_QEMU;
+}
+
+static const char *golden_default(void *ud, const char *emulator)
+{
+    return qemu_caps_default_machine(ud);
+}
+
+static const char *golden_canonical(void *ud, const char *emulator, const char *machine)
+{
+    return qemu_caps_machine_canonical(ud, machine);
+}
+
+static const char *golden_default_cpu(void *ud, const char *emulator, const char *machine, VirtType virt)
+{
+    const QemuMachine *m = qemu_caps_machine(ud, machine);
+    return m ? m->default_cpu : NULL;
+}
+
+/* Parses a golden definition: a live one as it is; one as users write it (no aliases in it) is completed first.  NULL with Err. */
+static inline DomainDef *golden_parse(const char *xml, QemuCaps *caps, Err *err)
+{
+    static const uint8_t prefix[3] = {0x52, 0x54, 0x00};
+    if (strstr(xml, "<alias name="))
+        return domain_def_parse(xml, 0, NULL, err);
+    g_autoptr(DomainDef) d = domain_def_parse(xml, PARSE_INACTIVE, NULL, err);
+    CompleteEnv env = {golden_emulator, golden_default, golden_canonical, golden_default_cpu, "x86_64", prefix, caps};
+    if (d == NULL || domain_def_complete(d, &env, err) < 0 || domain_def_validate(d, err) < 0)
+        return NULL;
+    domain_def_assign_aliases(d);
+    return g_steal_pointer(&d);
+}

@@ -19,6 +19,8 @@ tests_unit_test_argv_SOURCES = tests/unit/test_argv.c
 tests_unit_test_argv_CPPFLAGS = $(QEMU_TEST_CPPFLAGS)
 tests_unit_test_argv_LDADD = $(QEMU_TEST_LIBS)
 EXTRA_DIST += \
+	tests/golden/argv/i440fx-from-user.argv tests/golden/argv/i440fx-from-user.xml \
+	tests/golden/argv/q35-from-user.argv tests/golden/argv/q35-from-user.xml \
 	tests/golden/argv/i440fx-devices.argv tests/golden/argv/i440fx-devices.xml \
 	tests/golden/argv/minimal.argv tests/golden/argv/minimal.xml \
 	tests/golden/argv/q35-bridge-usb2.argv tests/golden/argv/q35-bridge-usb2.xml \

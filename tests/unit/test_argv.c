@@ -1,6 +1,6 @@
 /* unit/test_argv.c - definitions to command lines, against tests/golden/argv
  *
- * NAME.xml is a live definition (aliases and addresses in place), NAME.argv the command line expected.  GOLDEN_UPDATE=1 writes the .argv
+ * NAME.xml is a live definition (aliases and addresses in place) or one as users write it, NAME.argv the command line expected.  GOLDEN_UPDATE=1 writes the .argv
  * files anew; the difference is then to be reviewed.
  */
 #include "config.h"
@@ -45,7 +45,7 @@ static int teardown(void **state)
 static DomainDef *parse(const char *xml)
 {
     g_auto(Err) err = ERR_INIT;
-    DomainDef *d = domain_def_parse(xml, 0, NULL, &err);
+    DomainDef *d = golden_parse(xml, caps, &err);
     if (d == NULL)
         print_error("%s\n", err.detail);
     assert_non_null(d);
@@ -144,8 +144,9 @@ static void test_native(void **state)
 
 static void test_quoting(void **state)
 {
-    g_autoptr(DomainDef) def = parse(MINIMAL("a,b'c d", ""));
     g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) def = domain_def_parse(MINIMAL("a,b'c d", ""), 0, NULL, &err);
+    assert_non_null(def);
     g_autoptr(Argv) a = build(def, 0, &err);
     assert_non_null(a);
     assert_string_equal(a->args->pdata[2], "guest=a,,b'c d,debug-threads=on");

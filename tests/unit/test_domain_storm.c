@@ -44,8 +44,7 @@ static DomainDriver *drv;
 static char *dir;
 static gint lifecycle_events, cleanups, launches, servers;
 
-/* ---- a QEMU that says yes
- * -------------------------------------------------------------------------------------------------- */
+/* ---- a QEMU that says yes ---------------------------------------------------------------------------------------- */
 
 typedef struct Qemu {
     int fd;
@@ -235,8 +234,7 @@ void *qemu_caps_unref(QemuCaps *caps)
     return NULL;
 }
 
-/* ---- clients
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- clients ----------------------------------------------------------------------------------------------------- */
 
 static void sink(void *ud, void *event)
 {

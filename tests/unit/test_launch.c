@@ -26,7 +26,9 @@
 
 #include "golden.h"
 #include "qemu/conf.h"
+#include "qemu/image_writable.h"
 #include "qemu/launch.h"
+#include "qemu/props.h"
 #include "qmp/client.h"
 #include "qmp/commands.h"
 #include "util/fd.h"
@@ -81,6 +83,7 @@ static int setup(void **state)
     images = g_build_filename(dir, "images", NULL);
     mkdir(images, 0700); /* QEMU's account cannot even look into it */
     const char *raw[] = {"base.raw", "c.iso", "d.raw", "e.raw", "f.raw", "u.raw"};
+    qemu_img("create", "-q", "-f", "qcow2", "alone.qcow2", "8M", NULL, NULL);
     for (unsigned i = 0; i < N_ELEMENTS(raw); i++)
         qemu_img("create", "-q", "-f", "raw", raw[i], "8M", NULL, NULL);
     qemu_img("create", "-q", "-f", "raw", "fl.raw", "1440K", NULL, NULL);
@@ -147,7 +150,7 @@ static DomainDef *parse_here(const char *xml)
     g_autofree char *with = g_strconcat(images, "/", NULL);
     g_autofree char *text = g_strjoinv(with, parts);
     g_auto(Err) err = ERR_INIT;
-    DomainDef *d = domain_def_parse(text, 0, NULL, &err);
+    DomainDef *d = golden_parse(text, caps, &err);
     if (d == NULL)
         fail_msg("%s", err.detail);
     d->id = 7;
@@ -162,6 +165,12 @@ static DomainDef *parse_here(const char *xml)
         ListenDef *l = g->listens && g->listens->len ? g->listens->pdata[0] : NULL;
         if (l && l->type == LISTEN_SOCKET)
             g_clear_pointer(&l->socket, g_free);
+    }
+    /* nobody is at the other end */
+    for (unsigned i = 0; i < d->serials->len; i++) {
+        ChrDef *c = d->serials->pdata[i];
+        if ((c->source.type == CHR_TCP && c->source.mode == CHR_MODE_CONNECT) || c->source.type == CHR_PIPE)
+            c->source.type = CHR_NULL;
     }
     for (unsigned i = 0; i < d->nets->len; i++)
         ((NetDef *)d->nets->pdata[i])->target_managed = TRI_ABSENT;
@@ -401,6 +410,68 @@ static void test_reconnect(void **state)
     end(&again, def);
 }
 
+/* Commits into a backing image, which QEMU was given read-only: the guest survives, before and while it runs. */
+static void commit_into_base(bool run)
+{
+    g_autofree char *xml = golden_read("q35-devices", ".xml");
+    g_autoptr(DomainDef) def = parse_here(xml);
+    g_auto(Err) err = ERR_INIT;
+    LaunchResult res = {0};
+    if (launch(def, &res, &err) < 0)
+        fail_msg("%s: %s", err.phase, err.detail);
+    if (run)
+        assert_int_equal(qmp_cont(res.qmp, &err), QMP_OK);
+    const DiskDef *disk = def->disks->pdata[0];
+    const StorageSource *mid = disk->src->backing, *base = mid->backing;
+    AUTO_CLOSE int fd = open(base->path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    if (qemu_image_make_writable(res.qmp, res.child.pidfd, disk, base, fd, &err) < 0)
+        fail_msg("%s", err.detail);
+    json_t *args = json_object();
+    g_autofree char *top_node = qemu_node_format(disk->src), *mid_node = qemu_node_format(mid), *base_node = qemu_node_format(base);
+    props_str(args, "job-id", "commit");
+    props_str(args, "device", top_node);
+    props_str(args, "top-node", mid_node);
+    props_str(args, "base-node", base_node);
+    props_bool(args, "auto-dismiss", false);
+    if (qmp_do(res.qmp, QMP(BLOCK_COMMIT), args, NULL, &err) != QMP_OK)
+        fail_msg("%s", err.detail);
+    bool concluded = false;
+    for (int i = 0; i < 2000 && !concluded; i++) {
+        json_t *jobs = NULL;
+        if (qmp_do(res.qmp, QMP(QUERY_JOBS), NULL, &jobs, &err) != QMP_OK)
+            fail_msg("%s", err.detail);
+        json_t *job = json_array_get(jobs, 0);
+        concluded = g_strcmp0(json_string_value(json_object_get(job, "status")), "concluded") == 0;
+        if (concluded && json_object_get(job, "error"))
+            fail_msg("%s", json_string_value(json_object_get(job, "error")));
+        json_decref(jobs);
+    }
+    assert_true(concluded);
+    end(&res, def);
+    /* the chain is shorter now: make it anew for the other tests */
+    const char *mid_argv[] = {QEMU_IMG, "create", "-q", "-f", "qcow2", "-b", "base.raw", "-F", "raw", "mid.qcow2", NULL};
+    const char *top_argv[] = {QEMU_IMG, "create", "-q", "-f", "qcow2", "-b", "mid.qcow2", "-F", "qcow2", "top.qcow2", NULL};
+    const char *const *chains[] = {mid_argv, top_argv};
+    for (unsigned i = 0; i < 2; i++) {
+        SpawnOpts o = {.argv = chains[i], .fd_in = -1, .cwd = images, .umask = 0077};
+        if (spawn_run(&o, deadline_in_ms(20000), 65536, NULL, &err) < 0)
+            fail_msg("%s", err.detail);
+    }
+}
+
+static void test_commit_paused(void **state)
+{
+    need_qemu();
+    commit_into_base(false);
+}
+
+static void test_commit_running(void **state)
+{
+    need_qemu();
+    commit_into_base(true);
+}
+
 /* Reads a pty until `needle` shows or the deadline passes. */
 static bool pty_shows(const char *path, const char *needle, Deadline d)
 {
@@ -486,6 +557,7 @@ int main(void)
         cmocka_unit_test(test_goldens_start), cmocka_unit_test(test_isolation),     cmocka_unit_test(test_early_exit),
         cmocka_unit_test(test_missing_image), cmocka_unit_test(test_chain_found),   cmocka_unit_test(test_reconnect),
         cmocka_unit_test(test_ports),         cmocka_unit_test(test_kernel_boots),
+        cmocka_unit_test(test_commit_paused), cmocka_unit_test(test_commit_running),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
