@@ -290,8 +290,7 @@ QmpClient *domain_set_monitor(Domain *d, QmpClient *qmp)
     QmpClient *old = p->qmp, *old_ref;
     p->qmp = qmp;
     {
-        LOCK_SCOPE (&p->view_lock)
-            ;
+        LOCK_SCOPE(&p->view_lock);
         old_ref = p->monitor;
         p->monitor = qmp ? qmp_client_ref(qmp) : NULL;
     }
@@ -302,8 +301,7 @@ QmpClient *domain_set_monitor(Domain *d, QmpClient *qmp)
 struct QmpClient *domain_monitor_ref(Domain *d)
 {
     DomainPrivate *p = d->priv;
-    LOCK_SCOPE (&p->view_lock)
-        ;
+    LOCK_SCOPE(&p->view_lock);
     return p->monitor ? qmp_client_ref(p->monitor) : NULL;
 }
 

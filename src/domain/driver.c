@@ -335,15 +335,13 @@ void domain_driver_stop(DomainDriver *drv)
 {
     if (!drv)
         return;
-    LOCK_SCOPE (&drv->lock)
-        ;
+    LOCK_SCOPE(&drv->lock);
     drv->stopping = true;
 }
 
 bool domain_driver_submit(DomainDriver *drv, Lane lane, void (*fn)(void *arg), void *arg)
 {
-    LOCK_SCOPE (&drv->lock)
-        ;
+    LOCK_SCOPE(&drv->lock);
     if (drv->stopping)
         return false;
     pool_submit(drv->opts.pool, lane, fn, arg);
@@ -377,8 +375,7 @@ void domain_driver_reload(DomainDriver *drv, QemuConfig *config)
 {
     QemuConfig *old;
     {
-        LOCK_SCOPE (&drv->lock)
-            ;
+        LOCK_SCOPE(&drv->lock);
         old = drv->config;
         drv->config = qemu_config_ref(config);
     }
@@ -387,8 +384,7 @@ void domain_driver_reload(DomainDriver *drv, QemuConfig *config)
 
 QemuConfig *domain_driver_config(DomainDriver *drv)
 {
-    LOCK_SCOPE (&drv->lock)
-        ;
+    LOCK_SCOPE(&drv->lock);
     return drv->config ? qemu_config_ref(drv->config) : NULL;
 }
 
@@ -409,23 +405,20 @@ const DomainDriverOpts *domain_driver_opts(DomainDriver *drv)
 
 void domain_driver_task_begin(DomainDriver *drv)
 {
-    LOCK_SCOPE (&drv->lock)
-        ;
+    LOCK_SCOPE(&drv->lock);
     drv->tasks++;
 }
 
 void domain_driver_task_end(DomainDriver *drv)
 {
-    LOCK_SCOPE (&drv->lock)
-        ;
+    LOCK_SCOPE(&drv->lock);
     drv->tasks--;
 }
 
 bool domain_driver_busy(DomainDriver *drv)
 {
     {
-        LOCK_SCOPE (&drv->lock)
-            ;
+        LOCK_SCOPE(&drv->lock);
         if (drv->tasks > 0)
             return true;
     }

@@ -82,8 +82,7 @@ static void on_shutdown(Domain *d, const EventCtx *c)
     DomainPrivate *p = d->priv;
     bool asked;
     {
-        LOCK_SCOPE (&p->kill.lock)
-            ;
+        LOCK_SCOPE(&p->kill.lock);
         asked = p->kill.asked_life == p->kill.life;
     }
     if (p->got_shutdown)

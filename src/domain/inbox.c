@@ -69,8 +69,7 @@ void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, js
     *m = (InboxMsg){.kind = kind, .life = life, .usec = usec, .name = g_strdup(name), .data = json_deep_copy(data)};
     bool schedule = false;
     {
-        LOCK_SCOPE (&in->lock)
-            ;
+        LOCK_SCOPE(&in->lock);
         if (in->n >= INBOX_MAX && kind == INBOX_EVENT) {
             in->overflow = true;
         } else {
@@ -119,8 +118,7 @@ void inbox_drain(Domain *d)
     for (;;) {
         InboxMsg *list;
         {
-            LOCK_SCOPE (&in->lock)
-                ;
+            LOCK_SCOPE(&in->lock);
             list = in->head;
             in->head = NULL;
             in->tail = &in->head;

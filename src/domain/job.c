@@ -146,8 +146,7 @@ static void on_deadline(void *arg)
         g_autofree char *holder = NULL;
         Deadline next = {UINT64_MAX};
         {
-            LOCK_SCOPE (&q->lock)
-                ;
+            LOCK_SCOPE(&q->lock);
             for (JobRequest *r = q->head; r && !due; r = r->next) {
                 if (deadline_passed(r->deadline))
                     due = r;
@@ -200,8 +199,7 @@ void job_request(Domain *d, JobRequest *r)
     r->dom = d;
     r->next = NULL;
     {
-        LOCK_SCOPE (&q->lock)
-            ;
+        LOCK_SCOPE(&q->lock);
         /* Nobody who could run is parked: each change scans the queue.  So what may run now may pass those that may
          * not. */
         if (may_run(q, r)) {
@@ -227,8 +225,7 @@ void job_cancel(JobRequest *r)
 {
     JobQueue *q = domain_jobs(r->dom);
     {
-        LOCK_SCOPE (&q->lock)
-            ;
+        LOCK_SCOPE(&q->lock);
         if (r->state != JOB_REQ_PARKED)
             return;
         unlink_request(q, r);
@@ -245,8 +242,7 @@ void job_end(JobRequest *r)
     JobRequest *list = NULL;
     JobInfo info;
     {
-        LOCK_SCOPE (&q->lock)
-            ;
+        LOCK_SCOPE(&q->lock);
         g_assert(r->state == JOB_REQ_GRANTED && (q->holder == r || q->async == r));
         if (q->holder == r)
             q->holder = NULL;
@@ -336,23 +332,20 @@ int job_acquire(Domain *d, JobRequest *r, Err *err)
 void job_assert_held(Domain *d)
 {
     JobQueue *q = domain_jobs(d);
-    LOCK_SCOPE (&q->lock)
-        ;
+    LOCK_SCOPE(&q->lock);
     if (!q->holder && !q->async)
         g_error("no job is held");
 }
 
 void job_queue_info(JobQueue *q, JobInfo *ret)
 {
-    LOCK_SCOPE (&q->lock)
-        ;
+    LOCK_SCOPE(&q->lock);
     info_locked(q, ret);
 }
 
 unsigned job_queue_length(JobQueue *q)
 {
-    LOCK_SCOPE (&q->lock)
-        ;
+    LOCK_SCOPE(&q->lock);
     unsigned n = 0;
     for (const JobRequest *r = q->head; r; r = r->next)
         n++;

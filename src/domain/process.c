@@ -10,6 +10,7 @@
  * waits in QMP or on `changed` wakes and fails, and gives its job back.  The definition stays, so nothing is freed
  * beneath anybody.
  *   2. a task, or the destroy call that caused it, gets the DESTROY job.
+ *      A QEMU that lives on, and whose end nobody wanted, is only a lost connection: it is reached again, and the machine goes on.
  *   3. tear-down waits for the process by pidfd, removes what it left on the host, makes the machine off, tells
  * everybody. Signals go through the pidfd only, which cannot come to mean another process.
  */
@@ -30,10 +31,12 @@
 #include "util/log.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
+#include "domain/reconnect.h"
 #include "domain/stats.h"
 #include "store/status.h"
 #include "api_enums.h"
 
+#define LAST_FLUSH_MS 2000u /* between the end of the monitor and that of the process, usually */
 #define LOOK_MS   100u
 #define GRACE_MS  5000u  /* between asking and SIGKILL */
 #define EXIT_MS   15000u /* a QEMU whose monitor has ended flushes and exits in this time, or is killed */
@@ -69,8 +72,7 @@ static void on_grace(void *arg)
     bool wait = false;
     Deadline end;
     {
-        LOCK_SCOPE (&k->lock)
-            ;
+        LOCK_SCOPE(&k->lock);
         end = k->grace_end;
         if (k->pidfd < 0 || k->asked_life != k->life || k->graceful)
             return;
@@ -101,8 +103,7 @@ void kill_switch_done(Domain *d)
 void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life)
 {
     KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE (&k->lock)
-        ;
+    LOCK_SCOPE(&k->lock);
     fd_close(&k->pidfd);
     k->pidfd = pidfd;
     k->pid = pid;
@@ -115,8 +116,7 @@ void kill_switch_disarm(Domain *d)
 {
     KillSwitch *k = &d->priv->kill;
     timer_disarm(k->timer);
-    LOCK_SCOPE (&k->lock)
-        ;
+    LOCK_SCOPE(&k->lock);
     fd_close(&k->pidfd);
     k->pid = 0;
 }
@@ -124,8 +124,7 @@ void kill_switch_disarm(Domain *d)
 bool kill_switch_signal(Domain *d, uint64_t life, int sig)
 {
     KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE (&k->lock)
-        ;
+    LOCK_SCOPE(&k->lock);
     if (k->pidfd < 0 || (life && k->life != life))
         return false;
     return pidfd_signal(k->pidfd, sig) == 0;
@@ -136,8 +135,7 @@ bool kill_switch_wait(Domain *d, uint64_t life, Deadline deadline)
     KillSwitch *k = &d->priv->kill;
     AUTO_CLOSE int fd = -1;
     {
-        LOCK_SCOPE (&k->lock)
-            ;
+        LOCK_SCOPE(&k->lock);
         if (k->pidfd < 0 || (life && k->life != life))
             return true;
         fd = fcntl(k->pidfd, F_DUPFD_CLOEXEC, 3);
@@ -166,8 +164,7 @@ void domain_kill(Domain *d, unsigned flags)
     bool graceful = flags & VIR_DOMAIN_DESTROY_GRACEFUL;
     bool grace = false;
     {
-        LOCK_SCOPE (&k->lock)
-            ;
+        LOCK_SCOPE(&k->lock);
         if (k->pidfd < 0)
             return;
         k->asked_life = k->life;
@@ -183,8 +180,7 @@ void domain_kill(Domain *d, unsigned flags)
 static bool kill_was_asked(Domain *d)
 {
     KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE (&k->lock)
-        ;
+    LOCK_SCOPE(&k->lock);
     return k->pidfd >= 0 && k->asked_life == k->life;
 }
 
@@ -197,8 +193,7 @@ void domain_set_stuck(Domain *d, bool stuck)
     p->stuck = stuck;
     domain_mark_changed(d);
     {
-        LOCK_SCOPE (&p->kill.lock)
-            ;
+        LOCK_SCOPE(&p->kill.lock);
         p->kill.unresponsive = stuck;
     }
     if (stuck)
@@ -325,8 +320,8 @@ void domain_tear_down(Domain *d)
     job_assert_held(d);
     if (!d->live || !p->dying)
         return;
-    while (
-        p->flushing) /* nobody writes the status file after it is removed below: dying machines are not flushed anew */
+    /* Nobody writes the status file after it is removed below: dying machines are not flushed anew. */
+    while (p->flushing)
         domain_wait(d, deadline_in_ms(1000));
     domain_drop_monitor(d, "the machine ended");
     g_autoptr(DomainDef) def = domain_def_ref(d->live);
@@ -336,15 +331,25 @@ void domain_tear_down(Domain *d)
     bool killed = kill_was_asked(d);
     uint64_t process_life;
     {
-        LOCK_SCOPE (&p->kill.lock)
-            ;
+        LOCK_SCOPE(&p->kill.lock);
         process_life = p->kill.life;
     }
     Verdict v = judge(d, killed);
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
 
+    bool wanted = killed || p->stop_reason || p->got_shutdown;
     domain_unlock(d);
-    bool ended = wait_for_end(d, name);
+    bool ended = kill_switch_wait(d, 0, deadline_in_ms(LAST_FLUSH_MS));
+    if (!ended && !wanted) {
+        domain_lock(d);
+        if (domain_revive(d)) {
+            launched_process_clear(&proc);
+            return;
+        }
+        domain_unlock(d);
+    }
+    if (!ended)
+        ended = wait_for_end(d, name);
     if (ended) {
         kill_switch_disarm(d);
         qemu_launch_cleanup(&proc, def, v.word);

@@ -263,8 +263,7 @@ void domain_reconnect(Domain *d, void *unused)
         return;
     bool verified;
     {
-        LOCK_SCOPE (&p->kill.lock)
-            ;
+        LOCK_SCOPE(&p->kill.lock);
         verified = p->kill.pidfd >= 0;
     }
     if (verified && (p->starting || p->owner_gone)) {
@@ -301,4 +300,30 @@ void domain_reconnect(Domain *d, void *unused)
     domain_set_stuck(d, false);
     domain_mark_changed(d);
     log_info("%s: reconnected to process %d, state %d", d->name, (int)p->proc.pid, d->state);
+}
+
+bool domain_revive(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    g_auto(Err) err = ERR_INIT;
+    bool gone = false;
+    uint64_t life = d->life;
+    if (reach(d, &gone, &err) < 0) {
+        log_error("%s: the monitor is lost and QEMU does not answer again: %s", d->name, err.detail);
+        return false;
+    }
+    p->dying = false;
+    if (check_uuid(d, &err) < 0 || domain_resync(d, &err) < 0) {
+        log_error("%s: the monitor is lost and QEMU does not answer as it should: %s", d->name, err.detail);
+        if (d->life == life)
+            domain_drop_monitor(d, "it does not answer as it should");
+        p->dying = true;
+        return false;
+    }
+    domain_set_stuck(d, false);
+    domain_mark_changed(d);
+    cond_broadcast(&d->obj.changed);
+    log_warning("%s: the monitor was lost and is connected again", d->name);
+    return true;
 }

@@ -25,8 +25,7 @@ int domain_destroy(Domain *d, unsigned flags, Err *err)
     uint64_t asked;
     bool armed;
     {
-        LOCK_SCOPE (&p->kill.lock)
-            ;
+        LOCK_SCOPE(&p->kill.lock);
         asked = p->kill.asked_life;
         armed = p->kill.pidfd >= 0;
     }

@@ -34,8 +34,7 @@ void domain_view_unref(DomainView *v)
 DomainView *domain_view(Domain *d)
 {
     DomainPrivate *p = d->priv;
-    LOCK_SCOPE (&p->view_lock)
-        ;
+    LOCK_SCOPE(&p->view_lock);
     return domain_view_ref(p->view);
 }
 
@@ -86,8 +85,7 @@ void domain_publish(Domain *d)
     p->dirty = false;
     DomainView *v = build(d), *old;
     {
-        LOCK_SCOPE (&p->view_lock)
-            ;
+        LOCK_SCOPE(&p->view_lock);
         put_job(v, &p->job);
         old = p->view;
         p->view = v;
@@ -100,8 +98,7 @@ void domain_view_job(Domain *d, const JobInfo *info)
     DomainPrivate *p = d->priv;
     DomainView *old = NULL;
     {
-        LOCK_SCOPE (&p->view_lock)
-            ;
+        LOCK_SCOPE(&p->view_lock);
         if (info->seq <= p->job.seq)
             return;
         p->job = *info;

@@ -114,8 +114,7 @@ static void arm(Timer *t, uint64_t at_us, bool only_earlier)
 {
     bool post = false;
     {
-        LOCK_SCOPE (&t->lock)
-            ;
+        LOCK_SCOPE(&t->lock);
         if (only_earlier && at_us >= t->at_us)
             return;
         t->at_us = at_us;
@@ -148,8 +147,7 @@ void timer_free(Timer *t)
     if (!t)
         return;
     {
-        LOCK_SCOPE (&t->lock)
-            ;
+        LOCK_SCOPE(&t->lock);
         t->dead = true;
         while (t->running && !event_on_thread(t->loop))
             cond_wait_until(&t->idle, &t->lock, deadline_in_ms(1000));

@@ -104,7 +104,10 @@ static void map_add(GPtrArray *maps, ControllerDef *ctl)
     PortMap *m = g_new0(PortMap, 1);
     m->ctl = ctl;
     m->ports = ctl->ports.set ? (unsigned)MIN(ctl->ports.v, VIRTIO_PORTS_MAX) : VIRTIO_PORTS_DEFAULT;
-    g_ptr_array_add(maps, m);
+    guint at = 0;
+    while (at < maps->len && ((const PortMap *)maps->pdata[at])->ctl->index.v < ctl->index.v)
+        at++;
+    g_ptr_array_insert(maps, (gint)at, m);
 }
 
 static int port_reserve(GPtrArray *maps, ChrDef *chr, Err *err)
@@ -237,15 +240,15 @@ static void usb_collect(const DomainDef *d, GPtrArray *out)
         if (disk->bus == DISK_BUS_USB)
             g_ptr_array_add(out, &disk->info);
     }
-    for (guint i = 0; i < d->serials->len; i++) {
-        ChrDef *chr = d->serials->pdata[i];
-        if (chr->target_type == CHR_TARGET_USB_SERIAL)
-            g_ptr_array_add(out, &chr->info);
-    }
     for (guint i = 0; i < d->inputs->len; i++) {
         InputDef *in = d->inputs->pdata[i];
         if (in->bus == INPUT_BUS_USB)
             g_ptr_array_add(out, &in->info);
+    }
+    for (guint i = 0; i < d->serials->len; i++) {
+        ChrDef *chr = d->serials->pdata[i];
+        if (chr->target_type == CHR_TARGET_USB_SERIAL)
+            g_ptr_array_add(out, &chr->info);
     }
     for (guint i = 0; i < d->sounds->len; i++) {
         SoundDef *s = d->sounds->pdata[i];

@@ -51,6 +51,7 @@ typedef struct Bus {
 typedef struct Pci {
     Bus bus[BUS_MAX];
     unsigned n;
+    unsigned declared; /* n before any address or device asked for more */
     bool dry; /* may grow */
     bool q35;
 } Pci;
@@ -380,15 +381,16 @@ static void q35_chipset(Pci *p, DomainDef *d)
     }
 }
 
-/* The primary card sits where firmware of old looks for it. */
-static void primary_video(Pci *p, DomainDef *d)
+/* The primary card sits where firmware of old looks for it, or comes before everything else. */
+static int primary_video(Pci *p, DomainDef *d, Err *err)
 {
+    VideoDef *v = d->videos->len ? d->videos->pdata[0] : NULL;
+    if (!v || !open_address(&v->info) || !needs_video(p, v))
+        return 0;
     unsigned slot = p->q35 ? 1 : 2;
-    if (!d->videos->len)
-        return;
-    VideoDef *v = d->videos->pdata[0];
-    if (open_address(&v->info) && needs_video(p, v) && !p->bus[0].functions[slot])
-        (void)take(p, &v->info, slot, 0, TRI_ABSENT);
+    if (!p->bus[0].functions[slot] && take(p, &v->info, slot, 0, TRI_ABSENT))
+        return 0;
+    return place(p, &v->info, needs_video(p, v), -1, err);
 }
 
 /* ---- all devices ----------------------------------------------------------------------------------------------------------- */
@@ -517,6 +519,26 @@ static int place_all(Pci *p, DomainDef *d, Err *err)
 
 typedef int (*InfoFn)(Pci *p, DeviceInfo *info, unsigned needs, Err *err);
 
+static unsigned needs_device(const Pci *p, DeviceKind kind, const void *dev)
+{
+    switch (kind) {
+    case DEVICE_CONTROLLER:
+        return needs_controller(p, dev);
+    case DEVICE_DISK:
+        return needs_virtio_model(p, ((const DiskDef *)dev)->model == DISK_MODEL_VIRTIO_TRANSITIONAL);
+    case DEVICE_NET:
+        return needs_net(p, dev);
+    case DEVICE_VIDEO:
+        return needs_video(p, dev);
+    case DEVICE_RNG:
+        return needs_virtio_model(p, ((const RngDef *)dev)->model == RNG_MODEL_VIRTIO_TRANSITIONAL);
+    case DEVICE_INPUT:
+        return needs_virtio_model(p, ((const InputDef *)dev)->model == INPUT_MODEL_VIRTIO_TRANSITIONAL);
+    default:
+        return needs_pci();
+    }
+}
+
 /* Calls fn for each device that has a PCI address. */
 static int each_given(Pci *p, DomainDef *d, InfoFn fn, Err *err)
 {
@@ -524,26 +546,31 @@ static int each_given(Pci *p, DomainDef *d, InfoFn fn, Err *err)
         GPtrArray *list = domain_def_devices(d, (DeviceKind)kind);
         for (guint i = 0; list && i < list->len; i++) {
             DeviceInfo *info = list->pdata[i];
-            unsigned needs = kind == DEVICE_CONTROLLER ? needs_controller(p, list->pdata[i]) : 0;
+            unsigned needs = needs_device(p, (DeviceKind)kind, list->pdata[i]);
             if (info->addr.type == ADDRESS_PCI && fn(p, info, needs, err) < 0)
                 return -1;
         }
     }
     if (d->memballoon && d->memballoon->info.addr.type == ADDRESS_PCI)
-        return fn(p, &d->memballoon->info, 0, err);
+        return fn(p, &d->memballoon->info, needs_virtio_model(p, d->memballoon->model == MEMBALLOON_VIRTIO_TRANSITIONAL), err);
     return 0;
 }
 
-/* A given address may name a bus nobody declared. */
+/* A given address may name a bus nobody declared.  A conventional device on the first bus beyond those of q35 moves one further: the bus
+ * it named becomes the port of the bridge it needs. */
 static int given_grow(Pci *p, DeviceInfo *info, unsigned needs, Err *err)
 {
     uint32_t bus = info->addr.pci.bus;
     if (bus >= BUS_MAX)
         return err_set(err, VIR_ERR_XML_ERROR, "PCI bus %u is too high, at most %u", bus, BUS_MAX - 1);
+    unsigned wants = p->q35 && !(needs & PCI_DEVICE) ? PCIE_DEVICE : PCI_DEVICE;
+    bool last = bus == p->n;
     while (p->dry && bus >= p->n) {
         uint32_t at = 0;
-        if (grow(p, &at, p->q35 ? PCIE_DEVICE : PCI_DEVICE, err) < 0)
+        if (grow(p, &at, wants, err) < 0)
             return -1;
+        if (last && at > bus)
+            bus = info->addr.pci.bus = at;
     }
     if (bus >= p->n || !p->bus[bus].model)
         return err_set(err, VIR_ERR_XML_ERROR, "PCI address refers to bus %u, which has no controller", bus);
@@ -560,6 +587,11 @@ static int given_reserve(Pci *p, DeviceInfo *info, unsigned needs, Err *err)
     if (a->slot < b->first || a->slot > b->last)
         return err_set(err, VIR_ERR_XML_ERROR, "Invalid PCI address %s: slot must be %u to %u on a bus of model '%s'", text, b->first,
                        b->last, controller_model_names[b->model]);
+    /* What the user placed may be conventional or express; ports and switches must fit. */
+    unsigned endpoint = PCI_DEVICE | PCIE_DEVICE | PCI_BRIDGE;
+    if ((needs & TYPES) && !(b->offers & (needs & endpoint ? endpoint : needs & TYPES)))
+        return err_set(err, VIR_ERR_XML_ERROR, "The device at PCI address %s cannot be plugged into the PCI controller of model '%s'", text,
+                       controller_model_names[b->model]);
     if (b->functions[a->slot] >> a->function & 1)
         return err_set(err, VIR_ERR_XML_ERROR, "Attempted double use of PCI Address %s", text);
     if (a->bus == 0 && !p->q35 && a->slot == 1 && (a->function == 0 || a->function == 3))
@@ -592,14 +624,16 @@ static int buses_read(Pci *p, const DomainDef *d, Err *err)
 /* Everything that has no choice. */
 static int round_begin(Pci *p, DomainDef *d, Err *err)
 {
-    if (buses_read(p, d, err) < 0 || each_given(p, d, given_grow, err) < 0 || each_given(p, d, given_reserve, err) < 0)
+    if (buses_read(p, d, err) < 0)
+        return -1;
+    p->declared = p->n;
+    if (each_given(p, d, given_grow, err) < 0 || each_given(p, d, given_reserve, err) < 0)
         return -1;
     if (p->q35)
         q35_chipset(p, d);
     else
         i440fx_chipset(p, d);
-    primary_video(p, d);
-    return 0;
+    return primary_video(p, d, err);
 }
 
 static bool all_full(const Pci *p)
@@ -616,11 +650,12 @@ static bool all_full(const Pci *p)
 /* The first round: adds the controllers that are missing to `d`. */
 static int find_buses(Pci *p, DomainDef *d, Err *err)
 {
-    g_autoptr(DomainDef) trial = domain_def_copy(d);
     p->dry = true;
+    if (buses_read(p, d, err) < 0 || each_given(p, d, given_grow, err) < 0)
+        return -1;
+    g_autoptr(DomainDef) trial = domain_def_copy(d);
     if (round_begin(p, trial, err) < 0)
         return -1;
-    unsigned given = p->n;
     bool full = all_full(p);
     if (place_all(p, trial, err) < 0)
         return -1;
@@ -639,7 +674,7 @@ static int find_buses(Pci *p, DomainDef *d, Err *err)
                 return -1;
         }
         /* q35: who let us choose all ports gets one more, for hotplug. */
-        if (spare || !p->q35 || given != 1 || p->n == given)
+        if (spare || !p->q35 || p->declared != 1 || p->n == p->declared)
             return 0;
         spare = true;
         if (place(p, NULL, PCIE_DEVICE | HOTPLUG, -1, err) < 0)
@@ -745,5 +780,11 @@ int addr_assign_pci(DomainDef *d, Err *err)
     if (round_begin(p, d, err) < 0 || place_all(p, d, err) < 0 || each_given(p, d, mark_multi, err) < 0)
         return -1;
     pci_options(d);
+    EACH(ControllerDef, ctl, d->controllers)
+    {
+        if (ctl->model == CONTROLLER_MODEL_PCI_BRIDGE && ctl->info.addr.type == ADDRESS_PCI && ctl->index.v <= ctl->info.addr.pci.bus)
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "PCI controller at index %" PRIu64 " has bus='0x%02x', but index must be larger than bus",
+                           ctl->index.v, ctl->info.addr.pci.bus);
+    }
     return 0;
 }

@@ -149,12 +149,12 @@ static int complete_consoles(DomainDef *d, Err *err)
             ChrDef *serial = table_copy(&console_table, first);
             serial->kind = CHR_KIND_SERIAL;
             serial->target_type = CHR_TARGET_ABSENT;
-            serial->target_port.set = false;
+            serial->target_port = (OptU64){true, 0};
             g_ptr_array_add(d->serials, serial);
         }
         return 0;
     }
-    if (d->consoles->len || !d->serials->len)
+    if (!d->serials->len)
         return 0;
     const ChrDef *serial = d->serials->pdata[0];
     if (serial->target_type && serial->target_type != CHR_TARGET_ISA_SERIAL)
@@ -165,7 +165,8 @@ static int complete_consoles(DomainDef *d, Err *err)
     console->target_model = CHR_MODEL_ABSENT;
     g_clear_pointer(&console->info.alias, g_free);
     memset(&console->info.addr, 0, sizeof console->info.addr);
-    g_ptr_array_add(d->consoles, console);
+    console->target_port = serial->target_port;
+    g_ptr_array_insert(d->consoles, 0, console);
     return 0;
 }
 
@@ -225,11 +226,12 @@ static void complete_serial(ChrDef *chr)
 
 static int complete_chrs(DomainDef *d, Err *err)
 {
-    if (complete_consoles(d, err) < 0)
-        return -1;
+    /* Consoles are numbered as they were written: the mirror of the serial port comes on top. */
+    number_by_place(d->consoles);
     number_ports(d->serials);
     number_by_place(d->parallels);
-    number_by_place(d->consoles);
+    if (complete_consoles(d, err) < 0)
+        return -1;
     for (guint i = 0; i < d->serials->len; i++)
         complete_serial(d->serials->pdata[i]);
     return 0;
@@ -297,8 +299,12 @@ static void complete_video(VideoDef *v, bool first)
 {
     if (!v->type)
         v->type = VIDEO_CIRRUS;
-    if (v->type == VIDEO_NONE)
+    if (v->type == VIDEO_NONE) {
+        /* Nothing has no memory and no heads. */
+        v->ram.set = v->vram.set = v->vram64.set = v->vgamem.set = v->heads.set = false;
+        v->primary = TRI_ABSENT;
         return;
+    }
     switch (v->type) {
     case VIDEO_QXL:
         if (!v->ram.set)

@@ -207,23 +207,24 @@ static int add_for_disks(DomainDef *d, DiskBus bus, ControllerType type, Err *er
     return max < 0 ? 0 : add_up_to(d, type, (uint64_t)max, err);
 }
 
-#define PORTS_DEFAULT 31u
-
-/* Controllers for channels and virtio consoles: those named by an address, and one for the rest. */
+/* Controllers for channels and virtio consoles: the one an address names, else the first; each when it is first met. */
 static int add_for_channels(DomainDef *d, Err *err)
 {
-    int64_t max = -1;
     GPtrArray *lists[] = {d->channels, d->consoles};
     for (size_t l = 0; l < N_ELEMENTS(lists); l++) {
         for (guint i = 0; i < lists[l]->len; i++) {
             const ChrDef *chr = lists[l]->pdata[i];
             if (chr->target_type != CHR_TARGET_VIRTIO)
                 continue;
-            int64_t want = chr->info.addr.type == ADDRESS_VIRTIO_SERIAL ? (int64_t)chr->info.addr.virtio_serial.controller : 0;
-            max = MAX(max, want);
+            uint64_t want = chr->info.addr.type == ADDRESS_VIRTIO_SERIAL ? chr->info.addr.virtio_serial.controller : 0;
+            if (want > CONTROLLER_INDEX_MAX)
+                return err_set(err, VIR_ERR_XML_ERROR, "a channel wants virtio-serial controller %" PRIu64 ", at most %u is possible", want,
+                               CONTROLLER_INDEX_MAX);
+            if (!controller_find(d, CONTROLLER_VIRTIO_SERIAL, want))
+                controller_add(d, CONTROLLER_VIRTIO_SERIAL, want, CONTROLLER_MODEL_ABSENT);
         }
     }
-    return max < 0 ? 0 : add_up_to(d, CONTROLLER_VIRTIO_SERIAL, (uint64_t)max, err);
+    return 0;
 }
 
 int controllers_add_implied(DomainDef *d, Err *err)

@@ -248,8 +248,6 @@ static int graphics_finish(ParseCtx *c, xmlNode *node, void *base)
     if (g->autoport && !live)
         port = 0;
     g->port = port;
-    if (!g->port && !g->autoport)
-        g->autoport = true;
     return 0;
 }
 

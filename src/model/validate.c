@@ -98,6 +98,8 @@ static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
         return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "disk startupPolicy 'requisite' is for cdrom and floppy only (disk '%s')", disk->dst);
     if (strcmp(disk->driver_name ? disk->driver_name : "qemu", "qemu") != 0)
         return REFUSED(err, "unsupported driver name '%s' for disk '%s'", disk->driver_name, disk->dst);
+    if (disk->readonly && disk->device == DISK_DEVICE_DISK && (disk->bus == DISK_BUS_IDE || disk->bus == DISK_BUS_SATA))
+        return REFUSED(err, "readonly %s disks are not supported", disk_bus_names[disk->bus]);
     if (disk->model && disk->bus != DISK_BUS_VIRTIO)
         return REFUSED(err, "disk model='%s' is only for bus='virtio' (disk '%s')", disk_model_names[disk->model], disk->dst);
     if (disk->rotation_rate.set && disk->bus != DISK_BUS_SCSI && disk->bus != DISK_BUS_IDE && disk->bus != DISK_BUS_SATA)
@@ -184,6 +186,7 @@ static int check_videos(const DomainDef *d, Err *err)
         case VIDEO_CIRRUS:
         case VIDEO_VMVGA:
         case VIDEO_RAMFB:
+        case VIDEO_BOCHS:
             if (i > 0)
                 return REFUSED(err, "video type '%s' is only valid as primary video device", video_type_names[v->type]);
             break;

@@ -49,8 +49,7 @@ Bus *bus_new(EventLoop *client_loop)
 
 void bus_set_sink(Bus *b, BusSink sink, void *userdata, void (*free_event)(void *event))
 {
-    LOCK_SCOPE (&b->lock)
-        ;
+    LOCK_SCOPE(&b->lock);
     b->sink = sink;
     b->userdata = userdata;
     b->free_event = free_event;
@@ -93,8 +92,7 @@ void bus_publish_with(Bus *b, void *event, void (*fn)(void *arg), void *arg)
     bool first = false;
     void (*discard)(void *event) = NULL;
     {
-        LOCK_SCOPE (&b->lock)
-            ;
+        LOCK_SCOPE(&b->lock);
         if (!b->sink || b->closed) {
             discard = b->free_event;
         } else {
@@ -126,8 +124,7 @@ void bus_free(Bus *b)
     }
     GQueue q;
     {
-        LOCK_SCOPE (&b->lock)
-            ;
+        LOCK_SCOPE(&b->lock);
         q = b->queue;
         g_queue_init(&b->queue);
     }

@@ -75,8 +75,7 @@ void registry_free(Registry *r)
 
 static void *look_up(Registry *r, GHashTable *t, gconstpointer key)
 {
-    LOCK_SCOPE (&r->lock)
-        ;
+    LOCK_SCOPE(&r->lock);
     Entry *e = g_hash_table_lookup(t, key);
     return e ? object_ref(e->o) : NULL;
 }
@@ -98,8 +97,7 @@ void *registry_by_id(Registry *r, int id)
 
 int registry_add(Registry *r, Object *o, const char *name, Object **ret_other)
 {
-    LOCK_SCOPE (&r->lock)
-        ;
+    LOCK_SCOPE(&r->lock);
     Entry *in_way = g_hash_table_lookup(r->by_uuid, o->uuid);
     if (!in_way)
         in_way = g_hash_table_lookup(r->by_name, name);
@@ -130,8 +128,7 @@ void registry_remove(Registry *r, Object *o)
 {
     Entry *e;
     {
-        LOCK_SCOPE (&r->lock)
-            ;
+        LOCK_SCOPE(&r->lock);
         e = entry_of(r, o);
         if (!e)
             return;
@@ -148,8 +145,7 @@ void registry_remove(Registry *r, Object *o)
 
 int registry_reserve_name(Registry *r, Object *o, const char *new_name)
 {
-    LOCK_SCOPE (&r->lock)
-        ;
+    LOCK_SCOPE(&r->lock);
     Entry *e = entry_of(r, o);
     if (!e)
         return -ENOENT;
@@ -179,8 +175,7 @@ void registry_settle_name(Registry *r, Object *o, const char *name)
 
 void registry_set_id(Registry *r, Object *o, int id)
 {
-    LOCK_SCOPE (&r->lock)
-        ;
+    LOCK_SCOPE(&r->lock);
     Entry *e = entry_of(r, o);
     if (!e)
         return;
@@ -195,15 +190,13 @@ void registry_set_id(Registry *r, Object *o, int id)
 
 bool registry_has(Registry *r, const Object *o)
 {
-    LOCK_SCOPE (&r->lock)
-        ;
+    LOCK_SCOPE(&r->lock);
     return entry_of(r, o) != NULL;
 }
 
 GPtrArray *registry_list(Registry *r)
 {
-    LOCK_SCOPE (&r->lock)
-        ;
+    LOCK_SCOPE(&r->lock);
     GPtrArray *a = g_ptr_array_new_full(g_queue_get_length(&r->order), object_unref);
     for (GList *l = r->order.head; l; l = l->next)
         g_ptr_array_add(a, object_ref(((Entry *)l->data)->o));
@@ -212,7 +205,6 @@ GPtrArray *registry_list(Registry *r)
 
 unsigned registry_count(Registry *r)
 {
-    LOCK_SCOPE (&r->lock)
-        ;
+    LOCK_SCOPE(&r->lock);
     return g_queue_get_length(&r->order);
 }

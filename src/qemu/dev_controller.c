@@ -271,6 +271,23 @@ json_t *qemu_controller_props(const DomainDef *def, const ControllerDef *c, cons
     return o;
 }
 
+/* Hubs: what sits behind one names its port, so they come first. */
+static int argv_hubs(ArgvBuild *b, Err *err)
+{
+    for (unsigned i = 0; i < b->def->hubs->len; i++) {
+        const HubDef *hub = b->def->hubs->pdata[i];
+        json_t *o = json_object();
+        props_str(o, "driver", "usb-hub");
+        props_str(o, "id", hub->info.alias);
+        if (props_address(o, b->def, &hub->info, "a USB hub", err) < 0) {
+            json_decref(o);
+            return -1;
+        }
+        argv_add_json(b, "-device", o);
+    }
+    return 0;
+}
+
 int argv_controllers(ArgvBuild *b, Err *err)
 {
     /* buses before what sits on them */
@@ -303,5 +320,5 @@ int argv_controllers(ArgvBuild *b, Err *err)
         }
         json_decref(o);
     }
-    return 0;
+    return argv_hubs(b, err);
 }

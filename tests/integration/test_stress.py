@@ -219,6 +219,7 @@ def slow_reader(storm, number, rnd):
             client.open()
             try:
                 client.call(REGISTER, struct.pack(">iI", 0, 0))
+                client.sock.settimeout(1)  # with five calls unanswered we are not read either: soon we cannot even send
                 for _ in range(200):
                     client.send(CAPABILITIES)
                     client.sock.recv(100)
@@ -277,7 +278,9 @@ class Watcher:
         news = (name, event, detail)
         before = last.get(ident)
         assert event in (DEFINED, UNDEFINED), news
-        if (event, detail) == (DEFINED, ADDED):
+        if before is None and not name.startswith("own-"):
+            pass  # made before we came, by a call whose client did not wait for it
+        elif (event, detail) == (DEFINED, ADDED):
             assert not there[ident], (before, news)
         elif (event, detail) == (DEFINED, DEFINED_RENAMED):
             assert before and before[1:] == (UNDEFINED, UNDEFINED_RENAMED), (before, news)
@@ -309,6 +312,13 @@ def settle(pid, fds, tasks, seconds=30):
         if (now[0] == fds and now[1] <= tasks) or time.monotonic() > end:
             return now
         time.sleep(0.2)
+
+
+def peers(pid):
+    """The sockets of the process, for the text of a failure."""
+    mine = {os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)}
+    with open("/proc/%d/net/unix" % pid) as table:
+        return [line.strip() for line in table if "socket:[%s]" % (line.split() + [""] * 7)[6] in mine]
 
 
 def resident_kib(pid):
@@ -367,6 +377,18 @@ def stored(server):
     return found
 
 
+def patient(check, server):
+    """Calls whose clients have gone may still be under way, and nothing tells when the last has ended."""
+    end = time.monotonic() + 20
+    while True:
+        try:
+            return check(server)
+        except (AssertionError, FileNotFoundError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+
+
 # ---- tests -------------------------------------------------------------------------------------------
 
 CONF = 'max_clients = 500\nmax_queued_clients = 500\nmax_client_requests = 5\n'
@@ -395,9 +417,8 @@ def test_nothing_is_left(own_server):
     warm = crowd(server, Owner())
     warm.over.wait(SECONDS / 4)
     warm.end().join()
-    remove_all(server)
-    fds, _ = settle(pid, [], 0, 8)
-    tasks = len(os.listdir("/proc/%d/task" % pid))
+    patient(remove_all, server)
+    fds, tasks = settle(pid, None, 0, 6)
     owner = Owner()
     storm = crowd(server, owner)
     samples = []
@@ -406,12 +427,12 @@ def test_nothing_is_left(own_server):
         samples.append(resident_kib(pid))
     storm.end().join()
     assert server.process.poll() is None, server.text()
-    now = stored(server)
+    now = patient(stored, server)
     for ident, possible in owner.known.items():
         assert now.get(ident) in possible
-    remove_all(server)
+    patient(remove_all, server)
     after = settle(pid, fds, tasks)
-    assert after[0] == fds
+    assert after[0] == fds, peers(pid)
     assert after[1] <= tasks
     if not is_sanitized(pid):
         half = len(samples) // 2

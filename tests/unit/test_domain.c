@@ -797,6 +797,48 @@ static void test_reconnect_dead_and_wrong(void **state)
     object_unref(d);
 }
 
+/* A monitor that ends while QEMU lives is connected again: the machine goes on, nobody is told of an end. */
+static void test_lost_monitor(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    Domain *d = define("a", UUID_A, &err);
+    script_start(false);
+    peer_stall(peer);
+    peer_raw(peer, "this is no JSON}\n", 17);
+    must(as_gate(d, JOB_MODIFY, call_start, 0, &err), &err);
+    expect_events("D0 R0 S0 ");
+    Peer *first = peer;
+    peer = peer_new(0, &peer_fd);
+    script_reconnect(UUID_A);
+    peer_expect(peer, "query-status", NULL);
+    peer_reply(peer, "{\"status\": \"running\", \"running\": true, \"singlestep\": false}");
+    peer_expect(peer, "query-cpus-fast", NULL);
+    peer_reply(peer, "[]");
+    peer_expect(peer, "query-balloon", NULL);
+    peer_fail(peer, "DeviceNotActive", "none");
+    peer_expect(peer, "query-block", NULL);
+    peer_reply(peer, "[]");
+    peer_expect(peer, "stop", NULL);
+    peer_emit(peer, "STOP", NULL);
+    peer_reply(peer, NULL);
+    peer_resume(first);
+    Deadline end = deadline_in_ms(15000);
+    int r = -1;
+    while (r < 0 && !deadline_passed(end)) { /* until the monitor is back: in between calls fail fast */
+        err_clear(&err);
+        r = as_gate(d, JOB_MODIFY, call_suspend, 0, &err);
+        if (r < 0)
+            g_usleep(20000);
+    }
+    must(r, &err);
+    expect_events("P0 ");
+    g_autofree char *wrong = peer_end(first);
+    assert_null(wrong);
+    script_end();
+    must(as_gate(d, JOB_DESTROY, domain_destroy, 0, &err), &err);
+    object_unref(d);
+}
+
 static void test_foreign_status(void **state)
 {
     g_auto(Err) err = ERR_INIT;
@@ -933,7 +975,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(test_define),           T(test_second_daemon),   T(test_start_pause_destroy),      T(test_start_fails),
         T(test_guest_shutdown),   T(test_reboot),          T(test_crash_wakes_waiters),      T(test_autodestroy),
-        T(test_events),           T(test_reconnect),       T(test_reconnect_dead_and_wrong), T(test_foreign_status),
+        T(test_events),           T(test_reconnect),       T(test_reconnect_dead_and_wrong), T(test_foreign_status), T(test_lost_monitor),
         T(test_definition_storm), T(test_owner_gone_once),
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
