@@ -241,6 +241,7 @@ typedef struct Verdict {
     const char *word;
 } Verdict;
 
+/* Lock held, unless killed. */
 static Verdict judge(const Domain *d, bool killed)
 {
     const DomainPrivate *p = d->priv;
@@ -351,6 +352,8 @@ void domain_tear_down(Domain *d)
     if (!ended)
         ended = wait_for_end(d, name);
     if (ended) {
+        if (kill_was_asked(d)) /* while we waited: then it is the destroy that ended it */
+            v = judge(d, true);
         kill_switch_disarm(d);
         qemu_launch_cleanup(&proc, def, v.word);
         g_auto(Err) err = ERR_INIT;
