@@ -334,7 +334,6 @@ void domain_tear_down(Domain *d)
         LOCK_SCOPE(&p->kill.lock);
         process_life = p->kill.life;
     }
-    Verdict v = judge(d, killed);
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
 
     bool wanted = killed || p->stop_reason || p->got_shutdown;
@@ -350,6 +349,11 @@ void domain_tear_down(Domain *d)
     }
     if (!ended)
         ended = wait_for_end(d, name);
+    /* Judged now: a destroy may have come while we waited, and be what ended it. */
+    domain_lock(d);
+    killed = kill_was_asked(d);
+    Verdict v = judge(d, killed);
+    domain_unlock(d);
     if (ended) {
         kill_switch_disarm(d);
         qemu_launch_cleanup(&proc, def, v.word);
@@ -365,7 +369,10 @@ void domain_tear_down(Domain *d)
         return;
     }
 
-    if (v.reason == VIR_DOMAIN_SHUTOFF_DESTROYED)
-        p->destroyed_life = process_life;
+    {
+        LOCK_SCOPE(&p->kill.lock); /* a destroy that came after the verdict finds its wish fulfilled all the same */
+        if (p->kill.asked_life == process_life)
+            p->destroyed_life = process_life;
+    }
     make_off(d, &v);
 }
