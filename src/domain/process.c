@@ -328,15 +328,9 @@ void domain_tear_down(Domain *d)
     LaunchedProcess proc = {0};
     launched_process_copy(&proc, &p->proc);
     g_autofree char *name = g_strdup(d->name);
-    bool killed = kill_was_asked(d);
-    uint64_t process_life;
-    {
-        LOCK_SCOPE(&p->kill.lock);
-        process_life = p->kill.life;
-    }
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
+    bool wanted = kill_was_asked(d) || p->stop_reason || p->got_shutdown;
 
-    bool wanted = killed || p->stop_reason || p->got_shutdown;
     domain_unlock(d);
     bool ended = kill_switch_wait(d, 0, deadline_in_ms(LAST_FLUSH_MS));
     if (!ended && !wanted) {
@@ -351,8 +345,7 @@ void domain_tear_down(Domain *d)
         ended = wait_for_end(d, name);
     /* Judged now: a destroy may have come while we waited, and be what ended it. */
     domain_lock(d);
-    killed = kill_was_asked(d);
-    Verdict v = judge(d, killed);
+    Verdict v = judge(d, kill_was_asked(d));
     domain_unlock(d);
     if (ended) {
         kill_switch_disarm(d);
@@ -371,8 +364,8 @@ void domain_tear_down(Domain *d)
 
     {
         LOCK_SCOPE(&p->kill.lock); /* a destroy that came after the verdict finds its wish fulfilled all the same */
-        if (p->kill.asked_life == process_life)
-            p->destroyed_life = process_life;
+        if (p->kill.asked_life == p->kill.life)
+            p->destroyed_life = p->kill.life;
     }
     make_off(d, &v);
 }
