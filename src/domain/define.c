@@ -197,7 +197,7 @@ int domain_set_autostart(Domain *d, bool on, Err *err)
 
 /* ---- rename ------------------------------------------------------------------------------------------------------ */
 
-/* The files of the new name first, those of the old last: at any moment one whole definition is on disk.  No lock held.
+/* The new autostart link first, the old one last: at any moment one that leads somewhere.  No lock held.
  */
 static int rename_files(const DomainDriverOpts *o, const char *old_name, const DomainDef *def, bool autostart, Err *err)
 {

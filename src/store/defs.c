@@ -9,6 +9,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LOG_AREA "store.defs"
@@ -55,7 +57,10 @@ static bool plain_word(const char *s)
     return true;
 }
 
-int defs_save(const char *dir, const DomainDef *def, Err *err)
+#define HEADER "<!--\nWritten by the daemon, "
+
+/* Writes `def` into the file of `name`. */
+static int save_as(const char *dir, const char *name, const DomainDef *def, Err *err)
 {
     if (defs_check_name(def->name, err) < 0)
         return -1;
@@ -63,17 +68,22 @@ int defs_save(const char *dir, const DomainDef *def, Err *err)
     uuid_format(def->uuid, uuid);
     g_autofree char *xml = domain_def_format(def, FORMAT_INACTIVE | FORMAT_SECURE);
     g_autofree char *text = g_strdup_printf(
-        "<!--\nWritten by the daemon, which replaces the whole file at every change: what is edited in here gets "
-        "lost.\n"
-        "To change this machine use\n  virsh edit %s\nor any other program that talks to the daemon.\n-->\n\n%s",
+        HEADER "which replaces the whole file at every change: what is edited in here gets "
+               "lost.\n"
+               "To change this machine use\n  virsh edit %s\nor any other program that talks to the daemon.\n-->\n\n%s",
         plain_word(def->name) ? def->name : uuid, xml);
-    g_autofree char *path = defs_path(dir, def->name);
+    g_autofree char *path = defs_path(dir, name);
     int r = file_replace(path, text, strlen(text), 0600, FILE_DURABLE);
     if (r == -ENOENT && dir_make(dir, 0700) == 0)
         r = file_replace(path, text, strlen(text), 0600, FILE_DURABLE);
     if (r < 0)
         return err_set_errno(err, -r, "cannot write the definition '%s'", path);
     return 0;
+}
+
+int defs_save(const char *dir, const DomainDef *def, Err *err)
+{
+    return save_as(dir, def->name, def, err);
 }
 
 int defs_remove(const char *dir, const char *name, Err *err)
@@ -87,17 +97,28 @@ int defs_remove(const char *dir, const char *name, Err *err)
 
 int defs_rename(const char *dir, const char *old_name, const DomainDef *def, Err *err)
 {
-    if (defs_save(dir, def, err) < 0)
+    g_autofree char *from = defs_path(dir, old_name), *to = defs_path(dir, def->name), *before = NULL;
+    size_t len;
+    int r = file_read(from, XML_MAX_BYTES, &before, &len);
+    if (r < 0)
+        return err_set_errno(err, -r, "cannot read the definition '%s'", from);
+    if (save_as(dir, old_name, def, err) < 0)
         return -1;
-    if (defs_remove(dir, old_name, err) < 0) {
-        g_autofree char *path = defs_path(dir, def->name);
-        file_remove(path, FILE_DURABLE);
-        return -1;
+    if (rename(from, to) == 0) {
+        r = dir_sync_parent(to);
+        if (r < 0)
+            log_warning("cannot sync the directory of '%s': %s", to, g_strerror(-r));
+        return 0;
     }
-    return 0;
+    int e = errno;
+    r = file_replace(from, before, len, 0600, FILE_DURABLE);
+    if (r < 0)
+        log_error("cannot write the definition '%s' back: %s", from, g_strerror(-r));
+    return err_set_errno(err, e, "cannot rename the definition '%s' to '%s'", from, to);
 }
 
-DomainDef *defs_load_one(const char *dir, const char *name, Err *err)
+/* What the file of `name` says, whoever it is about; *ret_ours: we wrote it. */
+static DomainDef *load(const char *dir, const char *name, bool *ret_ours, Err *err)
 {
     g_autofree char *path = defs_path(dir, name);
     g_autofree char *text = NULL;
@@ -107,17 +128,38 @@ DomainDef *defs_load_one(const char *dir, const char *name, Err *err)
         err_set_errno(err, -r, "cannot read the definition '%s'", path);
         return NULL;
     }
-    g_autoptr(DomainDef) def = domain_def_parse(text, PARSE_INACTIVE, NULL, err);
-    if (!def) {
+    DomainDef *def = domain_def_parse(text, PARSE_INACTIVE, NULL, err);
+    if (!def)
         err_wrap(err, "definition '%s'", path);
-        return NULL;
-    }
-    if (g_strcmp0(def->name, name) != 0) {
-        err_set(err, VIR_ERR_INTERNAL_ERROR, "definition '%s' is of a machine named '%s'", path, def->name);
-        err_hint(err, "rename the file or define the machine again");
-        return NULL;
-    }
-    return g_steal_pointer(&def);
+    *ret_ours = g_str_has_prefix(text, HEADER);
+    return def;
+}
+
+static int check_name(const char *dir, const char *name, const DomainDef *def, Err *err)
+{
+    if (g_strcmp0(def->name, name) == 0)
+        return 0;
+    g_autofree char *path = defs_path(dir, name);
+    err_set(err, VIR_ERR_INTERNAL_ERROR, "definition '%s' is of a machine named '%s'", path, def->name);
+    return err_hint(err, "rename the file or define the machine again");
+}
+
+DomainDef *defs_load_one(const char *dir, const char *name, Err *err)
+{
+    bool ours;
+    g_autoptr(DomainDef) def = load(dir, name, &ours, err);
+    return def && check_name(dir, name, def, err) == 0 ? g_steal_pointer(&def) : NULL;
+}
+
+/* A file of ours that tells another name than its own: defs_rename() was interrupted between its two steps.  Takes the second. */
+static bool finish_rename(const char *dir, const char *name, const DomainDef *def)
+{
+    g_autofree char *from = defs_path(dir, name), *to = defs_path(dir, def->name);
+    if (defs_check_name(def->name, NULL) < 0 || renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0)
+        return false;
+    dir_sync_parent(to);
+    log_info("the renaming of '%s' to '%s' is completed", from, to);
+    return true;
 }
 
 static int by_text(gconstpointer a, gconstpointer b)
@@ -151,9 +193,12 @@ GPtrArray *defs_load(const char *dir)
     GPtrArray *defs = g_ptr_array_new_with_free_func((GDestroyNotify)domain_def_unref);
     for (unsigned i = 0; i < names->len; i++) {
         g_auto(Err) err = ERR_INIT;
-        DomainDef *def = defs_load_one(dir, names->pdata[i], &err);
-        if (def) {
-            g_ptr_array_add(defs, def);
+        bool ours;
+        g_autoptr(DomainDef) def = load(dir, names->pdata[i], &ours, &err);
+        if (def && ours && strcmp(def->name, names->pdata[i]) != 0 && finish_rename(dir, names->pdata[i], def)) {
+            g_ptr_array_add(defs, g_steal_pointer(&def));
+        } else if (def && check_name(dir, names->pdata[i], def, &err) == 0) {
+            g_ptr_array_add(defs, g_steal_pointer(&def));
         } else {
             g_autofree char *m = err_message(&err);
             log_error("skipped: %s", m);

@@ -16,8 +16,8 @@ char *defs_path(const char *dir, const char *name);
 int defs_save(const char *dir, const DomainDef *def, Err *err);
 /* A missing file is no error. */
 int defs_remove(const char *dir, const char *name, Err *err);
-/* Writes `def` under its new name, then removes the old file.  After a crash in between both are there; defs_load keeps
- * the one whose definition names it, and reports the other by uuid. */
+/* Writes `def`, with its new name, into the old file, then renames that: at any moment there is one file of the machine.  After a crash
+ * in between defs_load takes the second step. */
 int defs_rename(const char *dir, const char *old_name, const DomainDef *def, Err *err);
 /* One definition; file name and <name> must agree.  Stored definitions are complete already, so nothing is filled in.
  */

@@ -17,6 +17,22 @@ struct ArenaBlock {
     max_align_t data[];
 };
 
+/* A block of its own size behind the newest one, so that the newest's rest stays in use. */
+static ArenaBlock *block_behind(Arena *a, size_t size)
+{
+    ArenaBlock *b = g_malloc(sizeof(ArenaBlock) + size);
+    b->taken = NULL;
+    if (a->blocks) {
+        b->next = a->blocks->next;
+        a->blocks->next = b;
+    } else {
+        b->next = NULL;
+        a->blocks = b;
+        a->used = a->size = 0;
+    }
+    return b;
+}
+
 static ArenaBlock *block_push(Arena *a, size_t size)
 {
     ArenaBlock *b = g_malloc(sizeof(ArenaBlock) + size);
@@ -32,20 +48,8 @@ void *arena_alloc(Arena *a, size_t n, size_t size)
     if (__builtin_mul_overflow(n, size, &len) || len > SIZE_MAX / 2)
         g_error("arena: size overflow");
     len = (len + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-    if (len > BLOCK_SIZE / 4) {
-        /* behind the newest block, so that its rest stays in use */
-        ArenaBlock *b = g_malloc(sizeof(ArenaBlock) + len);
-        b->taken = NULL;
-        if (a->blocks) {
-            b->next = a->blocks->next;
-            a->blocks->next = b;
-        } else {
-            b->next = NULL;
-            a->blocks = b;
-            a->used = a->size = 0;
-        }
-        return memset(b->data, 0, len);
-    }
+    if (len > BLOCK_SIZE / 4)
+        return memset(block_behind(a, len)->data, 0, len);
     if (!a->blocks || a->size - a->used < len) {
         block_push(a, BLOCK_SIZE);
         a->used = 0;
@@ -73,16 +77,7 @@ char *arena_take(Arena *a, char *s)
 {
     if (!s)
         return NULL;
-    ArenaBlock *b = g_malloc(sizeof(ArenaBlock));
-    b->taken = s;
-    if (a->blocks) {
-        b->next = a->blocks->next;
-        a->blocks->next = b;
-    } else {
-        b->next = NULL;
-        a->blocks = b;
-        a->used = a->size = 0;
-    }
+    block_behind(a, 0)->taken = s;
     return s;
 }
 

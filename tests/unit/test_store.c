@@ -139,6 +139,12 @@ static void test_definitions(void **state)
     assert_int_equal(defs_rename(dir, "a", b, &err), 0);
     assert_false(there("a.xml"));
     assert_true(there("b.xml"));
+    g_autofree char *b_xml = path_of("b.xml"), *old_xml = path_of("old.xml");
+    assert_int_equal(rename(b_xml, old_xml), 0); /* as a crash in the middle leaves it */
+    g_autoptr(GPtrArray) again = defs_load(dir);
+    assert_int_equal(again->len, 2);
+    assert_false(there("old.xml"));
+    assert_true(there("b.xml"));
     assert_int_equal(defs_remove(dir, "b", &err), 0);
     assert_int_equal(defs_remove(dir, "b", &err), 0);
     assert_false(there("b.xml"));

@@ -1,0 +1,263 @@
+/* tests/unit/test_util.c - arena, uuid, files, errors, lanes of the pool, posts of an event loop */
+#include "config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "event/event.h"
+#include "util/arena.h"
+#include "util/err.h"
+#include "util/file.h"
+#include "util/lock.h"
+#include "util/pool.h"
+#include "util/uuid.h"
+
+/* ---- arena ----------------------------------------------------------------------------------------------------------------- */
+
+static void arena_gives_zeroed_aligned_memory(void **state)
+{
+    Arena a = {0};
+    for (size_t size = 1; size < 20000; size = size * 3 / 2 + 1) {
+        char *p = arena_alloc(&a, 1, size);
+        assert_int_equal((uintptr_t)p % 16, 0);
+        for (size_t i = 0; i < size; i++)
+            assert_int_equal(p[i], 0);
+        memset(p, 0xff, size); /* must not reach what follows */
+    }
+    assert_string_equal(arena_printf(&a, "%d-%s", 42, "x"), "42-x");
+    assert_null(arena_strdup(&a, NULL));
+    arena_done(&a);
+    assert_null(a.blocks);
+}
+
+/* ---- uuid ------------------------------------------------------------------------------------------------------------------ */
+
+static void uuid_forms(void **state)
+{
+    static const struct {
+        const char *text;
+        bool ok;
+    } cases[] = {
+        {"01234567-89ab-cdef-0123-456789abcdef", true}, {"0123456789ABCDEF0123456789abcdef", true},
+        {"  01234567-89ab-cdef-0123-456789abcdef\n", true}, {"01234567-89ab-cdef-0123-456789abcde", false},
+        {"01234567-89ab-cdef-0123-456789abcdef0", false}, {"g1234567-89ab-cdef-0123-456789abcdef", false}, {"", false},
+        {"-01234567-89ab-cdef-0123-456789abcdef", false},
+    };
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        uint8_t u[UUID_LEN];
+        char text[UUID_STRING_LEN];
+        assert_int_equal(uuid_parse(cases[i].text, u), cases[i].ok);
+        if (cases[i].ok) {
+            uuid_format(u, text);
+            assert_string_equal(text, "01234567-89ab-cdef-0123-456789abcdef");
+        }
+    }
+    uint8_t r[UUID_LEN], ones[UUID_LEN];
+    uuid_generate(r);
+    memset(ones, 0xff, sizeof(ones));
+    assert_false(uuid_is_trivial(r));
+    assert_true(uuid_is_trivial(ones));
+    assert_int_equal(r[6] >> 4, 4);
+}
+
+/* ---- files ----------------------------------------------------------------------------------------------------------------- */
+
+static void replaced_as_one(void **state)
+{
+    char dir[] = "/tmp/berth-unit-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    g_autofree char *path = g_build_filename(dir, "x.xml", NULL);
+    g_autofree char *text = NULL;
+    size_t len;
+    assert_int_equal(file_replace(path, "one", 3, 0600, FILE_DURABLE), 0);
+    assert_int_equal(file_replace(path, "second", 6, 0640, 0), 0);
+    assert_int_equal(file_read(path, 100, &text, &len), 0);
+    assert_int_equal(len, 6);
+    assert_string_equal(text, "second");
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    char *other = NULL;
+    assert_int_equal(file_read(path, 5, &other, NULL), -EFBIG);
+    assert_int_equal(file_read(dir, 5, &other, NULL), -EINVAL);
+    g_autofree char *missing = g_build_filename(dir, "no", "such", NULL);
+    assert_int_equal(file_replace(missing, "x", 1, 0600, 0), -ENOENT);
+    assert_int_equal(file_remove(path, FILE_DURABLE), 0);
+    assert_int_equal(file_remove(path, 0), 0);
+    assert_int_equal(rmdir(dir), 0); /* no temporary is left */
+}
+
+/* ---- errors ---------------------------------------------------------------------------------------------------------------- */
+
+static void error_text(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(err_set(&err, VIR_ERR_OPERATION_INVALID, "machine '%s' is %d", "x", 7), -1);
+    err_wrap(&err, "starting");
+    err_hint(&err, "do that");
+    g_autofree char *text = err_message(&err);
+    assert_string_equal(text, "Requested operation is not valid: starting: machine 'x' is 7 (do that)");
+
+    g_auto(Err) bare = ERR_INIT;
+    err_set_arg(&bare, "unsupported flags (0x%x)", 64u);
+    g_autofree char *bare_text = err_message(&bare);
+    assert_string_equal(bare_text, "unsupported flags (0x40)");
+
+    g_auto(Err) sys = ERR_INIT;
+    err_set_errno(&sys, ENOENT, "opening %s", "/x");
+    assert_int_equal(sys.code, VIR_ERR_SYSTEM_ERROR);
+    assert_int_equal(sys.os_errno, ENOENT);
+    g_auto(Err) moved = ERR_INIT;
+    err_move(&moved, &sys);
+    assert_false(err_is_set(&sys));
+    assert_string_equal(moved.detail, "opening /x: No such file or directory");
+}
+
+/* ---- pool ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct Gate {
+    Mutex lock;
+    Cond changed;
+    unsigned inside, max_inside, done;
+    bool open, blocking;
+} Gate;
+
+static void pass_gate(void *arg)
+{
+    Gate *g = arg;
+    if (g->blocking)
+        pool_blocking_begin();
+    mutex_lock(&g->lock);
+    g->inside++;
+    g->max_inside = MAX(g->max_inside, g->inside);
+    cond_broadcast(&g->changed);
+    while (!g->open)
+        cond_wait_until(&g->changed, &g->lock, deadline_in_ms(20000));
+    g->inside--;
+    g->done++;
+    cond_broadcast(&g->changed);
+    mutex_unlock(&g->lock);
+    if (g->blocking)
+        pool_blocking_end();
+}
+
+static void gate_init(Gate *g, bool blocking)
+{
+    *g = (Gate){.blocking = blocking};
+    mutex_init(&g->lock, LOCK_DOMAIN, "test gate");
+    cond_init(&g->changed);
+}
+
+static void wait_inside(Gate *g, unsigned n)
+{
+    LOCK_SCOPE(&g->lock);
+    Deadline d = deadline_in_ms(20000);
+    while (g->inside < n)
+        assert_true(cond_wait_until(&g->changed, &g->lock, d) || g->inside >= n);
+}
+
+static void open_and_wait(Gate *g, unsigned n)
+{
+    LOCK_SCOPE(&g->lock);
+    g->open = true;
+    cond_broadcast(&g->changed);
+    while (g->done < n)
+        cond_wait_until(&g->changed, &g->lock, deadline_in_ms(20000));
+}
+
+static const PoolLimits limits = {.cap = {[LANE_FAST] = 2, [LANE_NORMAL] = 3, [LANE_LONG] = 1}, .max_threads = 64, .idle_ms = 50};
+
+/* A full lane queues; another lane goes on. */
+static void lanes_have_caps(void **state)
+{
+    Pool *p = pool_new(&limits);
+    Gate normal, fast;
+    gate_init(&normal, false);
+    gate_init(&fast, false);
+    for (int i = 0; i < 10; i++)
+        pool_submit(p, LANE_NORMAL, pass_gate, &normal);
+    wait_inside(&normal, 3);
+    pool_submit(p, LANE_FAST, pass_gate, &fast);
+    wait_inside(&fast, 1);
+    PoolStats st;
+    pool_stats(p, &st);
+    assert_int_equal(st.running[LANE_NORMAL], 3);
+    assert_int_equal(st.queued[LANE_NORMAL], 7);
+    open_and_wait(&fast, 1);
+    open_and_wait(&normal, 10);
+    assert_true(normal.max_inside <= 3);
+    pool_free(p);
+}
+
+/* Sleeping tasks take no place: all of them are inside at once. */
+static void sleepers_do_not_count(void **state)
+{
+    Pool *p = pool_new(&limits);
+    Gate g;
+    gate_init(&g, true);
+    for (int i = 0; i < 20; i++)
+        pool_submit(p, LANE_LONG, pass_gate, &g);
+    wait_inside(&g, 20);
+    PoolStats st;
+    pool_stats(p, &st);
+    assert_int_equal(st.blocked, 20);
+    open_and_wait(&g, 20);
+    pool_free(p);
+}
+
+/* ---- event loop ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct Order {
+    EventLoop *loop;
+    GArray *seen;
+} Order;
+
+typedef struct Item {
+    Order *order;
+    int n;
+} Item;
+
+static void note(void *arg)
+{
+    Item *i = arg;
+    event_assert_thread(i->order->loop);
+    g_array_append_val(i->order->seen, i->n);
+    g_free(i);
+}
+
+static void posts_keep_their_order(void **state)
+{
+    Order o = {.loop = event_loop_new("test"), .seen = g_array_new(FALSE, FALSE, sizeof(int))};
+    event_loop_start(o.loop);
+    for (int n = 0; n < 1000; n++) {
+        Item *i = g_new0(Item, 1);
+        *i = (Item){&o, n};
+        event_post(o.loop, note, i);
+    }
+    event_loop_stop(o.loop, 0);
+    event_loop_free(o.loop); /* what was posted is run, not dropped */
+    assert_int_equal(o.seen->len, 1000);
+    for (int n = 0; n < 1000; n++)
+        assert_int_equal(g_array_index(o.seen, int, n), n);
+    g_array_unref(o.seen);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(arena_gives_zeroed_aligned_memory),
+        cmocka_unit_test(uuid_forms),
+        cmocka_unit_test(replaced_as_one),
+        cmocka_unit_test(error_text),
+        cmocka_unit_test(lanes_have_caps),
+        cmocka_unit_test(sleepers_do_not_count),
+        cmocka_unit_test(posts_keep_their_order),
+    };
+    return cmocka_run_group_tests_name("util", tests, NULL, NULL);
+}
