@@ -301,7 +301,8 @@ def resources(pid):
             fds.append(re.sub(r"\[\d+\]", "", os.readlink("/proc/%d/fd/%s" % (pid, fd))))
         except FileNotFoundError:  # closed just now
             pass
-    return sorted(fds), len(os.listdir("/proc/%d/task" % pid))
+    # sd-event makes one timerfd a loop and clock when first needed, and keeps it
+    return sorted(fd for fd in fds if "timerfd" not in fd), len(os.listdir("/proc/%d/task" % pid))
 
 
 def settle(pid, fds, tasks, seconds=30):
