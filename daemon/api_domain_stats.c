@@ -7,8 +7,8 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "daemon/access.h"
 #include "daemon/api.h"
@@ -18,10 +18,12 @@
 #include "api_strings.h"
 #include "domain/driver.h"
 #include "domain/stats.h"
+#include "host/image.h"
 #include "host/linkstat.h"
 #include "host/proc.h"
 
 #define FRESH_MS 150u
+#define IMAGE_MS 10000u /* for storage to let us read an image's header */
 
 static DomainStats *fresh_stats(Domain *dom)
 {
@@ -36,7 +38,7 @@ static int block_sum(Domain *dom, const char *path, DomainBlockStats *sum, Err *
 {
     g_autoptr(DomainView) v = domain_view(dom);
     if (!v->live)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     const DiskDef *one = NULL;
     if (*path) {
         one = domain_def_find_disk(v->live, path);
@@ -106,12 +108,16 @@ int api_domain_get_block_info(Call *call, Domain *dom, const remote_domain_get_b
         return err_set(err, VIR_ERR_INVALID_ARG, "invalid path %s not assigned to domain", args->path);
     if (!disk->src->path)
         return err_set(err, VIR_ERR_INVALID_ARG, "disk '%s' does not currently have a source assigned", args->path);
-    struct stat st;
-    if (stat(disk->src->path, &st) < 0)
-        return err_set_errno(err, errno, "cannot stat file '%s'", disk->src->path);
-    ret->physical = (u_quad_t)st.st_size;
-    ret->capacity = ret->physical;
-    ret->allocation = (u_quad_t)st.st_blocks * 512;
+    StorageFormat fmt = disk->src->format;
+    ImageWant want = {.path = disk->src->path, .open_flags = O_RDONLY, .flags = IMAGE_WANT_PROBE,
+                      .fmt = fmt == STORAGE_FORMAT_ABSENT ? IMAGE_FMT_RAW : image_fmt_find(storage_format_names[fmt])};
+    g_autoptr(ImageSet) images = image_open(&want, 1, deadline_in_ms(IMAGE_MS), err);
+    if (!images)
+        return -1;
+    const ImageNode *image = image_set_node(images, 0, 0);
+    ret->physical = image->file_size;
+    ret->capacity = image->header.virtual_size ? image->header.virtual_size : image->file_size;
+    ret->allocation = image->allocated;
     g_autoptr(DomainStats) stats = v->live ? fresh_stats(dom) : NULL;
     const DomainBlockStats *b = stats ? domain_stats_block(stats, disk->info.alias, 0) : NULL;
     if (b && b->capacity)
@@ -128,7 +134,7 @@ int api_domain_interface_stats(Call *call, Domain *dom, const remote_domain_inte
     g_autoptr(DomainView) v = domain_view(dom);
     const NetDef *net = v->live ? domain_def_find_net(v->live, args->device) : NULL;
     if (!net)
-        return err_set(err, VIR_ERR_INVALID_ARG, "invalid path, '%s' is not a known interface", args->device);
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_INVALID_ARG, 0, "'%s' is not a known interface", args->device);
     g_autoptr(GArray) all = host_link_stats();
     const LinkStats *l = link_stats_find(all, net->ifname);
     if (!l)
@@ -172,7 +178,7 @@ int api_domain_get_cpu_stats(Call *call, Domain *dom, const remote_domain_get_cp
     if (args->ncpus != 1)
         return err_set(err, VIR_ERR_INVALID_ARG, "ncpus must be 1 for the total");
     if (!v->pid || host_process_cpu(v->pid, &t) < 0)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     Params p;
     params_init(&p, &call->arena);
     params_ullong(&p, t.total_ns, VIR_DOMAIN_CPU_STATS_CPUTIME);
@@ -207,7 +213,7 @@ int api_domain_get_vcpus(Call *call, Domain *dom, const remote_domain_get_vcpus_
         return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "maxinfo or maplen too large");
     g_autoptr(DomainView) v = domain_view(dom);
     if (!v->live)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     unsigned n = MIN((unsigned)args->maxinfo, v->live->cur_vcpus), maplen = (unsigned)args->maplen;
     ret->info.info_val = arena_array(&call->arena, remote_vcpu_info, n);
     ret->info.info_len = n;
