@@ -355,7 +355,7 @@ static void stats_interface(Params *p, const Collect *c)
 static void block_layer(Params *p, unsigned i, const DiskDef *disk, const StorageSource *src, unsigned depth, const Collect *c)
 {
     params_string(p, disk->dst, "block.%u.name", i);
-    if (c->backing && src->index.set)
+    if (src->index.set)
         params_uint(p, (uint32_t)src->index.v, "block.%u.backingIndex", i);
     params_string(p, src->path, "block.%u.path", i);
     const DomainBlockStats *b = c->st ? domain_stats_block(c->st, disk->info.alias, depth) : NULL;
