@@ -492,3 +492,25 @@ ImageSet *image_open(const ImageWant *wants, unsigned n, Deadline d, Err *err)
     pool_blocking_end();
     return r == 0 ? g_steal_pointer(&set) : NULL;
 }
+
+ImageSet *image_look(const ImageWant *wants, unsigned n, Deadline d)
+{
+    ImageSet *set = g_new0(ImageSet, 1);
+    set->nodes = g_ptr_array_new_with_free_func(node_free);
+    if (n == 0 || n > IMAGE_MAX_WANTS)
+        return set;
+    Opener o = {.sock = -1, .pidfd = -1};
+    g_auto(Err) err = ERR_INIT;
+    int r = opener_start(&o, d, &err);
+    if (r < 0 && o.request == NULL)
+        return set;
+    pool_blocking_begin();
+    for (unsigned i = 0; i < n && r == 0; i++) {
+        g_auto(Err) one = ERR_INIT; /* of this image only: the next may be fine, unless nobody opens any more */
+        if (open_want(&o, set, &wants[i], i, &one) < 0 && (deadline_passed(d) || one.os_errno == EPIPE))
+            r = -1;
+    }
+    opener_end(&o);
+    pool_blocking_end();
+    return set;
+}

@@ -94,6 +94,9 @@ typedef struct ImageSet {
  * (VIR_ERR_OPERATION_INVALID, with the qemu-img command that records it), deadline (VIR_ERR_OPERATION_TIMEOUT; the child is killed).
  * Sleeps (pool_blocking); no lock may be held. */
 ImageSet *image_open(const ImageWant *wants, unsigned n, Deadline d, Err *err);
+/* The same for who only wants to know: flags are IMAGE_WANT_PROBE, and what is missing, unreadable or not reached before the deadline
+ * simply has no node.  Never NULL. */
+ImageSet *image_look(const ImageWant *wants, unsigned n, Deadline d);
 ImageSet *image_set_free(ImageSet *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImageSet, image_set_free)
 /* The node of a want at a depth, or NULL. */

@@ -216,6 +216,26 @@ static void test_many(void **state)
     assert_int_equal(image_set_node(s, 3, 0)->header.fmt, IMAGE_FMT_QCOW2);
 }
 
+/* One image that is gone, or no image at all, takes nothing from the others. */
+static void test_look(void **state)
+{
+    g_autofree char *top = in_dir("top.qcow2"), *gone = in_dir("gone.qcow2"), *raw = in_dir("base.raw");
+    ImageWant w[] = {
+        {.path = gone, .open_flags = O_RDONLY, .fmt = IMAGE_FMT_QCOW2, .flags = IMAGE_WANT_PROBE},
+        {.path = top, .open_flags = O_RDONLY, .fmt = IMAGE_FMT_QCOW2, .flags = IMAGE_WANT_PROBE},
+        {.path = raw, .open_flags = O_RDONLY, .fmt = IMAGE_FMT_QCOW2, .flags = IMAGE_WANT_PROBE}, /* it is none */
+        {.path = raw, .open_flags = O_RDONLY, .fmt = IMAGE_FMT_RAW, .flags = IMAGE_WANT_PROBE},
+    };
+    g_autoptr(ImageSet) s = image_look(w, N_ELEMENTS(w), deadline_in_ms(10000));
+    assert_int_equal(s->nodes->len, 2);
+    assert_null(image_set_node(s, 0, 0));
+    assert_null(image_set_node(s, 2, 0));
+    assert_int_equal(image_set_node(s, 1, 0)->header.virtual_size, 32u << 20);
+    assert_int_equal(image_set_node(s, 3, 0)->header.virtual_size, 8u << 20);
+    g_autoptr(ImageSet) none = image_look(w, N_ELEMENTS(w), deadline_in_ms(0));
+    assert_non_null(none); /* no time: findings or none, but no failure */
+}
+
 static void test_no_descriptor_leaks(void **state)
 {
     AUTO_CLOSE int before = open("/dev/null", O_RDONLY);
@@ -293,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_chain),         cmocka_unit_test(test_missing),      cmocka_unit_test(test_optional),
         cmocka_unit_test(test_format_not_recorded), cmocka_unit_test(test_loop),   cmocka_unit_test(test_wrong_format),
         cmocka_unit_test(test_json_backing),  cmocka_unit_test(test_not_a_file),   cmocka_unit_test(test_many),
+        cmocka_unit_test(test_look),
         cmocka_unit_test(test_no_descriptor_leaks), cmocka_unit_test(test_hostile_headers), cmocka_unit_test(test_magic),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
