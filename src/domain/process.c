@@ -241,6 +241,7 @@ typedef struct Verdict {
     const char *word;
 } Verdict;
 
+/* Lock held, unless killed. */
 static Verdict judge(const Domain *d, bool killed)
 {
     const DomainPrivate *p = d->priv;
@@ -328,16 +329,9 @@ void domain_tear_down(Domain *d)
     LaunchedProcess proc = {0};
     launched_process_copy(&proc, &p->proc);
     g_autofree char *name = g_strdup(d->name);
-    bool killed = kill_was_asked(d);
-    uint64_t process_life;
-    {
-        LOCK_SCOPE(&p->kill.lock);
-        process_life = p->kill.life;
-    }
-    Verdict v = judge(d, killed);
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
+    bool wanted = kill_was_asked(d) || p->stop_reason || p->got_shutdown;
 
-    bool wanted = killed || p->stop_reason || p->got_shutdown;
     domain_unlock(d);
     bool ended = kill_switch_wait(d, 0, deadline_in_ms(LAST_FLUSH_MS));
     if (!ended && !wanted) {
@@ -350,7 +344,13 @@ void domain_tear_down(Domain *d)
     }
     if (!ended)
         ended = wait_for_end(d, name);
+    /* Judged now: a destroy may have come while we waited, and be what ended it. */
+    domain_lock(d);
+    Verdict v = judge(d, kill_was_asked(d));
+    domain_unlock(d);
     if (ended) {
+        if (kill_was_asked(d)) /* while we waited: then it is the destroy that ended it */
+            v = judge(d, true);
         kill_switch_disarm(d);
         qemu_launch_cleanup(&proc, def, v.word);
         g_auto(Err) err = ERR_INIT;
@@ -365,7 +365,10 @@ void domain_tear_down(Domain *d)
         return;
     }
 
-    if (v.reason == VIR_DOMAIN_SHUTOFF_DESTROYED)
-        p->destroyed_life = process_life;
+    {
+        LOCK_SCOPE(&p->kill.lock); /* a destroy that came after the verdict finds its wish fulfilled all the same */
+        if (p->kill.asked_life == p->kill.life)
+            p->destroyed_life = p->kill.life;
+    }
     make_off(d, &v);
 }

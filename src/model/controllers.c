@@ -108,6 +108,8 @@ void domain_def_resort(DomainDef *d)
     g_ptr_array_unref(d->controllers);
     d->disks = disks;
     d->controllers = controllers;
+    for (guint i = 0; i < d->consoles->len; i++)
+        ((ChrDef *)d->consoles->pdata[i])->target_port = (OptU64){true, i};
 }
 
 int controllers_settle(DomainDef *d, Err *err)

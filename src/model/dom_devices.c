@@ -35,9 +35,12 @@ static void consoles_format(FormatCtx *c, const void *base, const Field *f)
 static int console_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
 {
     DomainDef *d = base;
-    void *item = table_parse_new(c, &console_table, node);
+    ChrDef *item = table_parse_new(c, &console_table, node);
     if (!item)
         return -1;
+    /* Its place is its number, whatever is written. */
+    if (!(c->flags & PARSE_STATUS))
+        item->target_port = (OptU64){true, d->consoles->len};
     g_ptr_array_add(d->consoles, item);
     return 0;
 }

@@ -2,10 +2,13 @@
 """Records what a stock libvirtd makes of each input: NAME.xml -> NAME.out.xml (inactive, secure), NAME.mig.xml (migratable), or
 NAME.err ("code domain" and the message, for reading).  Run it against a private daemon, never one that runs guests:
 
-    record.py [--uri URI] [NAME ...]
+    record.py [--uri URI] [--live] [NAME ...]
+
+With --live: NAME.live.in is started paused and NAME.live.xml is what the daemon shows; missing images are made, empty.
 """
 import argparse
 import pathlib
+import re
 import sys
 
 import libvirt
@@ -39,14 +42,31 @@ def record(conn, src):
     put(base.with_suffix(".err"), err)
 
 
+def record_live(conn, src):
+    xml = src.read_text()
+    for image in re.findall(r"<source file='(/var/lib/libvirt/images/[^']*)'", xml):
+        if not pathlib.Path(image).exists():
+            with open(image, "wb") as f:
+                f.truncate(1 << 20)
+    dom = conn.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED)
+    put(src.with_suffix(".xml"), dom.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
+    dom.destroy()
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--uri", default="qemu:///system")
+    p.add_argument("--live", action="store_true")
     p.add_argument("names", nargs="*")
     a = p.parse_args()
     libvirt.registerErrorHandler(lambda *_: None, None)
     conn = libvirt.open(a.uri)
-    files = sorted(f for f in HERE.glob("*.xml") if not f.name.endswith((".out.xml", ".mig.xml")))
+    if a.live:
+        for f in sorted(HERE.glob("*.live.in")):
+            if not a.names or f.name.removesuffix(".live.in") in a.names:
+                record_live(conn, f)
+        return
+    files = sorted(f for f in HERE.glob("*.xml") if not f.name.endswith((".out.xml", ".mig.xml", ".live.xml")))
     for f in files:
         if not a.names or f.stem in a.names:
             record(conn, f)

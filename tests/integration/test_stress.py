@@ -494,3 +494,57 @@ def test_second_daemon_refuses(own_server):
     assert str(server.process.pid) in second.stderr
     with rawrpc.Client(server.socket) as client:  # and has done the first no harm
         client.open()
+
+
+# ---- with guests -------------------------------------------------------------------------------------
+
+CREATE, DESTROY, SUSPEND, RESUME, RESET = 9, 12, 34, 28, 245
+
+
+class Driver:
+    """Starts, pauses, resets and destroys its own guests."""
+
+    def __init__(self):
+        self.calls = collections.Counter()
+
+    def __call__(self, storm, number, rnd):
+        name = "guest-%d" % (number // 2)  # two clients a guest
+        at = ref(name, uuid.uuid5(uuid.NAMESPACE_DNS, name))
+        with storm.client() as client:
+            client.open()
+            while not storm.over.is_set():
+                proc = rnd.choice([CREATE, CREATE, DESTROY, SUSPEND, RESUME, RESET, XML])
+                body = at + (struct.pack(">I", 0) if proc in (RESET, XML) else b"")
+                began = time.monotonic()
+                done = call(client, proc, body, (OPERATION_INVALID, OPERATION_FAILED))
+                assert time.monotonic() - began < 25, (proc, "took %.1f s" % (time.monotonic() - began))
+                self.calls[proc, done is not None] += 1
+
+
+def test_guests_beside_a_hung_one(own_server):
+    """Guests come and go while one is stopped dead: nobody waits for it but who asks it."""
+    server = own_server(libvirtd_conf=CONF)
+    names = ["guest-%d" % i for i in range(4)] + ["hung"]
+    with rawrpc.Client(server.socket, timeout=60) as client:
+        client.open()
+        for name in names:
+            call(client, DEFINE, rawrpc.string(domain_xml(name, uuid.uuid5(uuid.NAMESPACE_DNS, name))))
+        hung = ref("hung", uuid.uuid5(uuid.NAMESPACE_DNS, "hung"))
+        call(client, CREATE, hung)
+        pid, = [pid for pid, argv in server.box.qemus() if any("guest=hung" in a for a in argv)]
+        os.kill(pid, 19)
+        client.send(SUSPEND, hung)  # holds its job until QEMU answers or the deadline comes
+        driver = Driver()
+        storm = Storm(server)
+        storm.add(8, driver)
+        storm.add(2, lister)
+        storm.start().over.wait(SECONDS)
+        storm.end().join()
+        assert driver.calls[CREATE, True] > 3 and driver.calls[DESTROY, True] > 3, driver.calls
+        for name in names:
+            reply = client.call(DESTROY, ref(name, uuid.uuid5(uuid.NAMESPACE_DNS, name)))
+            assert reply.status == rawrpc.OK or reply.error()[0] == OPERATION_INVALID, reply.error()
+    assert server.box.qemus() == []
+    remove_all(server)
+    assert server.stop() == 0
+    clean_log(server)

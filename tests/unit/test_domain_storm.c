@@ -147,7 +147,6 @@ int qemu_launch(const LaunchRequest *req, LaunchResult *ret, Err *err)
             pause();
     }
     g_atomic_int_add(&servers, 2);
-    g_atomic_int_inc(&launches);
     Qemu *q = g_new0(Qemu, 1), *w = g_new0(Qemu, 1);
     *q = (Qemu){pair[1], pid, (unsigned)g_atomic_int_add(&seed, 1)};
     *w = (Qemu){fcntl(pair[1], F_DUPFD_CLOEXEC, 3), pid, 0};
@@ -158,8 +157,10 @@ int qemu_launch(const LaunchRequest *req, LaunchResult *ret, Err *err)
     g_thread_unref(g_thread_new("qemu", server, q));
     g_thread_unref(g_thread_new("watch", watcher, w));
     ret->qmp = qmp_client_new(req->monitor_loop, pair[0], req->deadline, req->handlers, req->handlers_data);
-    if (qmp_client_wait_ready(ret->qmp, req->deadline, err) == 0)
+    if (qmp_client_wait_ready(ret->qmp, req->deadline, err) == 0) {
+        g_atomic_int_inc(&launches);
         return 0;
+    }
     qmp_client_close(ret->qmp, "start failed");
     qmp_client_unref(ret->qmp);
     kill(pid, SIGKILL);
