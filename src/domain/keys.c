@@ -19,8 +19,6 @@ static int code_of(const KeyRow *r, unsigned codeset)
         return r->set3;
     case VIR_KEYCODE_SET_OSX:
         return r->macos;
-    case VIR_KEYCODE_SET_XT_KBD:
-        return r->x_kbd;
     case VIR_KEYCODE_SET_USB:
         return r->usb;
     default:
@@ -28,9 +26,13 @@ static int code_of(const KeyRow *r, unsigned codeset)
     }
 }
 
-/* Windows tells left from right in two ways; the table has one code a key. */
-static unsigned win32_plain(unsigned code)
+/* Some keys have two codes in a set, the table has one. */
+static unsigned first_code(unsigned codeset, unsigned code)
 {
+    if (codeset == VIR_KEYCODE_SET_USB)
+        return code == 0x32 ? 0x31 : code; /* the backslash of ISO keyboards */
+    if (codeset != VIR_KEYCODE_SET_WIN32)
+        return code;
     switch (code) {
     case 0xa0: /* VK_LSHIFT */
         return 0x10;
@@ -45,8 +47,7 @@ static unsigned win32_plain(unsigned code)
 
 static int from_table(unsigned codeset, unsigned code)
 {
-    if (codeset == VIR_KEYCODE_SET_WIN32)
-        code = win32_plain(code);
+    code = first_code(codeset, code);
     for (unsigned i = 0; code < KEY_NONE && i < n_key_rows; i++) {
         if (code_of(&key_rows[i], codeset) == (int)code)
             return key_rows[i].qnum;
@@ -70,13 +71,14 @@ int key_to_qnum(unsigned codeset, unsigned code, bool *ret_known)
     case VIR_KEYCODE_SET_ATSET2:
     case VIR_KEYCODE_SET_ATSET3:
     case VIR_KEYCODE_SET_OSX:
-    case VIR_KEYCODE_SET_XT_KBD:
     case VIR_KEYCODE_SET_USB:
     case VIR_KEYCODE_SET_WIN32:
         return from_table(codeset, code);
     case VIR_KEYCODE_SET_XT:
     case VIR_KEYCODE_SET_ATSET1:
         return from_xt(code);
+    case VIR_KEYCODE_SET_XT_KBD: /* an 83 key keyboard, and what came right after it */
+        return code > 0 && code <= 0x58 ? (int)code : -1;
     case VIR_KEYCODE_SET_QNUM:
         return code > 0 && code <= 0xff ? (int)code : -1;
     default:

@@ -15,7 +15,7 @@ int key_to_qnum(unsigned codeset, unsigned code, bool *ret_known);
 #define KEY_NONE 0xffffu
 typedef struct KeyRow {
     uint8_t linux_code, qnum;
-    uint16_t set2, set3, macos, x_kbd;
+    uint16_t set2, set3, macos;
     uint8_t usb;
     uint16_t win32;
 } KeyRow;
