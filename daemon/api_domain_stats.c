@@ -36,7 +36,7 @@ static int block_sum(Domain *dom, const char *path, DomainBlockStats *sum, Err *
 {
     g_autoptr(DomainView) v = domain_view(dom);
     if (!v->live)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     const DiskDef *one = NULL;
     if (*path) {
         one = domain_def_find_disk(v->live, path);
@@ -161,7 +161,7 @@ int api_domain_interface_stats(Call *call, Domain *dom, const remote_domain_inte
     g_autoptr(DomainView) v = domain_view(dom);
     const NetDef *net = v->live ? domain_def_find_net(v->live, args->device) : NULL;
     if (!net)
-        return err_set(err, VIR_ERR_INVALID_ARG, "invalid path, '%s' is not a known interface", args->device);
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_INVALID_ARG, 0, "'%s' is not a known interface", args->device);
     g_autoptr(GArray) all = host_link_stats();
     const LinkStats *l = link_stats_find(all, net->ifname);
     if (!l)
@@ -205,7 +205,7 @@ int api_domain_get_cpu_stats(Call *call, Domain *dom, const remote_domain_get_cp
     if (args->ncpus != 1)
         return err_set(err, VIR_ERR_INVALID_ARG, "ncpus must be 1 for the total");
     if (!v->pid || host_process_cpu(v->pid, &t) < 0)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     Params p;
     params_init(&p, &call->arena);
     params_ullong(&p, t.total_ns, VIR_DOMAIN_CPU_STATS_CPUTIME);
@@ -240,7 +240,7 @@ int api_domain_get_vcpus(Call *call, Domain *dom, const remote_domain_get_vcpus_
         return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "maxinfo or maplen too large");
     g_autoptr(DomainView) v = domain_view(dom);
     if (!v->live)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot retrieve vcpu information for inactive domain");
     unsigned n = MIN((unsigned)args->maxinfo, v->live->cur_vcpus), maplen = (unsigned)args->maplen;
     ret->info.info_val = arena_array(&call->arena, remote_vcpu_info, n);
     ret->info.info_len = n;

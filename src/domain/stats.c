@@ -283,7 +283,7 @@ static void on_guest_stats(void *ud, QmpStatus status, json_t *ret, Err *err)
         p->sample->mem_set |= 1u << memory_names[i].tag;
     }
     json_int_t at = json_integer_value(json_object_get(ret, "last-update"));
-    if (st && at > 0) {
+    if (st && at >= 0) { /* 0: no driver in the guest has spoken yet */
         p->sample->mem[VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE] = (uint64_t)at;
         p->sample->mem_set |= 1u << VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE;
     }
