@@ -1,7 +1,7 @@
 /* daemon/api_agent.c - calls that are questions to the agent inside the guest
  *
- * Owns:    the answer while the agent is not spoken to: a machine without an agent channel gets the code clients tolerate by design
- *          (86), one that has the channel is told that Berth cannot use it yet
+ * Owns:    the answer while the agent is not spoken to, with the codes clients tolerate by design: no agent channel (74), a channel
+ *          that no agent listens on (86); one that has an agent is told that Berth cannot use it yet
  */
 #include "config.h"
 
@@ -18,11 +18,13 @@ static int no_agent(Call *call, Domain *dom, Err *err)
     g_autoptr(DomainView) v = domain_view(dom);
     for (unsigned i = 0; v->live && i < v->live->channels->len; i++) {
         const ChrDef *c = v->live->channels->pdata[i];
-        if (c->target_name && strcmp(c->target_name, AGENT_CHANNEL) == 0)
-            return err_set(err, VIR_ERR_NO_SUPPORT, "%s: berthd does not talk to guest agents yet", call->proc->api);
+        if (!c->target_name || strcmp(c->target_name, AGENT_CHANNEL) != 0)
+            continue;
+        if (c->target_state != CHANNEL_STATE_CONNECTED)
+            return err_set(err, VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not connected");
+        return err_set(err, VIR_ERR_NO_SUPPORT, "%s: berthd does not talk to guest agents yet", call->proc->api);
     }
-    err_set(err, VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not configured");
-    return -1;
+    return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "QEMU guest agent is not configured");
 }
 
 /* A handler that has results / none. */
@@ -56,12 +58,14 @@ int api_qemu_domain_agent_command(Call *call, Domain *dom, const qemu_domain_age
     return no_agent(call, dom, err);
 }
 
-/* Sources other than the agent are leases of our networks (there are none yet) and the host's ARP table. */
+/* Other sources: leases of our networks, of which there are none while there are no networks, and the host's ARP table. */
 int api_domain_interface_addresses(Call *call, Domain *dom, const remote_domain_interface_addresses_args *args,
                                    remote_domain_interface_addresses_ret *ret, Err *err)
 {
     if (args->source == VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
         return no_agent(call, dom, err);
-    return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "Unsupported IP address data source %u: networks and ARP are not looked at yet",
+    if (args->source == VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)
+        return 0;
+    return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "Unsupported IP address data source %u: the ARP table is not looked at yet",
                    args->source);
 }

@@ -22,7 +22,7 @@ static const DomainDef *def_for(const DomainView *v, unsigned flags, Err *err)
         return NULL;
     }
     if (live && !v->live) {
-        err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        domain_err_inactive(err);
         return NULL;
     }
     if (config && !v->config) {
@@ -66,7 +66,7 @@ int api_domain_get_control_info(Call *call, Domain *dom, const remote_domain_get
 {
     g_autoptr(DomainView) v = domain_view(dom);
     if (!v->live)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     if (v->monitor_stuck) {
         ret->state = VIR_DOMAIN_CONTROL_ERROR;
         ret->details = VIR_DOMAIN_CONTROL_ERROR_REASON_MONITOR;
@@ -123,7 +123,7 @@ static int vcpu_count(Domain *dom, unsigned flags, Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);
     if (flags & VIR_DOMAIN_VCPU_GUEST)
-        return err_set(err, VIR_ERR_AGENT_UNRESPONSIVE, "QEMU guest agent is not configured");
+        return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "QEMU guest agent is not configured");
     const DomainDef *def = def_for(v, flags & (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG), err);
     if (!def)
         return -1;
@@ -203,7 +203,7 @@ int api_domain_get_job_info(Call *call, Domain *dom, const remote_domain_get_job
 {
     g_autoptr(DomainView) v = domain_view(dom);
     if (!v->live)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     ret->type = VIR_DOMAIN_JOB_NONE;
     return 0;
 }
@@ -213,7 +213,7 @@ int api_domain_get_job_stats(Call *call, Domain *dom, const remote_domain_get_jo
 {
     g_autoptr(DomainView) v = domain_view(dom);
     if (!(args->flags & VIR_DOMAIN_JOB_STATS_COMPLETED) && !v->live)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     ret->type = VIR_DOMAIN_JOB_NONE;
     return 0;
 }
@@ -222,7 +222,7 @@ int api_domain_abort_job(Call *call, Domain *dom, const remote_domain_abort_job_
 {
     g_autoptr(DomainView) v = domain_view(dom);
     if (!v->live)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     return err_set(err, VIR_ERR_OPERATION_INVALID, "no job is active on the domain");
 }
 

@@ -36,7 +36,7 @@ static int block_sum(Domain *dom, const char *path, DomainBlockStats *sum, Err *
 {
     g_autoptr(DomainView) v = domain_view(dom);
     if (!v->live)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     const DiskDef *one = NULL;
     if (*path) {
         one = domain_def_find_disk(v->live, path);
@@ -122,6 +122,36 @@ int api_domain_get_block_info(Call *call, Domain *dom, const remote_domain_get_b
     return 0;
 }
 
+int api_domain_get_disk_errors(Call *call, Domain *dom, const remote_domain_get_disk_errors_args *args,
+                               remote_domain_get_disk_errors_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    if (!v->live)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+    const GPtrArray *disks = v->live->disks;
+    if (args->maxerrors == 0) { /* asks how many there may be */
+        ret->nerrors = (int)disks->len;
+        return 0;
+    }
+    if (args->maxerrors > REMOTE_DOMAIN_DISK_ERRORS_MAX)
+        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "maxerrors too large");
+    g_autoptr(DomainStats) st = fresh_stats(dom);
+    if (!st)
+        return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "QEMU gave no statistics of '%s' within %u ms", v->name, STATS_FRESH_MS);
+    remote_domain_disk_error *out = arena_array(&call->arena, remote_domain_disk_error, disks->len);
+    unsigned n = 0;
+    for (unsigned i = 0; i < disks->len && n < args->maxerrors; i++) {
+        const DiskDef *d = disks->pdata[i];
+        const DomainBlockStats *b = domain_stats_block(st, d->info.alias, 0);
+        if (b && b->io_error)
+            out[n++] = (remote_domain_disk_error){arena_strdup(&call->arena, d->dst), b->io_error};
+    }
+    ret->errors.errors_val = out;
+    ret->errors.errors_len = n;
+    ret->nerrors = (int)n;
+    return 0;
+}
+
 /* ---- interfaces, memory, cpu ----------------------------------------------------------------------------------------------- */
 
 /* What the host received on a tap is what the guest sent. */
@@ -131,7 +161,7 @@ int api_domain_interface_stats(Call *call, Domain *dom, const remote_domain_inte
     g_autoptr(DomainView) v = domain_view(dom);
     const NetDef *net = v->live ? domain_def_find_net(v->live, args->device) : NULL;
     if (!net)
-        return err_set(err, VIR_ERR_INVALID_ARG, "invalid path, '%s' is not a known interface", args->device);
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_INVALID_ARG, 0, "'%s' is not a known interface", args->device);
     g_autoptr(GArray) all = host_link_stats();
     const LinkStats *l = link_stats_find(all, net->ifname);
     if (!l)
@@ -175,7 +205,7 @@ int api_domain_get_cpu_stats(Call *call, Domain *dom, const remote_domain_get_cp
     if (args->ncpus != 1)
         return err_set(err, VIR_ERR_INVALID_ARG, "ncpus must be 1 for the total");
     if (!v->pid || host_process_cpu(v->pid, &t) < 0)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     Params p;
     params_init(&p, &call->arena);
     params_ullong(&p, t.total_ns, VIR_DOMAIN_CPU_STATS_CPUTIME);
@@ -210,7 +240,7 @@ int api_domain_get_vcpus(Call *call, Domain *dom, const remote_domain_get_vcpus_
         return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "maxinfo or maplen too large");
     g_autoptr(DomainView) v = domain_view(dom);
     if (!v->live)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot retrieve vcpu information for inactive domain");
     unsigned n = MIN((unsigned)args->maxinfo, v->live->cur_vcpus), maplen = (unsigned)args->maplen;
     ret->info.info_val = arena_array(&call->arena, remote_vcpu_info, n);
     ret->info.info_len = n;

@@ -33,6 +33,8 @@
 #include "util/file.h"
 #include "util/log.h"
 
+#define GRACE_MS 5000u /* what running calls get at the end */
+
 typedef struct Daemon {
     Server server;
     Options options;
@@ -300,6 +302,10 @@ static void down(Daemon *d)
     /* Calls end first (they hold machines), then machines.  What workers posted to the client loop holds some of both; freed with that
      * loop, it lets timers go on the monitor loop, which therefore is the last. */
     domain_driver_stop(s->domains);
+    if (s->pool && !pool_wait_idle(s->pool, deadline_in_ms(GRACE_MS))) {
+        log_info("calls still wait for their machines: given up");
+        domain_driver_let_go(s->domains);
+    }
     pool_free(s->pool);
     domain_driver_free(s->domains);
     bus_free(s->bus);

@@ -46,6 +46,8 @@ DomainView *domain_view(Domain *d);
 DomainView *domain_view_ref(DomainView *v);
 void domain_view_unref(DomainView *v);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainView, domain_view_unref)
+/* Sets the error for a machine that is off, the one code and origin clients know it by.  Returns -1. */
+int domain_err_inactive(Err *err);
 /* The definition readers are shown: live when running and not asked for the inactive one. */
 static inline const DomainDef *view_def(const DomainView *v, bool inactive)
 {

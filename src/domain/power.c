@@ -114,11 +114,16 @@ void domain_start_over(Domain *d, void *unused)
     g_auto(Err) err = ERR_INIT;
     if (!domain_is_active(d) || p->dying)
         return;
-    /* From here on a SHUTDOWN is a new one. */
-    p->got_shutdown = p->fake_reboot = false;
+    p->fake_reboot = false;
     domain_mark_changed(d);
-    if (domain_qmp(d, "system_reset", NULL, NULL, &err) == 0 && domain_qmp(d, "cont", NULL, NULL, &err) == 0)
-        return;
+    if (domain_qmp(d, "system_reset", NULL, NULL, &err) == 0) {
+        /* Not before: QEMU's STOP that belongs to the shutdown may only now have been applied, and would look like a pause.  From here
+         * on a SHUTDOWN is a new one. */
+        p->got_shutdown = false;
+        domain_mark_changed(d);
+        if (domain_qmp(d, "cont", NULL, NULL, &err) == 0)
+            return;
+    }
     log_error("%s: does not start over: %s", d->name, err.detail);
     p->stop_reason = VIR_DOMAIN_SHUTOFF_FAILED;
     kill_switch_signal(d, 0, SIGTERM);

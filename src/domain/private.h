@@ -86,7 +86,6 @@ QmpStatus domain_qmp_status(Domain *d, const QmpCommand *cmd, json_t *args, json
 /* The same with descriptors and a deadline. */
 QmpStatus domain_qmp_fds(Domain *d, const QmpCommand *cmd, json_t *args, const int *fds, unsigned n_fds,
                          Deadline deadline, json_t **ret, Err *err);
-int domain_err_inactive(Err *err);
 /* The turn of domain_config_begin() also for a machine without a stored definition, to give it one.  VIR_ERR_NO_DOMAIN and `removing`:
  * the object is out of the registry. */
 int domain_config_turn(Domain *d, Err *err);

@@ -231,6 +231,9 @@ static void on_block(void *ud, QmpStatus status, json_t *ret, Err *err)
         json_t *inserted = json_object_get(dev, "inserted");
         json_t *image = json_object_get(inserted, "image");
         g_autofree char *alias = alias_of_qdev(json_string_value(json_object_get(dev, "qdev")));
+        const char *io = json_string_value(json_object_get(dev, "io-status"));
+        if (alias && io && strcmp(io, "ok") != 0)
+            block_of(p->sample, alias, 0)->io_error = strcmp(io, "nospace") == 0 ? VIR_DOMAIN_DISK_ERROR_NO_SPACE : VIR_DOMAIN_DISK_ERROR_UNSPEC;
         for (unsigned depth = 0; alias && image && depth < MAX_DEPTH; image = json_object_get(image, "backing-image"), depth++) {
             DomainBlockStats *b = block_of(p->sample, alias, depth);
             b->capacity = number(image, "virtual-size");
@@ -280,7 +283,7 @@ static void on_guest_stats(void *ud, QmpStatus status, json_t *ret, Err *err)
         p->sample->mem_set |= 1u << memory_names[i].tag;
     }
     json_int_t at = json_integer_value(json_object_get(ret, "last-update"));
-    if (st && at > 0) {
+    if (st && at >= 0) { /* 0: no driver in the guest has spoken yet */
         p->sample->mem[VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE] = (uint64_t)at;
         p->sample->mem_set |= 1u << VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE;
     }

@@ -158,8 +158,11 @@ const Table *device_table(DeviceKind kind)
 void *device_def_parse(const char *xml, ParseFlags flags, DeviceKind *ret_kind, Err *err)
 {
     g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), "(device_definition)", err);
-    if (!doc)
+    if (!doc) {
+        if (err)
+            err->domain = VIR_FROM_DOMAIN;
         return NULL;
+    }
     xmlNode *root = xmlDocGetRootElement(doc);
     ParseCtx c = {.flags = flags, .err = err};
     for (int kind = 1; kind < DEVICE_MAX; kind++) {

@@ -303,4 +303,18 @@ static const Field features_table_fields[] = {
     {.name = "smm/@state", .at = AT_MEMORY, .type = T_ONOFF, .off = offsetof(FeaturesDef, smm), .flags = ABI},
     M_OPT("smm/tseg", FeaturesDef, smm_tseg_mib, ABI),
 };
-TABLE(features_table, "features", FeaturesDef, );
+
+/* A feature nobody knows is an error, not something to be passed over: the machine would not be what was asked for. */
+static int features_finish(ParseCtx *c, xmlNode *node, void *base)
+{
+    for (xmlNode *n = node->children; n; n = n->next) {
+        bool known = n->type != XML_ELEMENT_NODE || n->ns;
+        for (size_t i = 0; !known && i < N_ELEMENTS(features_table_fields); i++)
+            known = node_is(n, features_table_fields[i].name);
+        if (!known)
+            return err_set_full(c->err, VIR_FROM_DOMAIN, VIR_ERR_CONFIG_UNSUPPORTED, 0, "unexpected feature '%.64s'",
+                                (const char *)n->name);
+    }
+    return 0;
+}
+TABLE(features_table, "features", FeaturesDef, .finish = features_finish);

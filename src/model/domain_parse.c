@@ -433,8 +433,11 @@ static int parse_root(ParseCtx *c, DomainDef *d, xmlNode *root)
 DomainDef *domain_def_parse(const char *xml, ParseFlags flags, GPtrArray *ret_unknown, Err *err)
 {
     g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), "(domain_definition)", err);
-    if (!doc)
+    if (!doc) {
+        if (err)
+            err->domain = VIR_FROM_DOMAIN;
         return NULL;
+    }
     g_autoptr(DomainDef) d = domain_def_new();
     ParseCtx c = {.flags = flags, .unknown = ret_unknown, .err = err};
     if (parse_root(&c, d, xmlDocGetRootElement(doc)) < 0)

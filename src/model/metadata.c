@@ -167,8 +167,11 @@ static int set_element(DomainDef *d, const char *text, const char *key, const ch
     g_autoptr(xmlDoc) given = NULL;
     if (text) {
         given = xml_parse(text, strlen(text), "(metadata_xml)", err);
-        if (!given)
+        if (!given) {
+            if (err)
+                err->domain = VIR_FROM_DOMAIN;
             return -1;
+        }
     }
     g_autoptr(xmlDoc) doc = metadata_doc(d->metadata);
     if (!doc) {

@@ -45,6 +45,17 @@ def test_unknown_scheme_leaves_the_connection_usable(raw):
     assert client.call(2).status == rawrpc.OK
 
 
+def test_uris(raw):
+    for uri, answer in (("qemu:///system", None), ("qemu:///session", None), ("", None), ("qemu:///system?mode=x", None),
+                        ("qemu:///", (1, 0)), ("qemu:///other", (1, 0)), ("qemu+unix:///system", (5, 0))):
+        client = raw()
+        assert client.call(66).status == rawrpc.OK
+        reply = client.call(1, rawrpc.optional(rawrpc.string(uri)) + struct.pack(">I", 0))
+        assert (reply.error()[:2] if reply.status else None) == answer, uri
+        if not answer:
+            assert client.call(110).body == rawrpc.string(uri or "qemu:///system"), uri
+
+
 @pytest.mark.parametrize("proc", [0, -1, 457, 107, 2147483647, -2147483648])
 def test_unknown_procedure(raw, proc):
     code, domain, text = raw().open().call(proc).error()
