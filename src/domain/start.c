@@ -217,7 +217,7 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .deadline = deadline_in_ms(LAUNCH_MS)};
         r = qemu_launch(&req, res, err);
         domain_def_keep_asked_cpu(def);
-        qemu_cpu_make_live(caps, accel, &def->cpu);
+        def->cpu_asked.given = qemu_cpu_make_live(caps, accel, &def->cpu);
         if (r == 0 && status_pid_file(o->run_dir, def->name, res->proc.pid) < 0)
             log_warning("%s: no pid file in %s", def->name, o->run_dir);
     }
