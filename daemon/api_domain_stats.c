@@ -122,6 +122,36 @@ int api_domain_get_block_info(Call *call, Domain *dom, const remote_domain_get_b
     return 0;
 }
 
+int api_domain_get_disk_errors(Call *call, Domain *dom, const remote_domain_get_disk_errors_args *args,
+                               remote_domain_get_disk_errors_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    if (!v->live)
+        return domain_err_inactive(err);
+    const GPtrArray *disks = v->live->disks;
+    if (args->maxerrors == 0) { /* asks how many there may be */
+        ret->nerrors = (int)disks->len;
+        return 0;
+    }
+    if (args->maxerrors > REMOTE_DOMAIN_DISK_ERRORS_MAX)
+        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "maxerrors too large");
+    g_autoptr(DomainStats) st = fresh_stats(dom);
+    if (!st)
+        return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "QEMU gave no statistics of '%s' within %u ms", v->name, STATS_FRESH_MS);
+    remote_domain_disk_error *out = arena_array(&call->arena, remote_domain_disk_error, disks->len);
+    unsigned n = 0;
+    for (unsigned i = 0; i < disks->len && n < args->maxerrors; i++) {
+        const DiskDef *d = disks->pdata[i];
+        const DomainBlockStats *b = domain_stats_block(st, d->info.alias, 0);
+        if (b && b->io_error)
+            out[n++] = (remote_domain_disk_error){arena_strdup(&call->arena, d->dst), b->io_error};
+    }
+    ret->errors.errors_val = out;
+    ret->errors.errors_len = n;
+    ret->nerrors = (int)n;
+    return 0;
+}
+
 /* ---- interfaces, memory, cpu ----------------------------------------------------------------------------------------------- */
 
 /* What the host received on a tap is what the guest sent. */

@@ -28,7 +28,7 @@ int domain_screenshot(Domain *d, unsigned screen, int *ret_fd, const char **ret_
         return err_set(err, VIR_ERR_OPERATION_INVALID, "there is no video device in domain '%s', so there is no picture", d->name);
     unsigned heads = video->heads.set ? (unsigned)video->heads.v : 1;
     if (screen >= heads)
-        return err_set(err, VIR_ERR_INVALID_ARG, "no screen %u: the video device has %u, counted from 0", screen, heads);
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "no such screen ID %u: the video device has %u, counted from 0", screen, heads);
 
     g_autoptr(DomainView) v = domain_view(d);
     g_autofree char *path = g_strdup_printf("%s/screenshot.png", v->dir);

@@ -1,52 +1,56 @@
 /* domain/keys.c - key presses for a machine
  *
- * Owns:    the way from other sets of key codes to QEMU's numbers
- * Source:  QEMU's "number" key values are PC/XT set 1 scan codes, with 0x80 added for keys that have the 0xe0 prefix
+ * Owns:    the way from other sets of key codes to QEMU's numbers (keys_table.c)
  */
 #include "config.h"
 
 #include "api_enums.h"
 #include "domain/keys.h"
 
-/* Linux input codes up to KEY_KPDOT + F11, F12 and the 102nd key are the set 1 codes themselves; the rest by table. */
-#define LINUX_SAME_MAX 88u
-
-static const struct {
-    uint8_t linux_code, qnum;
-} linux_extended[] = {
-    {96, 0x9c},  /* keypad enter */
-    {97, 0x9d},  /* right control */
-    {98, 0xb5},  /* keypad slash */
-    {99, 0x54},  /* sysrq */
-    {100, 0xb8}, /* right alt */
-    {102, 0xc7}, /* home */
-    {103, 0xc8}, /* up */
-    {104, 0xc9}, /* page up */
-    {105, 0xcb}, /* left */
-    {106, 0xcd}, /* right */
-    {107, 0xcf}, /* end */
-    {108, 0xd0}, /* down */
-    {109, 0xd1}, /* page down */
-    {110, 0xd2}, /* insert */
-    {111, 0xd3}, /* delete */
-    {113, 0xa0}, /* mute */
-    {114, 0xae}, /* volume down */
-    {115, 0xb0}, /* volume up */
-    {116, 0xde}, /* power */
-    {117, 0x59}, /* keypad equal */
-    {119, 0xc6}, /* pause */
-    {125, 0xdb}, /* left meta */
-    {126, 0xdc}, /* right meta */
-    {127, 0xdd}, /* compose */
-};
-
-static int from_linux(unsigned code)
+/* The code of a key in one of the sets that need the table. */
+static int code_of(const KeyRow *r, unsigned codeset)
 {
-    if (code > 0 && code <= LINUX_SAME_MAX)
-        return (int)code;
-    for (size_t i = 0; i < N_ELEMENTS(linux_extended); i++) {
-        if (linux_extended[i].linux_code == code)
-            return linux_extended[i].qnum;
+    switch (codeset) {
+    case VIR_KEYCODE_SET_LINUX:
+        return r->linux_code;
+    case VIR_KEYCODE_SET_ATSET2:
+        return r->set2;
+    case VIR_KEYCODE_SET_ATSET3:
+        return r->set3;
+    case VIR_KEYCODE_SET_OSX:
+        return r->macos;
+    case VIR_KEYCODE_SET_USB:
+        return r->usb;
+    default:
+        return r->win32;
+    }
+}
+
+/* Some keys have two codes in a set, the table has one. */
+static unsigned first_code(unsigned codeset, unsigned code)
+{
+    if (codeset == VIR_KEYCODE_SET_USB)
+        return code == 0x32 ? 0x31 : code; /* the backslash of ISO keyboards */
+    if (codeset != VIR_KEYCODE_SET_WIN32)
+        return code;
+    switch (code) {
+    case 0xa0: /* VK_LSHIFT */
+        return 0x10;
+    case 0xa2: /* VK_LCONTROL */
+        return 0x11;
+    case 0xa4: /* VK_LMENU */
+        return 0x12;
+    default:
+        return code;
+    }
+}
+
+static int from_table(unsigned codeset, unsigned code)
+{
+    code = first_code(codeset, code);
+    for (unsigned i = 0; code < KEY_NONE && i < n_key_rows; i++) {
+        if (code_of(&key_rows[i], codeset) == (int)code)
+            return key_rows[i].qnum;
     }
     return -1;
 }
@@ -64,10 +68,17 @@ int key_to_qnum(unsigned codeset, unsigned code, bool *ret_known)
     *ret_known = true;
     switch (codeset) {
     case VIR_KEYCODE_SET_LINUX:
-        return from_linux(code);
+    case VIR_KEYCODE_SET_ATSET2:
+    case VIR_KEYCODE_SET_ATSET3:
+    case VIR_KEYCODE_SET_OSX:
+    case VIR_KEYCODE_SET_USB:
+    case VIR_KEYCODE_SET_WIN32:
+        return from_table(codeset, code);
     case VIR_KEYCODE_SET_XT:
     case VIR_KEYCODE_SET_ATSET1:
         return from_xt(code);
+    case VIR_KEYCODE_SET_XT_KBD: /* an 83 key keyboard, and what came right after it */
+        return code > 0 && code <= 0x58 ? (int)code : -1;
     case VIR_KEYCODE_SET_QNUM:
         return code > 0 && code <= 0xff ? (int)code : -1;
     default:
@@ -75,6 +86,8 @@ int key_to_qnum(unsigned codeset, unsigned code, bool *ret_known)
         return -1;
     }
 }
+
+static const char *const key_set_names[] = {"linux", "xt", "atset1", "atset2", "atset3", "os_x", "xt_kbd", "usb", "win32", "qnum"};
 
 int domain_send_key(Domain *d, unsigned codeset, unsigned hold_ms, const unsigned *codes, unsigned n, Err *err)
 {
@@ -87,9 +100,10 @@ int domain_send_key(Domain *d, unsigned codeset, unsigned hold_ms, const unsigne
         if (q < 0) {
             json_decref(keys);
             if (!known)
-                return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "key codes of set %u are not supported; linux, xt, atset1 and qnum are",
-                               codeset);
-            return err_set(err, VIR_ERR_INVALID_ARG, "there is no key %u in code set %u", codes[i], codeset);
+                return err_set(err, VIR_ERR_INVALID_ARG, "there is no key code set %u, the last is %u (qnum)", codeset,
+                               (unsigned)VIR_KEYCODE_SET_QNUM);
+            return err_set(err, VIR_ERR_INTERNAL_ERROR, "cannot translate keycode %u of %s codeset to qnum keycode", codes[i],
+                           key_set_names[codeset]);
         }
         json_array_append_new(keys, json_pack("{s:s, s:i}", "type", "number", "data", q));
     }

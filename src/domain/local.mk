@@ -11,7 +11,7 @@ libdomain_a_SOURCES = \
 	src/domain/event.c src/domain/events.c src/domain/events.h \
 	src/domain/inbox.c src/domain/inbox.h \
 	src/domain/job.c src/domain/job.h \
-	src/domain/keys.c src/domain/keys.h \
+	src/domain/keys.c src/domain/keys_table.c src/domain/keys.h \
 	src/domain/memory.c src/domain/memory.h \
 	src/domain/monitor.c \
 	src/domain/passthrough.c src/domain/passthrough.h \

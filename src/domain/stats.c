@@ -231,6 +231,9 @@ static void on_block(void *ud, QmpStatus status, json_t *ret, Err *err)
         json_t *inserted = json_object_get(dev, "inserted");
         json_t *image = json_object_get(inserted, "image");
         g_autofree char *alias = alias_of_qdev(json_string_value(json_object_get(dev, "qdev")));
+        const char *io = json_string_value(json_object_get(dev, "io-status"));
+        if (alias && io && strcmp(io, "ok") != 0)
+            block_of(p->sample, alias, 0)->io_error = strcmp(io, "nospace") == 0 ? VIR_DOMAIN_DISK_ERROR_NO_SPACE : VIR_DOMAIN_DISK_ERROR_UNSPEC;
         for (unsigned depth = 0; alias && image && depth < MAX_DEPTH; image = json_object_get(image, "backing-image"), depth++) {
             DomainBlockStats *b = block_of(p->sample, alias, depth);
             b->capacity = number(image, "virtual-size");

@@ -20,6 +20,7 @@ typedef struct DomainBlockStats {
     uint64_t allocation; /* highest offset written, bytes */
     uint64_t capacity, physical; /* bytes; 0: not known */
     uint64_t write_threshold;
+    int io_error; /* VIR_DOMAIN_DISK_ERROR_* the guest was stopped for */
 } DomainBlockStats;
 
 /* The last measurement of how fast the guest writes its memory. */

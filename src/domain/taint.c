@@ -44,6 +44,16 @@ static bool runs_as_root(const DomainDef *def)
     return !def->seclabel_dac || sscanf(def->seclabel_dac, "+%u:+%u", &uid, &gid) != 2 || uid == 0 || gid == 0;
 }
 
+static bool runs_script(const DomainDef *def)
+{
+    for (unsigned i = 0; i < def->nets->len; i++) {
+        const NetDef *n = def->nets->pdata[i];
+        if (n->script)
+            return true;
+    }
+    return false;
+}
+
 GPtrArray *domain_messages(const DomainView *v, const QemuCaps *caps, unsigned flags)
 {
     GPtrArray *out = g_ptr_array_new_with_free_func(g_free);
@@ -60,6 +70,7 @@ GPtrArray *domain_messages(const DomainView *v, const QemuCaps *caps, unsigned f
         {def->qemu_args && def->qemu_args->len, "custom configuration parameters specified"},
         {v->monitor_used, "custom monitor control commands issued"},
         {runs_as_root(def), "running with undesirable elevated privileges"},
+        {runs_script(def), "network configuration using opaque shell scripts"},
         {def->cpu.mode == CPU_MODE_HOST_PASSTHROUGH, "potentially unsafe use of host CPU passthrough"},
         {passes_cdrom(def), "use of host cdrom passthrough"},
         {def->os.dtb != NULL, "custom device tree blob used"},

@@ -150,7 +150,7 @@ static int argv_cpu(ArgvBuild *b, Err *err)
     const char *model = cpu_model(def);
     g_autoptr(GString) s = g_string_new(NULL);
     if (def->virt != VIRT_KVM && def->cpu.mode == CPU_MODE_HOST_PASSTHROUGH)
-        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "CPU mode 'host-passthrough' for %s guest on %s host is not supported by "
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "CPU mode 'host-passthrough' for %s qemu domain on %s host is not supported by "
                        "hypervisor", def->os.arch, def->os.arch);
     if (model)
         opts_escape(s, model);

@@ -1,5 +1,6 @@
 """Takes out of a command's output what differs from run to run, so that two daemons can be compared."""
 
+import os
 import re
 
 
@@ -17,7 +18,15 @@ def text(out, server):
 
 def numbers(out):
     """For measurements: that a value is there is compared, not the value."""
-    return re.sub(r"(?<![A-Za-z_./:-])-?\d+(\.\d+)?", "N", out)
+    return re.sub(r" *(?<![A-Za-z_./:-])-?\d+(\.\d+)?", lambda m: (" " if m.group(0)[0] == " " else "") + "N", out)
+
+
+def host_memory(out):
+    """The host's memory, which may be another amount (of a virtual machine) when the second daemon is asked: compared with the kernel's."""
+    with open("/proc/meminfo") as info:
+        total = int(re.search(r"MemTotal: +(\d+)", info.read()).group(1))
+    page = os.sysconf("SC_PAGE_SIZE") // 1024
+    return re.sub(r"(?<!\d)%d(?!\d)" % (total // page), "PAGES", re.sub(r"(?<!\d)%d(?!\d)" % total, "TOTAL", out))
 
 
 def live_id(out):
