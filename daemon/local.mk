@@ -3,7 +3,7 @@ sbin_PROGRAMS += berthd
 daemon_sources = \
 	daemon/access.c daemon/access.h \
 	daemon/api.h \
-	daemon/api_agent.c \
+	daemon/agent_calls.def daemon/api_agent.c \
 	daemon/api_caps.c \
 	daemon/api_connect.c \
 	daemon/api_domain_device.c \
