@@ -127,7 +127,7 @@ int api_domain_get_disk_errors(Call *call, Domain *dom, const remote_domain_get_
 {
     g_autoptr(DomainView) v = domain_view(dom);
     if (!v->live)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
+        return domain_err_inactive(err);
     const GPtrArray *disks = v->live->disks;
     if (args->maxerrors == 0) { /* asks how many there may be */
         ret->nerrors = (int)disks->len;

@@ -12,6 +12,7 @@
 #define LOG_AREA "daemon.main"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -345,6 +346,9 @@ int main(int argc, char **argv)
         return 0;
     }
     umask(022);
+    /* One heap a thread (eight a core) would keep what a burst of workers freed: with two the daemon stays small. */
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, 256 * 1024);
     signal(SIGPIPE, SIG_IGN);
     sigset_t block;
     sigemptyset(&block);

@@ -155,6 +155,9 @@ int domain_set_vcpus(Domain *d, unsigned n, unsigned flags, Err *err)
         return err_set(err, VIR_ERR_INVALID_ARG, "a machine has at least one vcpu");
     if (flags & (VIR_DOMAIN_VCPU_GUEST | VIR_DOMAIN_VCPU_HOTPLUGGABLE))
         return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "VIR_DOMAIN_VCPU_GUEST and VIR_DOMAIN_VCPU_HOTPLUGGABLE are not supported yet");
+    if (to.live && !c.maximum && n > d->live->max_vcpus)
+        return err_set(err, VIR_ERR_INVALID_ARG, "requested vcpus is greater than max allowable vcpus for the live domain: %u > %u", n,
+                       d->live->max_vcpus);
     if (to.live) {
         err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "vcpus of a running machine cannot be changed yet");
         return err_hint(err, "use --config, it counts from the next start");
