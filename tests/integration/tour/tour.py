@@ -21,6 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 FULL_UUID = "b5a3c1c2-2f4e-4b53-9c1a-0a6d1d7c5a01"
 
+FULL_CURRENT_KIB = 128 * 1024  # <currentMemory> of FULL
+
 FULL = """<domain type='qemu'>
   <name>full</name>
   <uuid>%(uuid)s</uuid>
@@ -303,6 +305,8 @@ class Tour:
         self.virsh("run-state-paused", "domstate", "full", "--reason")
         self.virsh("run-list-paused", "list", "--state-paused", then=lambda o: re.sub(r"^ \d+ +", " ID ", o, flags=re.M))
         self.virsh("run-start-again", "start", "full")
+        conn = server.connect()
+        balloon = events.Recorder(conn, [libvirt.VIR_DOMAIN_EVENT_ID_BALLOON_CHANGE])
         self.virsh("run-resume", "resume", "full")
         self.virsh("run-state", "domstate", "full", "--reason")
         with VirshConsole(server, "full", "--force") as console:
@@ -310,6 +314,9 @@ class Tour:
             console.expect(PROMPT)
             console.send("echo $((6*7))-answered\n")
             console.expect("42-answered")
+        balloon.wait(lambda _event, name, args: name == "full" and args[0] == FULL_CURRENT_KIB)  # the guest gives memory back by and by
+        balloon.close()
+        conn.close()
         self.virsh("run-dumpxml", "dumpxml", "full", then=live)
         self.virsh("run-dumpxml-inactive", "dumpxml", "full", "--inactive")
         self.virsh("run-dumpxml-secure", "dumpxml", "full", "--security-info", then=live)
