@@ -39,18 +39,7 @@ static int no_agent(Call *call, Domain *dom, Err *err)
         return no_agent(call, dom, err); \
     }
 
-ASKS(fsfreeze)
-ASKS(fsthaw)
-ASKS(get_fsinfo)
-ASKS(get_guest_info)
-ASKS(get_guest_vcpus)
-ASKS(get_time)
-ASKS(authorized_ssh_keys_get)
-TELLS(authorized_ssh_keys_set)
-TELLS(fstrim)
-TELLS(set_guest_vcpus)
-TELLS(set_time)
-TELLS(set_user_password)
+#include "daemon/agent_calls.def"
 
 int api_qemu_domain_agent_command(Call *call, Domain *dom, const qemu_domain_agent_command_args *args,
                                   qemu_domain_agent_command_ret *ret, Err *err)

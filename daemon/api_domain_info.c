@@ -258,29 +258,3 @@ int api_domain_get_security_label_list(Call *call, Domain *dom, const remote_dom
     ret->ret = 1;
     return 0;
 }
-
-/* ---- what no machine of ours has yet: the true answer is an empty list ------------------------------------------------------- */
-
-int api_domain_snapshot_num(Call *call, Domain *dom, const remote_domain_snapshot_num_args *args,
-                            remote_domain_snapshot_num_ret *ret, Err *err)
-{
-    return 0;
-}
-
-int api_domain_list_all_snapshots(Call *call, Domain *dom, const remote_domain_list_all_snapshots_args *args,
-                                  remote_domain_list_all_snapshots_ret *ret, Err *err)
-{
-    return 0;
-}
-
-int api_domain_list_all_checkpoints(Call *call, Domain *dom, const remote_domain_list_all_checkpoints_args *args,
-                                    remote_domain_list_all_checkpoints_ret *ret, Err *err)
-{
-    return 0;
-}
-
-int api_domain_has_current_snapshot(Call *call, Domain *dom, const remote_domain_has_current_snapshot_args *args,
-                                    remote_domain_has_current_snapshot_ret *ret, Err *err)
-{
-    return 0;
-}

@@ -146,3 +146,8 @@ int api_domain_inject_nmi(Call *call, Domain *dom, const remote_domain_inject_nm
 {
     return domain_inject_nmi(dom, err);
 }
+
+int api_domain_pm_wakeup(Call *call, Domain *dom, const remote_domain_pm_wakeup_args *args, Err *err)
+{
+    return domain_wakeup(dom, err);
+}

@@ -3,14 +3,14 @@ sbin_PROGRAMS += berthd
 daemon_sources = \
 	daemon/access.c daemon/access.h \
 	daemon/api.h \
-	daemon/api_agent.c \
+	daemon/agent_calls.def daemon/api_agent.c \
 	daemon/api_caps.c \
 	daemon/api_connect.c \
 	daemon/api_domain_device.c \
 	daemon/api_domain_info.c \
 	daemon/api_domain_life.c \
 	daemon/api_domain_list.c \
-	daemon/api_domain_allstats.c daemon/api_domain_messages.c daemon/api_domain_stats.c \
+	daemon/api_domain_allstats.c daemon/api_domain_messages.c daemon/api_domain_none.c daemon/api_domain_stats.c \
 	daemon/api_event.c \
 	daemon/api_native.c \
 	daemon/api_node.c \

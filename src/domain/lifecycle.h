@@ -28,6 +28,8 @@ int domain_reset(Domain *d, Err *err);
 int domain_suspend(Domain *d, Err *err);
 int domain_resume(Domain *d, Err *err);
 int domain_inject_nmi(Domain *d, Err *err);
+/* Wakes a guest that suspended itself to memory; QEMU refuses when it did not. */
+int domain_wakeup(Domain *d, Err *err);
 /* Lock held, no job. */
 int domain_set_autostart(Domain *d, bool on, Err *err);
 /* MODIFY job, inactive. */

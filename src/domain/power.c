@@ -108,6 +108,11 @@ int domain_inject_nmi(Domain *d, Err *err)
     return domain_qmp(d, "inject-nmi", NULL, NULL, err);
 }
 
+int domain_wakeup(Domain *d, Err *err)
+{
+    return domain_qmp(d, "system_wakeup", NULL, NULL, err);
+}
+
 void domain_start_over(Domain *d, void *unused)
 {
     DomainPrivate *p = d->priv;

@@ -1,5 +1,6 @@
 """Procedures of domains through the bindings: values, flags, errors; streams; threads that share a connection."""
 
+import os
 import threading
 
 import libvirt
@@ -170,3 +171,45 @@ def test_domain_without_its_disk_fails_and_says_why(conn, domain_xml):
         conn.createXML(domain_xml("vm", real=False, devices=xml.disk("/nonexistent/disk.raw", fmt="raw")))
     assert "/nonexistent/disk.raw" in str(failed.value)
     assert conn.listAllDomains() == []
+
+
+def test_block_info_and_statistics_of_a_machine_that_is_off(server, conn, domain_xml):
+    image = server.image("off.qcow2", "64M")
+    gone = server.image("gone.qcow2", "16M")
+    devices = xml.disk(image) + xml.disk(gone, "vdb") + "<disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>"
+    dom = conn.defineXML(domain_xml("off", real=False, devices=devices))
+    capacity, allocation, physical = dom.blockInfo("vda")
+    assert capacity == 64 << 20 and 0 < allocation < 1 << 20 and 0 < physical < 1 << 20
+    assert code(dom.blockInfo, "sda")[0] == L.VIR_ERR_INVALID_ARG
+    os.unlink(server.box.path("lib", "images", "gone.qcow2"))
+    (_, stats), = conn.domainListGetStats([dom], L.VIR_DOMAIN_STATS_BLOCK)
+    assert stats["block.count"] == 3 and stats["block.0.capacity"] == 64 << 20 and stats["block.0.allocation"] == allocation
+    assert "block.1.capacity" not in stats and "block.2.path" not in stats
+    dom.undefine()
+
+
+def test_messages_of_a_running_machine(conn, domain_xml):
+    """What is unusual about a machine, in the words programs show."""
+    commandline = ("<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><qemu:arg value='-no-user-config'/>"
+                   "</qemu:commandline></domain>")
+    plain = conn.createXML(domain_xml("plain", real=False))
+    assert plain.messages() == []
+    plain.destroy()
+    dom = conn.createXML(domain_xml("odd", real=False, machine="pc-i440fx-1.7").replace("</domain>", commandline))
+    assert dom.messages() == ["tainted: custom configuration parameters specified", "tainted: use of deprecated configuration settings",
+                              "deprecated configuration: machine type 'pc-i440fx-1.7'"]
+    assert dom.messages(L.VIR_DOMAIN_MESSAGE_DEPRECATION) == ["deprecated configuration: machine type 'pc-i440fx-1.7'"]
+    dom.destroy()
+
+
+def test_groups_of_statistics_without_numbers(conn, running):
+    """Known groups pass ENFORCE_STATS though there is nothing to count."""
+    for group in (L.VIR_DOMAIN_STATS_IOTHREAD, L.VIR_DOMAIN_STATS_PERF, L.VIR_DOMAIN_STATS_MEMORY):
+        assert [stats for _, stats in conn.getAllDomainStats(group, L.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS)] == [{}]
+    (_, stats), = conn.getAllDomainStats(L.VIR_DOMAIN_STATS_DIRTYRATE, L.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS)
+    assert stats["dirtyrate.calc_status"] == L.VIR_DOMAIN_DIRTYRATE_UNSTARTED and stats["dirtyrate.calc_mode"] == "page-sampling"
+    assert running.diskErrors() == {} and running.listAllSnapshots() == [] and running.ioThreadInfo() == []
+    assert code(running.snapshotCurrent)[0] == L.VIR_ERR_NO_DOMAIN_SNAPSHOT
+    assert code(running.snapshotLookupByName, "none")[0] == L.VIR_ERR_NO_DOMAIN_SNAPSHOT
+    assert code(running.checkpointLookupByName, "none")[0] == L.VIR_ERR_NO_DOMAIN_CHECKPOINT
+    assert code(running.pMWakeup)[0] == L.VIR_ERR_INTERNAL_ERROR

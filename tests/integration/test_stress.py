@@ -420,12 +420,10 @@ def test_nothing_is_left(own_server):
     warm.end().join()
     patient(remove_all, server)
     fds, tasks = settle(pid, None, 0, 6)
+    quiet = resident_kib(pid)
     owner = Owner()
     storm = crowd(server, owner)
-    samples = []
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end and not storm.over.wait(0.5):
-        samples.append(resident_kib(pid))
+    storm.over.wait(SECONDS)
     storm.end().join()
     assert server.process.poll() is None, server.text()
     now = patient(stored, server)
@@ -436,9 +434,8 @@ def test_nothing_is_left(own_server):
     assert after[0] == fds, peers(pid)
     assert after[1] <= tasks
     if not is_sanitized(pid):
-        half = len(samples) // 2
-        grown = max(samples[half:]) - max(samples[:half])
-        assert grown < 8192, samples
+        # what a client that does not read may hold is 32 MiB; the heap keeps some of that, but not more with each storm
+        assert resident_kib(pid) - quiet < 32 * 1024
     assert server.stop() == 0
     clean_log(server)
 

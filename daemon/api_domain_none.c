@@ -1,0 +1,88 @@
+/* daemon/api_domain_none.c - what no machine of ours has yet: snapshots, checkpoints, block jobs, iothreads
+ *
+ * Owns:    the true answer to questions for them: an empty list, or that there is none of that name.  Whoever brings one of them takes its
+ *          handlers from here.
+ */
+#include "config.h"
+
+#include "daemon/api.h"
+#include "daemon/call.h"
+#include "daemon/wire.h"
+#include "domain/domain.h"
+
+/* ---- snapshots and checkpoints --------------------------------------------------------------------------------------------- */
+
+int api_domain_snapshot_num(Call *call, Domain *dom, const remote_domain_snapshot_num_args *args,
+                            remote_domain_snapshot_num_ret *ret, Err *err)
+{
+    return 0;
+}
+
+int api_domain_list_all_snapshots(Call *call, Domain *dom, const remote_domain_list_all_snapshots_args *args,
+                                  remote_domain_list_all_snapshots_ret *ret, Err *err)
+{
+    return 0;
+}
+
+int api_domain_list_all_checkpoints(Call *call, Domain *dom, const remote_domain_list_all_checkpoints_args *args,
+                                    remote_domain_list_all_checkpoints_ret *ret, Err *err)
+{
+    return 0;
+}
+
+int api_domain_has_current_snapshot(Call *call, Domain *dom, const remote_domain_has_current_snapshot_args *args,
+                                    remote_domain_has_current_snapshot_ret *ret, Err *err)
+{
+    return 0;
+}
+
+int api_domain_snapshot_list_names(Call *call, Domain *dom, const remote_domain_snapshot_list_names_args *args,
+                                   remote_domain_snapshot_list_names_ret *ret, Err *err)
+{
+    return 0;
+}
+
+int api_domain_snapshot_current(Call *call, Domain *dom, const remote_domain_snapshot_current_args *args,
+                                remote_domain_snapshot_current_ret *ret, Err *err)
+{
+    return err_set(err, VIR_ERR_NO_DOMAIN_SNAPSHOT, "the domain does not have a current snapshot");
+}
+
+int api_domain_snapshot_lookup_by_name(Call *call, Domain *dom, const remote_domain_snapshot_lookup_by_name_args *args,
+                                       remote_domain_snapshot_lookup_by_name_ret *ret, Err *err)
+{
+    return err_set(err, VIR_ERR_NO_DOMAIN_SNAPSHOT, "no domain snapshot with matching name '%s'", args->name);
+}
+
+int api_domain_checkpoint_lookup_by_name(Call *call, Domain *dom, const remote_domain_checkpoint_lookup_by_name_args *args,
+                                         remote_domain_checkpoint_lookup_by_name_ret *ret, Err *err)
+{
+    return err_set(err, VIR_ERR_NO_DOMAIN_CHECKPOINT, "no domain checkpoint with matching name '%s'", args->name);
+}
+
+/* ---- jobs on disks ----------------------------------------------------------------------------------------------------------- */
+
+int api_domain_backup_get_xml_desc(Call *call, Domain *dom, const remote_domain_backup_get_xml_desc_args *args,
+                                   remote_domain_backup_get_xml_desc_ret *ret, Err *err)
+{
+    return err_set(err, VIR_ERR_NO_DOMAIN_BACKUP, "no domain backup job present");
+}
+
+int api_domain_get_block_job_info(Call *call, Domain *dom, const remote_domain_get_block_job_info_args *args,
+                                  remote_domain_get_block_job_info_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    if (!v->live)
+        return domain_err_inactive(err);
+    if (!domain_def_find_disk(v->live, args->path))
+        return err_set(err, VIR_ERR_INVALID_ARG, "disk '%s' not found in domain", args->path);
+    return 0;
+}
+
+/* ---- iothreads ------------------------------------------------------------------------------------------------------------------ */
+
+int api_domain_get_iothread_info(Call *call, Domain *dom, const remote_domain_get_iothread_info_args *args,
+                                 remote_domain_get_iothread_info_ret *ret, Err *err)
+{
+    return 0;
+}
