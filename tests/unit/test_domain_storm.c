@@ -221,8 +221,9 @@ int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *er
     return 0;
 }
 
-void qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
+bool qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
 {
+    return true;
 }
 
 bool qemu_caps_accel_usable(const QemuCaps *caps, QemuAccel accel)
