@@ -221,7 +221,7 @@ static int check_graphics(const DomainDef *d, Err *err)
 static int check_small(const DomainDef *d, Err *err)
 {
     if (d->watchdogs->len > 1)
-        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "only a single watchdog device is supported");
+        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_INTERNAL_ERROR, 0, "only a single watchdog device is supported");
     for (guint i = 0; i < d->watchdogs->len; i++) {
         const WatchdogDef *w = d->watchdogs->pdata[i];
         if (w->model == WATCHDOG_MODEL_DIAG288)

@@ -17,6 +17,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -34,6 +35,7 @@
 #include "util/file.h"
 #include "util/pool.h"
 
+#define CPUSET_MAX 16384u    /* CPUs a definition can name (model/units.c) */
 #define SHORT_NAME_CHARS 20u /* of the name in directories: UNIX socket paths are short */
 #define EXIT_WAIT_MS 5000u   /* a QEMU that closed its monitor has this long to end */
 
@@ -198,6 +200,19 @@ static const char *guests_cgroup(const LaunchDirs *dirs)
     return base;
 }
 
+/* "0-3,7", as the model normalized it, as bits. */
+static void cpuset_bits(const char *text, unsigned long *bits)
+{
+    const unsigned per = 8 * sizeof(unsigned long);
+    for (const char *p = text; *p;) {
+        char *end;
+        unsigned long first = strtoul(p, &end, 10), last = *end == '-' ? strtoul(end + 1, &end, 10) : first;
+        for (unsigned long i = first; i <= last && i < CPUSET_MAX; i++)
+            bits[i / per] |= 1ul << (i % per);
+        p = *end == ',' ? end + 1 : "";
+    }
+}
+
 static void enter_cgroup(Launch *l)
 {
     const char *base = guests_cgroup(l->req->dirs);
@@ -213,6 +228,10 @@ static int spawn_qemu(Launch *l, Err *err)
 {
     const QemuConfig *c = l->req->config;
     unsigned n = l->argv->fds->len;
+    unsigned long cpus[CPUSET_MAX / (8 * sizeof(unsigned long))] = {0};
+    const char *cpuset = l->def->vcpu_cpuset;
+    if (cpuset)
+        cpuset_bits(cpuset, cpus);
     g_autofree SpawnFd *fds = g_new0(SpawnFd, n + 1);
     for (unsigned i = 0; i < n; i++)
         fds[i] = (SpawnFd){l->fds[i], g_array_index(l->argv->fds, ArgvFd, i).target};
@@ -231,6 +250,8 @@ static int spawn_qemu(Launch *l, Err *err)
         .n_groups = l->n_groups,
         .new_session = true,
         .no_new_privs = true,
+        .cpus = cpuset ? cpus : NULL,
+        .cpus_size = sizeof(cpus),
         .umask = 0002,
         .cgroup_fd = l->cgroup_fd,
     };

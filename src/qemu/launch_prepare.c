@@ -83,19 +83,24 @@ static void prepare_label(Launch *l)
 }
 
 /* What a running machine's definition says where the stored one is silent. */
-static void prepare_place(Launch *l)
+static int prepare_place(Launch *l, Err *err)
 {
     DomainDef *d = l->def;
+    if (d->resource_partition && strcmp(d->resource_partition, "/machine") != 0)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "<resource><partition>%s</partition> is not supported, allowed: /machine",
+                       d->resource_partition);
     if (!d->resource_partition && geteuid() == 0)
         d->resource_partition = g_strdup("/machine");
     if (!d->memballoon || d->memballoon->model == MEMBALLOON_NONE)
         d->cur_memory_kib = d->max_memory_kib; /* nobody takes the difference away */
+    return 0;
 }
 
 int launch_prepare_def(Launch *l, Err *err)
 {
     domain_def_assign_aliases(l->def);
-    prepare_place(l);
+    if (prepare_place(l, err) < 0)
+        return -1;
     prepare_channels(l);
     for (unsigned i = 0; i < l->def->graphics->len; i++) {
         GraphicsDef *g = l->def->graphics->pdata[i];

@@ -48,6 +48,7 @@ typedef enum {
     STEP_CGROUP,
     STEP_SESSION,
     STEP_LIMITS,
+    STEP_CPUS,
     STEP_CAPS,
     STEP_IDS,
     STEP_PRIVS,
@@ -61,6 +62,7 @@ static const char *const step_names[] = {
     "entering the cgroup",
     "starting a session",
     "setting resource limits",
+    "setting the CPUs to run on",
     "dropping capabilities",
     "changing user and group",
     "setting no_new_privs",
@@ -218,6 +220,8 @@ static void __attribute__((noreturn)) child_run(Plan *p)
     umask(o->umask ? o->umask : 0077);
     if ((r = child_limits(o)) < 0)
         child_fail(p, STEP_LIMITS, -r);
+    if (o->cpus && syscall(SYS_sched_setaffinity, 0, o->cpus_size, o->cpus) < 0)
+        child_fail(p, STEP_CPUS, errno);
     if (chdir(o->cwd ? o->cwd : "/") < 0)
         child_fail(p, STEP_CWD, errno);
     if (o->change_ids) {

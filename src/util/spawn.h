@@ -30,6 +30,8 @@ typedef struct SpawnOpts {
     bool die_with_parent;     /* PR_SET_PDEATHSIG KILL: helpers, never QEMU */
     bool no_new_privs;
     uint64_t rlimit_core, rlimit_nofile, rlimit_nproc; /* 0: unchanged */
+    const unsigned long *cpus; /* bits of the CPUs it may run on; NULL: unchanged */
+    size_t cpus_size;          /* in bytes */
     mode_t umask;             /* 0: 0077 */
     int cgroup_fd;            /* open cgroup v2 directory the child is moved to before exec; <= 0: none */
 } SpawnOpts;

@@ -213,7 +213,7 @@ int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *er
 
 bool qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
 {
-    return true;
+    return false;
 }
 
 bool qemu_caps_accel_usable(const QemuCaps *caps, QemuAccel accel)

@@ -177,6 +177,14 @@ static void test_limits(void **state)
     assert_string_equal(out, "123\n0022\nNoNewPrivs:\t1\n");
 }
 
+static void test_cpus(void **state)
+{
+    unsigned long cpus[4] = {1};
+    SpawnOpts o = {.cpus = cpus, .cpus_size = sizeof(cpus)};
+    g_autofree char *out = run_sh("grep Cpus_allowed_list /proc/$$/status", &o);
+    assert_string_equal(out, "Cpus_allowed_list:\t0\n");
+}
+
 static void test_ids_and_caps(void **state)
 {
     if (geteuid() != 0)
@@ -205,7 +213,7 @@ int main(void)
         cmocka_unit_test(test_relative_program), cmocka_unit_test(test_bad_cwd),        cmocka_unit_test(test_stderr_in_error),
         cmocka_unit_test(test_signal_in_error), cmocka_unit_test(test_output_bound),    cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_wait_and_kill),   cmocka_unit_test(test_signals_reset),   cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_ids_and_caps),    cmocka_unit_test(test_root_without_caps),
+        cmocka_unit_test(test_cpus),            cmocka_unit_test(test_ids_and_caps),    cmocka_unit_test(test_root_without_caps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,8 @@ def text(out, server):
     out = re.sub(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?([+-]\d{4}|Z)?", "TIME", out)
     out = re.sub(r"domain-\d+-", "domain-ID-", out)
     out = re.sub(r"\"id\":\"[a-z]+-\d+\"", "\"id\":\"ID\"", out)
+    # which of the two is said depends on how far QEMU came before it ended
+    out = out.replace("qemu unexpectedly closed the monitor", "process exited while connecting to monitor")
     return out
 
 
