@@ -92,7 +92,14 @@ int api_domain_get_xml_desc(Call *call, Domain *dom, const remote_domain_get_xml
     if (args->flags & VIR_DOMAIN_XML_MIGRATABLE)
         f |= FORMAT_MIGRATABLE;
     /* VIR_DOMAIN_XML_UPDATE_CPU changes nothing: the CPU of a running machine is stored as it was started */
-    ret->xml = arena_take(&call->arena, domain_def_format(view_def(v, inactive), f));
+    const DomainDef *def = view_def(v, inactive);
+    g_autoptr(DomainDef) now = NULL;
+    if (def == v->live && v->balloon_kib && v->balloon_kib != def->cur_memory_kib) {
+        now = domain_def_copy(def); /* what was asked for is the target; shown is what the guest has */
+        now->cur_memory_kib = v->balloon_kib;
+        def = now;
+    }
+    ret->xml = arena_take(&call->arena, domain_def_format(def, f));
     return 0;
 }
 

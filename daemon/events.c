@@ -62,14 +62,19 @@ static bool same_object(const Reg *r, const EventWant *w)
     return !r->one || memcmp(r->uuid, w->uuid, UUID_LEN) == 0;
 }
 
-/* A pattern for the monitor event filter: a name, or a regular expression of bounded cost (no backtracking blow-up is possible on the
- * short, upper-case names QEMU sends). */
+#define PATTERN_MAX 256u          /* bytes of a client's pattern */
+#define PATTERN_STEPS "(*LIMIT_MATCH=10000)" /* it is matched on the event thread: one that backtracks without end matches nothing */
+#define REGS_PER_CLIENT 1000u
+
+/* A pattern for the monitor event filter: a name, or a regular expression of bounded cost. */
 static int monitor_match(const EventWant *w, GRegex **ret, Err *err)
 {
     if (!w->monitor_event)
         return 0;
+    if (strlen(w->monitor_event) > PATTERN_MAX)
+        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_INVALID_ARG, 0, "an event pattern has at most %u bytes", PATTERN_MAX);
     g_autofree char *quoted = w->regex ? NULL : g_regex_escape_string(w->monitor_event, -1);
-    g_autofree char *whole = w->regex ? g_strdup(w->monitor_event) : g_strdup_printf("^%s$", quoted);
+    g_autofree char *whole = w->regex ? g_strconcat(PATTERN_STEPS, w->monitor_event, NULL) : g_strdup_printf("^%s$", quoted);
     g_autoptr(GError) gerr = NULL;
     *ret = g_regex_new(whole, w->nocase ? G_REGEX_CASELESS : 0, 0, &gerr);
     if (!*ret)
@@ -86,10 +91,18 @@ int event_hub_add(EventHub *h, RpcConn *c, const EventWant *w, Err *err)
     GRegex *match = NULL;
     if (w->class == EVENT_QEMU_MONITOR && monitor_match(w, &match, err) < 0)
         return -1;
-    for (unsigned i = 0; i < h->regs->len && w->class == EVENT_DOMAIN; i++) {
+    unsigned mine = 0;
+    for (unsigned i = 0; i < h->regs->len; i++) {
         const Reg *r = h->regs->pdata[i];
-        if (r->conn == c && r->class == w->class && r->event_id == w->event_id && same_object(r, w))
+        if (r->conn != c)
+            continue;
+        mine++;
+        if (w->class == EVENT_DOMAIN && r->class == w->class && r->event_id == w->event_id && same_object(r, w))
             return err_set_full(err, VIR_FROM_NONE, VIR_ERR_INVALID_ARG, 0, "event callback already tracked");
+    }
+    if (mine >= REGS_PER_CLIENT) {
+        g_clear_pointer(&match, g_regex_unref);
+        return err_set(err, VIR_ERR_RESOURCE_BUSY, "this connection has %u event registrations, the most one may have", mine);
     }
     Reg *r = g_new0(Reg, 1);
     r->id = h->next_id++;

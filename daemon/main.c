@@ -12,6 +12,7 @@
 #define LOG_AREA "daemon.main"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,8 @@
 #include "util/fd.h"
 #include "util/file.h"
 #include "util/log.h"
+
+#define GRACE_MS 5000u /* what running calls get at the end */
 
 typedef struct Daemon {
     Server server;
@@ -300,6 +303,10 @@ static void down(Daemon *d)
     /* Calls end first (they hold machines), then machines.  What workers posted to the client loop holds some of both; freed with that
      * loop, it lets timers go on the monitor loop, which therefore is the last. */
     domain_driver_stop(s->domains);
+    if (s->pool && !pool_wait_idle(s->pool, deadline_in_ms(GRACE_MS))) {
+        log_info("calls still wait for their machines: given up");
+        domain_driver_let_go(s->domains);
+    }
     pool_free(s->pool);
     domain_driver_free(s->domains);
     bus_free(s->bus);
@@ -339,6 +346,9 @@ int main(int argc, char **argv)
         return 0;
     }
     umask(022);
+    /* One heap a thread (eight a core) would keep what a burst of workers freed: with two the daemon stays small. */
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, 256 * 1024);
     signal(SIGPIPE, SIG_IGN);
     sigset_t block;
     sigemptyset(&block);

@@ -339,6 +339,20 @@ void domain_driver_stop(DomainDriver *drv)
     drv->stopping = true;
 }
 
+void domain_driver_let_go(DomainDriver *drv)
+{
+    if (!drv)
+        return;
+    g_autoptr(GPtrArray) all = registry_list(drv->registry);
+    for (unsigned i = 0; i < all->len; i++) {
+        Domain *d = all->pdata[i];
+        domain_lock(d);
+        if (d->priv->qmp)
+            domain_drop_monitor(d, "the daemon ends");
+        domain_unlock(d);
+    }
+}
+
 bool domain_driver_submit(DomainDriver *drv, Lane lane, void (*fn)(void *arg), void *arg)
 {
     LOCK_SCOPE(&drv->lock);

@@ -30,6 +30,8 @@ void domain_driver_go(DomainDriver *drv);
 /* First step of the end: from its return on the driver itself puts no task into the pool and arms no timer.  Calls that run go on.  NULL
  * is fine. */
 void domain_driver_stop(DomainDriver *drv);
+/* After stop, when calls still wait for a QEMU: closes all monitors, so that every waiter fails at once.  The machines run on. */
+void domain_driver_let_go(DomainDriver *drv);
 /* After the pool is gone: flushes status files, leaves machines running. */
 void domain_driver_free(DomainDriver *drv);
 void domain_driver_reload(DomainDriver *drv, struct QemuConfig *config);

@@ -216,7 +216,8 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .handlers_data = link,
                              .deadline = deadline_in_ms(LAUNCH_MS)};
         r = qemu_launch(&req, res, err);
-        qemu_cpu_make_live(caps, accel, &def->cpu);
+        domain_def_keep_asked_cpu(def);
+        def->cpu_asked.given = qemu_cpu_make_live(caps, accel, &def->cpu);
         if (r == 0 && status_pid_file(o->run_dir, def->name, res->proc.pid) < 0)
             log_warning("%s: no pid file in %s", def->name, o->run_dir);
     }
@@ -334,6 +335,12 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     d->id = own->id;
     registry_set_id(domain_driver_registry(d->drv), &d->obj, d->id);
     domain_set_live(d, g_steal_pointer(&own));
+    if (d->config) {
+        /* From here on the stored definition is shown in the order in which its file is read. */
+        DomainDef *config = domain_def_copy(d->config);
+        domain_def_resort(config);
+        domain_set_config(d, config);
+    }
     domain_set_state(d, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP);
 
     if (after_launch(d, flags, err) < 0) {

@@ -22,8 +22,10 @@
 static int complete_machine(DomainDef *d, const CompleteEnv *env, Err *err)
 {
     OsDef *os = &d->os;
-    if (!os->type || strcmp(os->type, "hvm") != 0)
-        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "os type '%s' is not supported, allowed: hvm", os->type ? os->type : "");
+    if (!os->type)
+        return err_set(err, VIR_ERR_XML_ERROR, "an os <type> must be specified");
+    if (strcmp(os->type, "hvm") != 0)
+        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "os type '%s' is not supported, allowed: hvm", os->type);
     if (!os->arch)
         os->arch = g_strdup(env->host_arch);
     if (!d->emulator) {
@@ -224,8 +226,37 @@ static void complete_serial(ChrDef *chr)
     }
 }
 
+/* A path a start chose ("…/channel/target/domain-3-name/channel") is of that life, not of the definition. */
+static bool is_generated_path(const char *path, const char *channel)
+{
+    const char *p = strstr(path, "/channel/target/");
+    if (!p)
+        return false;
+    p += strlen("/channel/target/");
+    const char *slash = strchr(p, '/');
+    if (slash)
+        return g_str_has_prefix(p, "domain-") && slash > p + strlen("domain-") && strcmp(slash + 1, channel) == 0;
+    /* older daemons': "name.channel" */
+    size_t n = strlen(p), tail = strlen(channel);
+    return n > tail + 1 && p[n - tail - 1] == '.' && strcmp(p + n - tail, channel) == 0;
+}
+
+void chrs_drop_generated(DomainDef *d)
+{
+    for (guint i = 0; i < d->channels->len; i++) {
+        ChrDef *chr = d->channels->pdata[i];
+        ChrSource *s = &chr->source;
+        if (chr->target_type != CHR_TARGET_VIRTIO || s->type != CHR_UNIX || s->mode == CHR_MODE_CONNECT || !s->path ||
+            !chr->target_name || !is_generated_path(s->path, chr->target_name))
+            continue;
+        g_clear_pointer(&s->path, g_free);
+        s->mode = CHR_MODE_ABSENT;
+    }
+}
+
 static int complete_chrs(DomainDef *d, Err *err)
 {
+    chrs_drop_generated(d);
     /* Consoles are numbered as they were written: the mirror of the serial port comes on top. */
     number_by_place(d->consoles);
     number_ports(d->serials);

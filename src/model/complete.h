@@ -20,12 +20,14 @@ int controllers_settle(DomainDef *d, Err *err);
 /* Libvirt's order of what it reads. */
 void controller_insert(GPtrArray *list, ControllerDef *ctl);
 void disk_insert(GPtrArray *list, DiskDef *disk);
-void domain_def_resort(DomainDef *d);
 /* The bus a target name stands for. */
 DiskBus disk_default_bus(const DiskDef *disk);
 /* The controllers a machine always has, then those its devices need. */
 int controllers_add_default(DomainDef *d, Err *err);
 int controllers_add_implied(DomainDef *d, Err *err);
+
+/* complete.c: paths of channels a start chose. */
+void chrs_drop_generated(DomainDef *d);
 
 /* addr_other.c */
 int addr_assign_drives(DomainDef *d, Err *err);

@@ -177,8 +177,8 @@ int controllers_add_default(DomainDef *d, Err *err)
     ControllerModel root = q35 ? CONTROLLER_MODEL_PCIE_ROOT : CONTROLLER_MODEL_PCI_ROOT;
     const ControllerDef *have = controller_find(d, CONTROLLER_PCI, 0);
     if (have && have->model != root)
-        return err_set(err, VIR_ERR_XML_ERROR, "the PCI controller with index 0 of machine '%s' must be model '%s', but model '%s' was found instead",
-                       d->os.machine, controller_model_names[root], controller_model_names[have->model]);
+        return err_set(err, VIR_ERR_XML_ERROR, "The PCI controller with index='0' must be model='%s' for this machine type, but model='%s' was found instead",
+                       controller_model_names[root], controller_model_names[have->model]);
     if (!have)
         controller_add(d, CONTROLLER_PCI, 0, root);
     return 0;

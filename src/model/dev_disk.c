@@ -19,6 +19,9 @@
 static void driver_type_format(FormatCtx *c, const void *base, const Field *f)
 {
     const DiskDef *d = base;
+    /* A running machine's empty drive has no format; a stored one's is that of the next image. */
+    if (!d->src->path && format_is_live(c))
+        return;
     xml_attr(&c->w, "type", enum_word(storage_format_names, STORAGE_FORMAT_MAX, (int)d->src->format));
 }
 

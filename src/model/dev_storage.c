@@ -114,7 +114,7 @@ int storage_source_parse(ParseCtx *c, xmlNode *node, StorageSource *src, Startup
 void storage_source_format(FormatCtx *c, const StorageSource *src, StartupPolicy policy)
 {
     XmlWriter *w = &c->w;
-    bool index = src->index.set && src->index.v && field_written(c, RUNTIME);
+    bool index = src->index.set && src->index.v && field_written(c, RUNTIME) && (src->path || !format_is_live(c));
     bool label = src->relabel != TRI_ABSENT, slice = src->slice_size.set;
     if (!src->path && !policy && !index && !label && !slice)
         return;

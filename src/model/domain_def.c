@@ -40,6 +40,14 @@ DomainDef *domain_def_copy(const DomainDef *d)
     return copy;
 }
 
+void domain_def_keep_asked_cpu(DomainDef *d)
+{
+    g_autoptr(DomainDef) copy = domain_def_copy(d);
+    CpuDef old = d->cpu_asked;
+    d->cpu_asked = copy->cpu;
+    copy->cpu = old;
+}
+
 unsigned domain_def_diff(const DomainDef *a, const DomainDef *b, DefChangedFn changed, void *ud)
 {
     return table_diff(&domain_table, a, b, "", changed, ud);

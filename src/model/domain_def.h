@@ -365,6 +365,7 @@ typedef struct DomainDef {
     OsDef os;
     FeaturesDef features;
     CpuDef cpu;
+    CpuDef cpu_asked; /* live only: <cpu> as it was before QEMU said what became of it; given is false: no difference */
     ClockDef clock;
     LifecycleAction on_poweroff, on_reboot, on_crash;
     TriState pm_s3, pm_s4;
@@ -385,6 +386,10 @@ void domain_def_unref(DomainDef *d);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainDef, domain_def_unref)
 /* Deep copy, writable, one reference. */
 DomainDef *domain_def_copy(const DomainDef *d);
+/* Remembers <cpu> as cpu_asked, before it is changed to what the running guest has.  `d` is the caller's own. */
+void domain_def_keep_asked_cpu(DomainDef *d);
+/* Orders disks and controllers as if `d`, the caller's own, had been written and read again. */
+void domain_def_resort(DomainDef *d);
 
 /* ---- parse and format (model/domain_parse.c, domain_format.c) -------------------------------------------------------------- */
 

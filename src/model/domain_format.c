@@ -17,6 +17,7 @@ char *domain_def_format(const DomainDef *d, FormatFlags flags)
         flags |= FORMAT_INACTIVE;
         d = sorted = domain_def_copy(d);
         domain_def_resort(sorted);
+        chrs_drop_generated(sorted);
     }
     FormatCtx c = {.flags = flags, .def = d};
     xml_writer_init(&c.w);

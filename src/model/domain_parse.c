@@ -153,14 +153,33 @@ GROUP_TABLE(pm_table, "pm");
 static void cpu_format_row(FormatCtx *c, const void *base, const Field *f)
 {
     const DomainDef *d = base;
-    if (d->cpu.given)
-        table_format(c, &cpu_table, &d->cpu);
+    /* Where it goes to, the machine is started again from what was asked for. */
+    const CpuDef *cpu = (c->flags & FORMAT_MIGRATABLE) && d->cpu_asked.given ? &d->cpu_asked : &d->cpu;
+    if (cpu->given)
+        table_format(c, &cpu_table, cpu);
 }
 static int cpu_parse_row(ParseCtx *c, xmlNode *node, void *base, const Field *f)
 {
     return table_parse(c, &cpu_table, node, &((DomainDef *)base)->cpu);
 }
 static const FieldHooks cpu_hooks = {cpu_parse_row, cpu_format_row};
+
+static void asked_cpu_format(FormatCtx *c, const void *base, const Field *f)
+{
+    const DomainDef *d = base;
+    if (!d->cpu_asked.given)
+        return;
+    xml_begin(&c->w, f->name);
+    table_format_inside(c, &cpu_table, &d->cpu_asked);
+    xml_end(&c->w);
+}
+static int asked_cpu_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
+{
+    if (!(c->flags & PARSE_STATUS))
+        return note_unknown(c, node, NULL);
+    return table_parse(c, &cpu_table, node, &((DomainDef *)base)->cpu_asked);
+}
+static const FieldHooks asked_cpu_hooks = {asked_cpu_parse, asked_cpu_format};
 
 /* The label of the process, as libvirt's DAC driver shows it for a running guest. */
 static int seclabel_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
@@ -315,6 +334,8 @@ static const Field domain_table_fields[] = {
     EMBED("features", DomainDef, features, features_table, ABI),
     CUSTOM("cpu", cpu_hooks, &cpu_table, ABI),
     M_EMBED("cpu", DomainDef, cpu, cpu_table, ABI),
+    CUSTOM("askedCpu", asked_cpu_hooks, NULL, STATUS),
+    M_EMBED("askedCpu", DomainDef, cpu_asked, cpu_table, RUNTIME),
     EMBED("clock", DomainDef, clock, clock_table, ABI),
     L_ENUM("on_poweroff", DomainDef, on_poweroff, lifecycle_action_names, ON_MAX, LIVE | UNSUPPORTED),
     L_ENUM("on_reboot", DomainDef, on_reboot, lifecycle_action_names, ON_MAX, LIVE | UNSUPPORTED),

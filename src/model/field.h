@@ -201,6 +201,8 @@ void table_format_inside(FormatCtx *c, const Table *t, const void *base);
 void table_format(FormatCtx *c, const Table *t, const void *base);
 /* Is a row with these flags written under c's flags? */
 bool field_written(const FormatCtx *c, uint32_t flags);
+/* Is it a running machine, shown to a client as it is now? */
+bool format_is_live(const FormatCtx *c);
 
 /* ---- field_memory.c -------------------------------------------------------------------------------------------------------- */
 

@@ -21,6 +21,11 @@ bool field_written(const FormatCtx *c, uint32_t flags)
     return !((flags & RUNTIME) && (c->flags & FORMAT_INACTIVE));
 }
 
+bool format_is_live(const FormatCtx *c)
+{
+    return c->def && c->def->id >= 0 && !(c->flags & (FORMAT_INACTIVE | FORMAT_STATUS));
+}
+
 /* The value as text in `buf` or in place; NULL when absent. */
 static const char *value_text(const Field *f, const void *slot, char buf[32])
 {

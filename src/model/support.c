@@ -33,7 +33,7 @@ static void print_table(FILE *out, const char *path, const Table *t, int depth)
 {
     for (uint32_t i = 0; i < t->n; i++) {
         const Field *f = &t->fields[i];
-        if (f->at == AT_MEMORY || f->at == AT_FORMAT || f->at == AT_TEXT || seen_before(t, i))
+        if ((f->flags & STATUS) || f->at == AT_MEMORY || f->at == AT_FORMAT || f->at == AT_TEXT || seen_before(t, i))
             continue;
         print_row(out, path, f);
         /* A chain of images nests for ever. */

@@ -41,8 +41,6 @@ static int check_machine(const DomainDef *d, Err *err)
         return err_set(err, VIR_ERR_XML_ERROR, "need at least one serial port to use BIOS serial output");
     if (d->os.nvram || (d->os.loader_type && strcmp(d->os.loader_type, "pflash") == 0))
         return REFUSED(err, "UEFI firmware (<loader type='pflash'>, <nvram>) is not supported yet");
-    if (d->features.viridian || d->features.hap)
-        return REFUSED(err, "<features><%s/> is not supported by QEMU", d->features.viridian ? "viridian" : "hap");
     if (d->on_poweroff == ON_PRESERVE || d->on_reboot == ON_PRESERVE)
         return REFUSED(err, "qemu driver doesn't support the 'preserve' action for 'on_reboot'/'on_poweroff'");
     if (d->on_poweroff == ON_RENAME_RESTART || d->on_reboot == ON_RENAME_RESTART || d->on_crash == ON_RENAME_RESTART)
@@ -51,6 +49,8 @@ static int check_machine(const DomainDef *d, Err *err)
         return REFUSED(err, "qemu driver doesn't support 'onReboot' set to 'destroy and 'onPoweroff' set to 'reboot'");
     if (d->on_poweroff >= ON_COREDUMP_DESTROY || d->on_reboot >= ON_COREDUMP_DESTROY)
         return REFUSED(err, "'coredump-destroy' and 'coredump-restart' are for on_crash only");
+    if (d->features.viridian || d->features.hap)
+        return REFUSED(err, "<features><%s/> is not supported by QEMU", d->features.viridian ? "viridian" : "hap");
     return 0;
 }
 

@@ -91,6 +91,11 @@ bool cpu_feature_known(const char *name)
     return false;
 }
 
+const char *cpu_feature_at(unsigned i)
+{
+    return i < N_ELEMENTS(rows) ? rows[i].name : NULL;
+}
+
 const char *cpu_vendor_name(const char *cpuid_vendor)
 {
     static const char *const names[][2] = {{"GenuineIntel", "Intel"}, {"AuthenticAMD", "AMD"}, {"HygonGenuine", "Hygon"}};
@@ -150,6 +155,55 @@ static void set_of_definition(json_t *def, FeatureSet *ret)
     }
 }
 
+typedef struct ModelRow {
+    const char *name, *lacks, *has, *off;
+} ModelRow;
+
+static const ModelRow model_rows[] = {
+#define CPU_MODEL(name, lacks, has, off) {name, lacks, has, off},
+#include "qemu/cpu_models.def"
+#undef CPU_MODEL
+};
+
+static const ModelRow *model_row(const char *model)
+{
+    for (unsigned i = 0; i < N_ELEMENTS(model_rows); i++) {
+        if (strcmp(model_rows[i].name, model) == 0)
+            return &model_rows[i];
+    }
+    return NULL;
+}
+
+/* Is `name` one of the words of `list`? */
+static bool listed(const char *list, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = list; (p = strstr(p, name)) != NULL; p += n) {
+        if ((p == list || p[-1] == ' ') && (p[n] == ' ' || !p[n]))
+            return true;
+    }
+    return false;
+}
+
+/* What the model's name promises in a definition. */
+static void set_of_model(json_t *def, const char *model, FeatureSet *ret)
+{
+    set_of_definition(def, ret);
+    const ModelRow *m = model_row(model);
+    for (unsigned i = 0; m && i < N_ELEMENTS(rows); i++) {
+        if (listed(m->lacks, rows[i].name) || strcmp(m->off, rows[i].name) == 0)
+            ret->has[i] = 0;
+        else if (listed(m->has, rows[i].name))
+            ret->has[i] = 1;
+    }
+}
+
+const char *cpu_model_off_feature(const char *model)
+{
+    const ModelRow *m = model_row(model);
+    return m && *m->off ? m->off : NULL;
+}
+
 /* How far a model is from a CPU: features to add and to remove. */
 static void distance(const FeatureSet *cpu, const FeatureSet *model, unsigned *ret_add, unsigned *ret_remove)
 {
@@ -176,7 +230,7 @@ static int choose(const QemuCaps *caps, const FeatureSet *cpu, const char *vendo
         if (of && vendor && strcmp(of, vendor) != 0)
             continue;
         unsigned add, remove;
-        set_of_definition(def, &set);
+        set_of_model(def, name, &set);
         distance(cpu, &set, &add, &remove);
         /* Taking away weighs double: of two that are equally far, the one that is more nearly a subset. */
         unsigned far = add + 2 * remove;
@@ -229,6 +283,7 @@ int qemu_caps_host_cpu(const QemuCaps *caps, const HostCpu *host, CpuChoice *ret
     return choose(caps, &cpu, cpu_vendor_name(host->vendor), true, ret);
 }
 
+<<<<<<< HEAD
 int qemu_caps_cpu_choose(const QemuCaps *caps, GHashTable *features, const char *vendor, bool subset, CpuChoice *ret)
 {
     FeatureSet cpu = {{0}};
@@ -238,25 +293,49 @@ int qemu_caps_cpu_choose(const QemuCaps *caps, GHashTable *features, const char 
 }
 
 static GPtrArray *names_of(json_t *def, bool with_hypervisor)
+=======
+static GPtrArray *names_of(const FeatureSet *set, bool with_hypervisor)
+>>>>>>> main
 {
-    if (!def)
-        return NULL;
-    FeatureSet set;
-    set_of_definition(def, &set);
     GPtrArray *names = g_ptr_array_new();
     for (unsigned i = 0; i < N_ELEMENTS(rows); i++) {
-        if (set.has[i] && (with_hypervisor || is_of_model(i)))
+        if (set->has[i] && (with_hypervisor || is_of_model(i)))
             g_ptr_array_add(names, (void *)(uintptr_t)rows[i].name);
     }
     return names;
 }
 
+static json_t *model_definition(const QemuCaps *caps, const char *model)
+{
+    return json_object_get(json_object_get(caps_document(caps), "models"), model);
+}
+
 GPtrArray *qemu_caps_cpu_model_features(const QemuCaps *caps, const char *model)
 {
-    return names_of(json_object_get(json_object_get(caps_document(caps), "models"), model), false);
+    FeatureSet set;
+    json_t *def = model_definition(caps, model);
+    if (!def)
+        return NULL;
+    set_of_model(def, model, &set);
+    return names_of(&set, false);
+}
+
+GPtrArray *qemu_caps_cpu_given_features(const QemuCaps *caps, const char *model)
+{
+    FeatureSet set;
+    json_t *def = model_definition(caps, model);
+    if (!def)
+        return NULL;
+    set_of_definition(def, &set);
+    return names_of(&set, false);
 }
 
 GPtrArray *qemu_caps_cpu_max_features(const QemuCaps *caps, QemuAccel accel)
 {
-    return names_of(json_object_get(json_object_get(caps_document(caps), "max"), accel == QEMU_ACCEL_KVM ? "kvm" : "tcg"), true);
+    FeatureSet set;
+    json_t *def = json_object_get(json_object_get(caps_document(caps), "max"), accel == QEMU_ACCEL_KVM ? "kvm" : "tcg");
+    if (!def)
+        return NULL;
+    set_of_definition(def, &set);
+    return names_of(&set, true);
 }

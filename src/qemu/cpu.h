@@ -1,7 +1,7 @@
 /* qemu/cpu.h - names of CPU features, and models described by them
  *
- * What a named model consists of comes from QEMU itself (its expansion, kept in the capabilities), not from tables of ours: a guest
- * sees exactly what QEMU makes of the name.
+ * What a guest gets from a named model comes from QEMU itself (its expansion, kept in the capabilities).  What the name promises in a
+ * definition differs from it for some models: cpu_models.def.
  */
 #pragma once
 
@@ -14,6 +14,8 @@ const char *cpu_feature_to_qemu(const char *name);
 const char *cpu_feature_from_qemu(const char *name);
 /* True for the features Berth knows by libvirt's name. */
 bool cpu_feature_known(const char *name);
+/* Name of the i-th of them, in the order of CPUID; NULL: there are no more. */
+const char *cpu_feature_at(unsigned i);
 
 /* A CPU as a named model and the difference to it; names are libvirt's. */
 typedef struct CpuChoice {
@@ -36,9 +38,13 @@ int qemu_caps_host_cpu(const QemuCaps *caps, const HostCpu *host, CpuChoice *ret
 int qemu_caps_cpu_choose(const QemuCaps *caps, GHashTable *features, const char *vendor, bool subset, CpuChoice *ret);
 /* Vendor of a named model ("Intel", …), NULL when it stands for none. */
 const char *qemu_caps_cpu_vendor(const QemuCaps *caps, const char *model);
+/* A feature QEMU gives the model and its name never stood for, which a guest gets only on demand; NULL: none.  Static. */
+const char *cpu_model_off_feature(const char *model);
 /* "AuthenticAMD" -> "AMD"; NULL for others. */
 const char *cpu_vendor_name(const char *cpuid_vendor);
 /* Features of a named model, and of the best CPU an accelerator offers, in the order of CPUID and by libvirt's names ("hypervisor"
  * only in the latter).  NULL when QEMU does not describe it.  The array is the caller's, the strings are static. */
 GPtrArray *qemu_caps_cpu_model_features(const QemuCaps *caps, const char *model);
+/* The same as QEMU makes it, without regard to what the name promises. */
+GPtrArray *qemu_caps_cpu_given_features(const QemuCaps *caps, const char *model);
 GPtrArray *qemu_caps_cpu_max_features(const QemuCaps *caps, QemuAccel accel);

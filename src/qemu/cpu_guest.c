@@ -91,32 +91,28 @@ static bool model_exists(const QemuCaps *caps, QemuAccel accel, const char *name
     return n == 0; /* QEMU says nothing about models on this architecture */
 }
 
-/* "force" and "optional" become what they come down to. */
+/* "optional" becomes what it comes down to. */
 static void settle_policies(CpuDef *cpu, const GPtrArray *max)
 {
     for (unsigned i = 0; cpu->features && i < cpu->features->len; i++) {
         CpuFeature *f = cpu->features->pdata[i];
-        if (f->policy == CPU_FEATURE_FORCE)
-            f->policy = CPU_FEATURE_REQUIRE;
-        else if (f->policy == CPU_FEATURE_FORBID)
-            f->policy = CPU_FEATURE_DISABLE;
-        else if (f->policy == CPU_FEATURE_OPTIONAL)
+        if (f->policy == CPU_FEATURE_OPTIONAL)
             f->policy = in(max, f->name) ? CPU_FEATURE_REQUIRE : CPU_FEATURE_DISABLE;
     }
 }
 
-/* Names the guest is to have and the accelerator lacks, as "a,b"; NULL when none. */
+/* Names the guest is to have and the accelerator lacks, as "a, b"; NULL when none. */
 static char *missing_features(const CpuDef *cpu, const GPtrArray *of_model, const GPtrArray *max)
 {
     g_autoptr(GString) s = g_string_new(NULL);
     for (unsigned i = 0; of_model && i < of_model->len; i++) {
         if (!in(max, of_model->pdata[i]) && !feature_of(cpu, of_model->pdata[i]))
-            g_string_append_printf(s, "%s%s", s->len ? "," : "", (const char *)of_model->pdata[i]);
+            g_string_append_printf(s, "%s%s", s->len ? ", " : "", (const char *)of_model->pdata[i]);
     }
     for (unsigned i = 0; cpu->features && i < cpu->features->len; i++) {
         const CpuFeature *f = cpu->features->pdata[i];
-        if (!is_off(f) && cpu_feature_known(f->name) && !in(max, f->name))
-            g_string_append_printf(s, "%s%s", s->len ? "," : "", f->name);
+        if (f->policy != CPU_FEATURE_FORCE && !is_off(f) && cpu_feature_known(f->name) && !in(max, f->name))
+            g_string_append_printf(s, "%s%s", s->len ? ", " : "", f->name);
     }
     return s->len ? g_strdup(s->str) : NULL;
 }
@@ -152,37 +148,51 @@ int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *er
         settle_policies(cpu, max);
     if (cpu->mode != CPU_MODE_CUSTOM || !cpu->model)
         return 0;
+    const char *off = cpu_model_off_feature(cpu->model);
+    if (off && !feature_of(cpu, off)) {
+        if (!cpu->features)
+            cpu->features = g_ptr_array_new();
+        add_feature(cpu->features, off, CPU_FEATURE_DISABLE);
+    }
     if (!model_exists(caps, accel, cpu->model))
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "CPU model '%s' is not supported by hypervisor", cpu->model);
-    bool checked = cpu->check == CPU_CHECK_FULL || (accel == QEMU_ACCEL_KVM && cpu->check != CPU_CHECK_NONE && !host_model);
+    cpu->fallback = CPU_FALLBACK_FORBID; /* it is this model now, nothing near it */
+    bool checked = cpu->check == CPU_CHECK_FULL || (cpu->check == CPU_CHECK_PARTIAL && !host_model);
     return checked && max ? check_missing(caps, cpu, max, err) : 0;
 }
 
 /* ---- after the start */
 
-void qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
+bool qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
 {
     if (cpu->mode != CPU_MODE_CUSTOM || !cpu->model)
-        return;
+        return false;
     g_autoptr(GPtrArray) max = qemu_caps_cpu_max_features(caps, accel);
     g_autoptr(GPtrArray) of_model = qemu_caps_cpu_model_features(caps, cpu->model);
-    if (!max || !of_model)
-        return; /* not told: nothing can be said of the guest's CPU beyond what was asked for */
+    g_autoptr(GPtrArray) given = qemu_caps_cpu_given_features(caps, cpu->model);
+    if (!max || !of_model || !given)
+        return false; /* not told: nothing can be said of the guest's CPU beyond what was asked for */
     if (!cpu->features)
         cpu->features = g_ptr_array_new();
+    bool changed = false;
     for (unsigned i = 0; i < cpu->features->len; i++) {
         CpuFeature *f = cpu->features->pdata[i];
-        if (!is_off(f) && cpu_feature_known(f->name) && !in(max, f->name))
+        if (!is_off(f) && cpu_feature_known(f->name) && !in(max, f->name)) {
             f->policy = CPU_FEATURE_DISABLE;
+            changed = true;
+        }
     }
-    if (!feature_of(cpu, "hypervisor") && in(max, "hypervisor"))
-        add_feature(cpu->features, "hypervisor", CPU_FEATURE_REQUIRE);
-    for (unsigned i = 0; i < of_model->len; i++) {
-        const char *name = of_model->pdata[i];
-        if (!in(max, name) && !feature_of(cpu, name))
-            add_feature(cpu->features, name, CPU_FEATURE_DISABLE);
+    /* Where the guest differs from what the model's name promises, and nobody asked for it. */
+    const char *name;
+    for (unsigned i = 0; (name = cpu_feature_at(i)) != NULL; i++) {
+        bool promised = in(of_model, name), has = in(max, name) && (in(given, name) || strcmp(name, "hypervisor") == 0);
+        if (promised == has || feature_of(cpu, name))
+            continue;
+        add_feature(cpu->features, name, has ? CPU_FEATURE_REQUIRE : CPU_FEATURE_DISABLE);
+        changed = true;
     }
     cpu->check = CPU_CHECK_FULL;
     cpu->match = CPU_MATCH_EXACT;
     cpu->fallback = CPU_FALLBACK_FORBID;
+    return changed;
 }

@@ -40,6 +40,9 @@ char *qemu_node_top(const DiskDef *disk)
 
 void qemu_assign_nodes_disk(DiskDef *disk, unsigned *next)
 {
+    /* Who shares a disk must not keep parts of it in memory of this host. */
+    if (disk->shareable && disk->cache == DISK_CACHE_ABSENT)
+        disk->cache = DISK_CACHE_NONE;
     for (StorageSource *s = disk->src; s; s = s->backing) {
         if (!s->index.set)
             s->index = (OptU64){true, ++*next};

@@ -82,9 +82,20 @@ static void prepare_label(Launch *l)
     l->def->seclabel_dac = l->change_ids ? g_strdup_printf("+%u:+%u", (unsigned)l->uid, (unsigned)l->gid) : NULL;
 }
 
+/* What a running machine's definition says where the stored one is silent. */
+static void prepare_place(Launch *l)
+{
+    DomainDef *d = l->def;
+    if (!d->resource_partition && geteuid() == 0)
+        d->resource_partition = g_strdup("/machine");
+    if (!d->memballoon || d->memballoon->model == MEMBALLOON_NONE)
+        d->cur_memory_kib = d->max_memory_kib; /* nobody takes the difference away */
+}
+
 int launch_prepare_def(Launch *l, Err *err)
 {
     domain_def_assign_aliases(l->def);
+    prepare_place(l);
     prepare_channels(l);
     for (unsigned i = 0; i < l->def->graphics->len; i++) {
         GraphicsDef *g = l->def->graphics->pdata[i];

@@ -110,6 +110,7 @@ static void *worker_main(void *arg)
 
         mutex_lock(&p->lock);
         p->st.running[l]--;
+        cond_broadcast(&p->idle_change);
     }
     p->st.threads--;
     cond_broadcast(&p->idle_change);
@@ -145,6 +146,23 @@ void pool_free(Pool *p)
     cond_done(&p->idle_change);
     mutex_done(&p->lock);
     g_free(p);
+}
+
+static bool has_work(const Pool *p)
+{
+    unsigned n = p->st.blocked;
+    for (Lane l = LANE_FAST; l < LANE_MAX; l++)
+        n += p->st.running[l] + p->st.queued[l];
+    return n > 0;
+}
+
+bool pool_wait_idle(Pool *p, Deadline d)
+{
+    LOCK_SCOPE(&p->lock);
+    bool in_time = true;
+    while (has_work(p) && in_time)
+        in_time = cond_wait_until(&p->idle_change, &p->lock, d);
+    return !has_work(p);
 }
 
 void pool_submit(Pool *p, Lane lane, void (*fn)(void *arg), void *arg)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base.h"
+#include "util/deadline.h"
 #include "lane.h"
 
 typedef struct Pool Pool;
@@ -22,6 +23,8 @@ extern const char *const lane_names[LANE_MAX];
 Pool *pool_new(const PoolLimits *limits);
 /* Waits for queued and running tasks, then frees.  No task may submit while this runs. */
 void pool_free(Pool *p);
+/* Sleeps until no task runs or waits (true) or the deadline.  Not on a worker. */
+bool pool_wait_idle(Pool *p, Deadline d);
 /* Runs fn(arg) on a worker, first in first out within the lane.  Any thread. */
 void pool_submit(Pool *p, Lane lane, void (*fn)(void *arg), void *arg);
 /* Around a sleep of the calling task.  No effect outside a worker, so code that sleeps may be called from anywhere. */

@@ -140,3 +140,18 @@ def test_pipelined_calls_are_all_answered(raw):
     client = raw().open()
     serials = [client.send(3) for _ in range(200)]
     assert sorted(client.receive().serial for _ in serials) == serials
+
+
+def test_event_registrations_are_bounded(raw):
+    """Raw monitor events may be asked for many times by one connection, but not without end; nor may a pattern run without end."""
+    client = raw().open()
+
+    def register(pattern, flags=0):
+        return client.call(4, rawrpc.optional(None) + rawrpc.optional(rawrpc.string(pattern)) + struct.pack(">I", flags), prog=rawrpc.QEMU)
+
+    assert register("(A+)+$", 1).status == rawrpc.OK
+    assert register("(A", 1).error()[0] == 8
+    assert register("A" * 257).error()[0] == 8
+    replies = [register("STOP").status for _ in range(1100)]
+    assert rawrpc.ERROR in replies and replies.index(rawrpc.ERROR) == 999
+    assert client.call(3).status == rawrpc.OK

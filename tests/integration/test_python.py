@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import struct
 import threading
 import time
@@ -597,3 +598,70 @@ def test_send_key(conn, domain_xml):
     assert dom.sendKey(L.VIR_KEYCODE_SET_LINUX, 50, [29, 56, 111], 3, 0) == 0
     assert dom.injectNMI() == 0
     assert code(dom.sendKey, 99, 50, [29], 1, 0)[0] in (L.VIR_ERR_INVALID_ARG, L.VIR_ERR_OPERATION_FAILED)
+
+
+# ---- the machine libguestfs makes --------------------------------------------------------------------------------------------
+
+APPLIANCE = """<domain type="qemu" xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0">
+  <name>guestfs-appliance</name>
+  <memory unit="MiB">192</memory>
+  <currentMemory unit="MiB">192</currentMemory>
+  <vcpu>1</vcpu>
+  <clock offset="utc"><timer name="rtc" tickpolicy="catchup"/><timer name="pit" tickpolicy="delay"/></clock>
+  <os>
+    <type>hvm</type>
+    <kernel>%(kernel)s</kernel><initrd>%(initrd)s</initrd>
+    <cmdline>panic=1 console=ttyS0 root=/dev/sdb</cmdline>
+    <bios useserial="yes"/>
+  </os>
+  <cpu mode="maximum"><feature policy="disable" name="la57"/></cpu>
+  <on_reboot>destroy</on_reboot>
+  <devices>
+    <rng model="virtio"><backend model="random">/dev/urandom</backend></rng>
+    <controller type="scsi" index="0" model="virtio-scsi"/>
+    <disk device="disk" type="file"><source file="%(disk)s"/><target dev="sda" bus="scsi"/>
+      <driver name="qemu" type="qcow2" cache="writeback"/><address type="drive" controller="0" bus="0" target="0" unit="0"/></disk>
+    <disk type="file" device="disk"><source file="%(overlay)s"/><target dev="sdb" bus="scsi"/>
+      <driver name="qemu" type="qcow2" cache="unsafe"/><address type="drive" controller="0" bus="0" target="1" unit="0"/></disk>
+    <serial type="unix"><source mode="connect" path="%(console)s"/><target port="0"/></serial>
+    <channel type="unix"><source mode="connect" path="%(channel)s"/><target type="virtio" name="org.libguestfs.channel.0"/></channel>
+    <controller type="usb" model="none"/>
+    <memballoon model="none"/>
+  </devices>
+  <qemu:commandline><qemu:env name="TMPDIR" value="/var/tmp"/></qemu:commandline>
+</domain>"""
+
+
+def test_machine_of_libguestfs(server, conn, guest):
+    """QEMU connects to sockets the client listens on; closing the connection ends the machine."""
+    directory = server.box.path("guestfs")
+    os.mkdir(directory, 0o755)
+    listeners = {}
+    for name in ("console", "channel"):
+        listeners[name] = socket.socket(socket.AF_UNIX)
+        listeners[name].bind(os.path.join(directory, name))
+        os.chmod(os.path.join(directory, name), 0o777)
+        listeners[name].listen(1)
+        listeners[name].settimeout(60)
+    text = APPLIANCE % {"kernel": guest.kernel, "initrd": guest.initrd, "disk": server.image("a.qcow2"),
+                        "overlay": server.image("b.qcow2"), "console": directory + "/console", "channel": directory + "/channel"}
+    owner = server.connect()
+    dom = owner.createXML(text, L.VIR_DOMAIN_START_AUTODESTROY)
+    console, _ = listeners["console"].accept()
+    listeners["channel"].accept()[0].close()
+    console.settimeout(60)
+    seen = b""
+    while MARKER.encode() not in seen:
+        seen += console.recv(4096)
+    root = ElementTree.fromstring(dom.XMLDesc(0))
+    assert root.find("os/type").get("machine").startswith("pc-") and root.findtext("devices/emulator")
+    recorder = events.Recorder(conn)
+    dom = None
+    owner.close()
+    assert recorder.lifecycle("guestfs-appliance", L.VIR_DOMAIN_EVENT_STOPPED) == L.VIR_DOMAIN_EVENT_STOPPED_DESTROYED
+    while console.recv(4096):
+        pass
+    recorder.close()
+    for listener in listeners.values():
+        listener.close()
+    console.close()

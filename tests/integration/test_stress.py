@@ -301,7 +301,8 @@ def resources(pid):
             fds.append(re.sub(r"\[\d+\]", "", os.readlink("/proc/%d/fd/%s" % (pid, fd))))
         except FileNotFoundError:  # closed just now
             pass
-    return sorted(fds), len(os.listdir("/proc/%d/task" % pid))
+    # sd-event makes one timerfd a loop and clock when first needed, and keeps it
+    return sorted(fd for fd in fds if "timerfd" not in fd), len(os.listdir("/proc/%d/task" % pid))
 
 
 def settle(pid, fds, tasks, seconds=30):
@@ -419,12 +420,10 @@ def test_nothing_is_left(own_server):
     warm.end().join()
     patient(remove_all, server)
     fds, tasks = settle(pid, None, 0, 6)
+    quiet = resident_kib(pid)
     owner = Owner()
     storm = crowd(server, owner)
-    samples = []
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end and not storm.over.wait(0.5):
-        samples.append(resident_kib(pid))
+    storm.over.wait(SECONDS)
     storm.end().join()
     assert server.process.poll() is None, server.text()
     now = patient(stored, server)
@@ -435,9 +434,8 @@ def test_nothing_is_left(own_server):
     assert after[0] == fds, peers(pid)
     assert after[1] <= tasks
     if not is_sanitized(pid):
-        half = len(samples) // 2
-        grown = max(samples[half:]) - max(samples[:half])
-        assert grown < 8192, samples
+        # what a client that does not read may hold is 32 MiB; the heap keeps some of that, but not more with each storm
+        assert resident_kib(pid) - quiet < 32 * 1024
     assert server.stop() == 0
     clean_log(server)
 
@@ -547,4 +545,26 @@ def test_guests_beside_a_hung_one(own_server):
     assert server.box.qemus() == []
     remove_all(server)
     assert server.stop() == 0
+    clean_log(server)
+
+
+def test_stop_with_a_hung_guest(own_server):
+    """A call that waits for a QEMU that does not answer keeps nobody from stopping the daemon; the guest stays."""
+    server = own_server(libvirtd_conf=CONF)
+    ident = uuid.uuid5(uuid.NAMESPACE_DNS, "hung")
+    at = ref("hung", ident)
+    with rawrpc.Client(server.socket, timeout=60) as client:
+        client.open()
+        call(client, DEFINE, rawrpc.string(domain_xml("hung", ident)))
+        call(client, CREATE, at)
+        (pid, _), = server.box.qemus()
+        os.kill(pid, 19)
+        client.send(SUSPEND, at)
+        call(client, LIST, struct.pack(">iI", 1, 0))
+        assert server.stop(timeout=25) == 0
+    os.kill(pid, 18)
+    server.start()
+    with rawrpc.Client(server.socket, timeout=60) as client:
+        client.open()
+        assert call(client, DESTROY, at)
     clean_log(server)

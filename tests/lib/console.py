@@ -4,23 +4,33 @@ import os
 import pty
 import select
 import subprocess
+import termios
 import time
-import tty
 
 
 class VirshConsole:
     def __init__(self, server, domain, *args):
         self.master, slave = pty.openpty()
-        tty.setraw(slave)
         env = server.environment()
         env.update({"LC_ALL": "C", "TERM": "dumb"})
         self.process = subprocess.Popen(
             server.box.argv(["virsh", "-c", "qemu:///system", "console", domain, *args]),
             stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True)
-        os.close(slave)
         self.seen = ""
-        self.expect("Escape character is")  # what is typed before is thrown away with the change to raw mode
+        self.expect("Escape character is")
+        self._wait_for_raw(slave)
+        os.close(slave)
         self.expect("\n")
+
+    @staticmethod
+    def _wait_for_raw(slave, timeout=20):
+        """virsh throws away what was typed before it changes the terminal to raw mode, which it does after its greeting; nothing but
+        the terminal's settings tells that it has."""
+        end = time.monotonic() + timeout
+        while termios.tcgetattr(slave)[3] & termios.ICANON:
+            if time.monotonic() > end:
+                raise AssertionError("virsh console did not change the terminal to raw mode in %d s" % timeout)
+            select.select([], [], [], 0.01)
 
     def send(self, text):
         os.write(self.master, text.encode())

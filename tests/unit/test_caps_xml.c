@@ -280,7 +280,7 @@ static void test_cpu_of_guest(void **state)
     assert_int_equal(policy_of(&cpu, "vmx"), CPU_FEATURE_DISABLE);
     assert_int_equal(policy_of(&cpu, "la57"), CPU_FEATURE_REQUIRE);
     unsigned n = cpu.features->len;
-    qemu_cpu_make_live(caps, QEMU_ACCEL_TCG, &cpu);
+    assert_false(qemu_cpu_make_live(caps, QEMU_ACCEL_TCG, &cpu));
     assert_int_equal(cpu.check, CPU_CHECK_FULL);
     assert_int_equal(cpu.features->len, n); /* it was definite already */
     cpu_def_done(&cpu);
@@ -288,8 +288,12 @@ static void test_cpu_of_guest(void **state)
     cpu = cpu_def(CPU_MODE_CUSTOM, "EPYC", CPU_CHECK_ABSENT);
     assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), 0);
     assert_string_equal(cpu.model, "EPYC");
-    assert_null(cpu.features);
-    qemu_cpu_make_live(caps, QEMU_ACCEL_TCG, &cpu);
+    assert_int_equal(cpu.fallback, CPU_FALLBACK_FORBID);
+    assert_int_equal(cpu.features->len, 1);
+    assert_int_equal(policy_of(&cpu, "monitor"), CPU_FEATURE_DISABLE); /* QEMU's model has it, a guest of that name never had */
+    assert_true(qemu_cpu_make_live(caps, QEMU_ACCEL_TCG, &cpu));
+    assert_int_equal(policy_of(&cpu, "npt"), CPU_FEATURE_REQUIRE);
+    assert_int_equal(policy_of(&cpu, "vme"), CPU_FEATURE_DISABLE);
     assert_int_equal(policy_of(&cpu, "hypervisor"), CPU_FEATURE_REQUIRE);
     assert_int_equal(policy_of(&cpu, "sha-ni"), CPU_FEATURE_DISABLE);
     assert_int_equal(policy_of(&cpu, "avx2"), CPU_FEATURE_ABSENT);
@@ -299,6 +303,20 @@ static void test_cpu_of_guest(void **state)
     cpu_def_feature(&cpu, "avx512f", CPU_FEATURE_REQUIRE);
     assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), -1);
     assert_string_equal(err.detail, "guest CPU doesn't match specification: missing features: avx512f");
+    err_clear(&err);
+    cpu_def_done(&cpu);
+
+    cpu = cpu_def(CPU_MODE_CUSTOM, "qemu64", CPU_CHECK_NONE);
+    cpu_def_feature(&cpu, "3dnow", CPU_FEATURE_FORCE);
+    assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), 0);
+    assert_true(qemu_cpu_make_live(caps, QEMU_ACCEL_TCG, &cpu));
+    assert_int_equal(policy_of(&cpu, "3dnow"), CPU_FEATURE_FORCE);
+    assert_int_equal(policy_of(&cpu, "lahf_lm"), CPU_FEATURE_REQUIRE); /* QEMU's qemu64 has it, the name does not promise it */
+    cpu_def_done(&cpu);
+
+    cpu = cpu_def(CPU_MODE_CUSTOM, "EPYC", CPU_CHECK_PARTIAL);
+    assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), -1);
+    assert_int_equal(err.code, VIR_ERR_CPU_INCOMPATIBLE);
     err_clear(&err);
     cpu_def_done(&cpu);
 
