@@ -283,7 +283,6 @@ int qemu_caps_host_cpu(const QemuCaps *caps, const HostCpu *host, CpuChoice *ret
     return choose(caps, &cpu, cpu_vendor_name(host->vendor), true, ret);
 }
 
-<<<<<<< HEAD
 int qemu_caps_cpu_choose(const QemuCaps *caps, GHashTable *features, const char *vendor, bool subset, CpuChoice *ret)
 {
     FeatureSet cpu = {{0}};
@@ -292,10 +291,7 @@ int qemu_caps_cpu_choose(const QemuCaps *caps, GHashTable *features, const char 
     return choose(caps, &cpu, vendor, subset, ret);
 }
 
-static GPtrArray *names_of(json_t *def, bool with_hypervisor)
-=======
 static GPtrArray *names_of(const FeatureSet *set, bool with_hypervisor)
->>>>>>> main
 {
     GPtrArray *names = g_ptr_array_new();
     for (unsigned i = 0; i < N_ELEMENTS(rows); i++) {
