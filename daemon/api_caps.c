@@ -8,8 +8,11 @@
 
 #include "daemon/api.h"
 #include "daemon/wire.h"
+#include "api_enums.h"
+#include "host/node.h"
 #include "qemu/caps_xml.h"
 #include "qemu/conf.h"
+#include "qemu/cpu_compute.h"
 
 #define PROBE_MS 30000u
 
@@ -67,4 +70,69 @@ int api_connect_get_max_vcpus(Call *call, const remote_connect_get_max_vcpus_arg
 {
     ret->max_vcpus = qemu_max_vcpus_of_type(args->type ? *args->type : NULL, err);
     return ret->max_vcpus < 0 ? -1 : 0;
+}
+
+/* ---- CPUs -------------------------------------------------------------------------------------------------------------------- */
+
+/* QEMU for guests of the host's own kind: its models are what the host's CPU is described by. */
+static QemuCaps *native_caps(Call *call, Err *err)
+{
+    DomCapsRequest rq = {.arch = node_arch(), .virttype = "qemu"};
+    QemuAccel accel;
+    return domcaps_emulator(cache(call), &rq, deadline_in_ms(PROBE_MS), &accel, err);
+}
+
+static QemuCaps *hypervisor_caps(Call *call, char *const *emulator, char *const *arch, char *const *machine, char *const *virttype,
+                                 QemuAccel *ret_accel, Err *err)
+{
+    DomCapsRequest rq = {.emulator = emulator ? *emulator : NULL, .arch = arch ? *arch : NULL, .virttype = virttype ? *virttype : NULL};
+    g_autoptr(QemuCaps) caps = domcaps_emulator(cache(call), &rq, deadline_in_ms(PROBE_MS), ret_accel, err);
+    if (caps && machine && !qemu_caps_machine(caps, *machine)) {
+        err_set(err, VIR_ERR_INVALID_ARG, "the machine '%s' is not supported by emulator '%s'", *machine, qemu_caps_binary(caps));
+        return NULL;
+    }
+    return g_steal_pointer(&caps);
+}
+
+int api_connect_compare_cpu(Call *call, const remote_connect_compare_cpu_args *args, remote_connect_compare_cpu_ret *ret, Err *err)
+{
+    g_autoptr(QemuCaps) caps = native_caps(call, err);
+    g_auto(CpuReference) host = {0};
+    if (!caps || cpu_reference_host(caps, &host, err) < 0)
+        return -1;
+    return cpu_compare_xml(caps, &host, args->xml, args->flags, &ret->result, err);
+}
+
+int api_connect_baseline_cpu(Call *call, const remote_connect_baseline_cpu_args *args, remote_connect_baseline_cpu_ret *ret, Err *err)
+{
+    g_autoptr(QemuCaps) caps = native_caps(call, err);
+    if (!caps)
+        return -1;
+    ret->cpu = arena_take(&call->arena, cpu_baseline_xml(caps, NULL, true, (const char *const *)args->xmlCPUs.xmlCPUs_val,
+                                                         args->xmlCPUs.xmlCPUs_len, args->flags, err));
+    return ret->cpu ? 0 : -1;
+}
+
+int api_connect_compare_hypervisor_cpu(Call *call, const remote_connect_compare_hypervisor_cpu_args *args,
+                                       remote_connect_compare_hypervisor_cpu_ret *ret, Err *err)
+{
+    QemuAccel accel;
+    g_autoptr(QemuCaps) caps = hypervisor_caps(call, args->emulator, args->arch, args->machine, args->virttype, &accel, err);
+    g_auto(CpuReference) guest = {0};
+    if (!caps || cpu_reference_guest(caps, accel, &guest, err) < 0)
+        return -1;
+    return cpu_compare_xml(caps, &guest, args->xmlCPU, args->flags, &ret->result, err);
+}
+
+int api_connect_baseline_hypervisor_cpu(Call *call, const remote_connect_baseline_hypervisor_cpu_args *args,
+                                        remote_connect_baseline_hypervisor_cpu_ret *ret, Err *err)
+{
+    QemuAccel accel;
+    g_autoptr(QemuCaps) caps = hypervisor_caps(call, args->emulator, args->arch, args->machine, args->virttype, &accel, err);
+    g_auto(CpuReference) guest = {0};
+    if (!caps || cpu_reference_guest(caps, accel, &guest, err) < 0)
+        return -1;
+    ret->cpu = arena_take(&call->arena, cpu_baseline_xml(caps, &guest, false, (const char *const *)args->xmlCPUs.xmlCPUs_val,
+                                                         args->xmlCPUs.xmlCPUs_len, args->flags, err));
+    return ret->cpu ? 0 : -1;
 }

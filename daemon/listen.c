@@ -139,7 +139,7 @@ static int address_of(const char *path, struct sockaddr_un *ret, Err *err)
     if (strlen(path) >= sizeof(ret->sun_path))
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "socket path %s is longer than the %zu bytes the kernel allows", path,
                        sizeof(ret->sun_path) - 1);
-    strcpy(ret->sun_path, path);
+    memcpy(ret->sun_path, path, strlen(path) + 1);
     return 0;
 }
 

@@ -24,6 +24,9 @@ typedef struct DomCapsRequest {
     const char *emulator, *arch, *machine, *virttype;
 } DomCapsRequest;
 
+/* The emulator and accelerator meant: a reference, or NULL with Err. */
+QemuCaps *domcaps_emulator(QemuCapsCache *cc, const DomCapsRequest *rq, Deadline d, QemuAccel *ret_accel, Err *err);
+
 /* <domainCapabilities>.  An emulator named by a client is executed (as the QEMU account): not for read-only clients. */
 char *domcapabilities_xml(QemuCapsCache *cc, const DomCapsRequest *rq, Deadline d, Err *err);
 

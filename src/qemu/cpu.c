@@ -283,6 +283,14 @@ int qemu_caps_host_cpu(const QemuCaps *caps, const HostCpu *host, CpuChoice *ret
     return choose(caps, &cpu, cpu_vendor_name(host->vendor), true, ret);
 }
 
+int qemu_caps_cpu_choose(const QemuCaps *caps, GHashTable *features, const char *vendor, bool subset, CpuChoice *ret)
+{
+    FeatureSet cpu = {{0}};
+    for (unsigned i = 0; i < N_ELEMENTS(rows); i++)
+        cpu.has[i] = g_hash_table_contains(features, rows[i].name);
+    return choose(caps, &cpu, vendor, subset, ret);
+}
+
 static GPtrArray *names_of(const FeatureSet *set, bool with_hypervisor)
 {
     GPtrArray *names = g_ptr_array_new();

@@ -33,6 +33,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CpuChoice, cpu_choice_done)
 int qemu_caps_host_model(const QemuCaps *caps, QemuAccel accel, CpuChoice *ret);
 /* The machine's own processor; the model is one it has all features of, so `disable` is empty. */
 int qemu_caps_host_cpu(const QemuCaps *caps, const HostCpu *host, CpuChoice *ret);
+/* The named model nearest to a set of features (keys: libvirt's names); another vendor's models do not count (NULL: any may, "": only those
+ * of none), with `subset` neither do models that have more.  0, or -1 when there is none. */
+int qemu_caps_cpu_choose(const QemuCaps *caps, GHashTable *features, const char *vendor, bool subset, CpuChoice *ret);
 /* Vendor of a named model ("Intel", …), NULL when it stands for none. */
 const char *qemu_caps_cpu_vendor(const QemuCaps *caps, const char *model);
 /* A feature QEMU gives the model and its name never stood for, which a guest gets only on demand; NULL: none.  Static. */

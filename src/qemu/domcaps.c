@@ -422,7 +422,7 @@ static int accel_of(const QemuCaps *caps, const char *virttype, Err *err)
     return err_hint(err, "state of KVM on this host: %s", caps_kvm_state());
 }
 
-char *domcapabilities_xml(QemuCapsCache *cc, const DomCapsRequest *rq, Deadline d, Err *err)
+QemuCaps *domcaps_emulator(QemuCapsCache *cc, const DomCapsRequest *rq, Deadline d, QemuAccel *ret_accel, Err *err)
 {
     const char *arch = rq->arch, *binary = rq->emulator;
     if (arch && !qemu_caps_arch_known(arch)) {
@@ -451,11 +451,22 @@ char *domcapabilities_xml(QemuCapsCache *cc, const DomCapsRequest *rq, Deadline 
     int accel = accel_of(caps, rq->virttype, err);
     if (accel < 0)
         return NULL;
+    *ret_accel = (QemuAccel)accel;
+    return g_steal_pointer(&caps);
+}
+
+char *domcapabilities_xml(QemuCapsCache *cc, const DomCapsRequest *rq, Deadline d, Err *err)
+{
+    QemuAccel accel;
+    g_autoptr(QemuCaps) caps = domcaps_emulator(cc, rq, d, &accel, err);
+    if (!caps)
+        return NULL;
     const char *machine = rq->machine ? qemu_caps_machine_canonical(caps, rq->machine) : qemu_caps_default_machine(caps);
     if (!machine) {
-        err_set(err, VIR_ERR_INVALID_ARG, "the machine '%s' is not supported by emulator '%s'", rq->machine ? rq->machine : "", binary);
+        err_set(err, VIR_ERR_INVALID_ARG, "the machine '%s' is not supported by emulator '%s'", rq->machine ? rq->machine : "",
+                qemu_caps_binary(caps));
         return NULL;
     }
-    Ctx ctx = {.caps = caps, .accel = (QemuAccel)accel, .arch = arch ? arch : qemu_caps_arch(caps), .machine = machine};
+    Ctx ctx = {.caps = caps, .accel = accel, .arch = rq->arch ? rq->arch : rq->emulator ? qemu_caps_arch(caps) : node_arch(), .machine = machine};
     return write_document(&ctx);
 }

@@ -410,7 +410,7 @@ int qmp_connect_unix(const char *path, Deadline d, Err *err)
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof(addr.sun_path))
         return err_set(err, VIR_ERR_INTERNAL_ERROR, "monitor socket path too long: %s", path);
-    strcpy(addr.sun_path, path);
+    memcpy(addr.sun_path, path, strlen(path) + 1);
     AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return err_set_errno(err, errno, "cannot make a monitor socket");

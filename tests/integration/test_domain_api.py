@@ -213,3 +213,24 @@ def test_groups_of_statistics_without_numbers(conn, running):
     assert code(running.snapshotLookupByName, "none")[0] == L.VIR_ERR_NO_DOMAIN_SNAPSHOT
     assert code(running.checkpointLookupByName, "none")[0] == L.VIR_ERR_NO_DOMAIN_CHECKPOINT
     assert code(running.pMWakeup)[0] == L.VIR_ERR_INTERNAL_ERROR
+
+
+def test_cpus_compared_and_reduced(conn):
+    nehalem = "<cpu mode='custom' match='exact'><model>Nehalem</model></cpu>"
+    of_any = (None, None, None, None)
+    assert conn.compareHypervisorCPU(*of_any, "<cpu/>", 0) == L.VIR_CPU_COMPARE_SUPERSET
+    assert conn.compareCPU("<cpu><arch>ppc64</arch><model>POWER8</model></cpu>", 0) == L.VIR_CPU_COMPARE_INCOMPATIBLE
+    fail = L.VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE
+    impossible = "<cpu mode='custom' match='exact'><model>EPYC</model><feature policy='require' name='avx512f'/></cpu>"
+    assert code(conn.compareHypervisorCPU, *of_any, impossible, fail) == (L.VIR_ERR_CPU_INCOMPATIBLE, L.VIR_FROM_CPU)
+    for broken, number in (("<nope/>", L.VIR_ERR_XML_ERROR), ("<", L.VIR_ERR_XML_DETAIL),
+                           ("<cpu><model>nope</model></cpu>", L.VIR_ERR_INTERNAL_ERROR)):
+        assert code(conn.compareCPU, broken, 0) == (number, L.VIR_FROM_CPU)
+        assert code(conn.baselineHypervisorCPU, *of_any, [broken], 0) == (number, L.VIR_FROM_CPU)
+    assert "<model fallback='forbid'>Nehalem</model>" in conn.baselineHypervisorCPU(*of_any, [nehalem], 0)
+    hosts = ["<cpu><arch>x86_64</arch><model>Westmere</model><feature name='avx'/></cpu>",
+             "<cpu><arch>x86_64</arch><model>Westmere</model></cpu>"]
+    shared = conn.baselineCPU(hosts, 0)
+    assert "<model fallback='forbid'>Westmere</model>" in shared and "avx" not in shared
+    assert "name='aes'" in conn.baselineCPU(hosts, L.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES)
+    assert code(conn.baselineCPU, [nehalem], 0) == (L.VIR_ERR_CONFIG_UNSUPPORTED, L.VIR_FROM_CPU)
