@@ -22,7 +22,7 @@ def run(server):
     """Runs a program inside, which must succeed unless `fails`; returns what it printed."""
     def call(*argv, fails=False, timeout=60, env=None):
         if not shutil.which(argv[0]):
-            pytest.skip(argv[0] + " is not installed")
+            pytest.fail(argv[0] + " is not installed: build-aux/install-deps.sh installs it")
         environment = server.environment()
         environment.update({"PATH": PATH, "LC_ALL": "C", "HOME": server.box.base, "XDG_CACHE_HOME": server.box.base}, **(env or {}))
         done = server.box.run(argv, timeout=timeout, env=environment)
@@ -112,7 +112,7 @@ kill $daemon
 
 def test_libvirt_dbus(server, run, domain_xml):
     if not shutil.which("libvirt-dbus"):
-        pytest.skip("libvirt-dbus is not installed")
+        pytest.fail("libvirt-dbus is not installed: build-aux/install-deps.sh installs it")
     ident = server.define(domain_xml("vm", real=False)) and server.sh("domuuid", "vm").strip()
     out = run("dbus-run-session", "--", "sh", "-c", DBUS)
     path = "/org/libvirt/QEMU/domain/_" + ident.replace("-", "_")
@@ -157,7 +157,7 @@ def test_sys_virt(server, run, domain_xml, conn, recorder):
     with open(path, "w") as out:
         out.write(domain_xml("vm", real=False, devices=VNC))
     if run("perl", "-e", "print eval { require Sys::Virt } ? 1 : 0").strip() != "1":
-        pytest.skip("Sys::Virt is not installed")
+        pytest.fail("Sys::Virt is not installed: build-aux/install-deps.sh installs it")
     assert run("perl", "-e", PERL, path).splitlines() == [
         "type QEMU 7", "info 1 131072", "id vm 1", "vcpus 1", "balloon 131072", "stats state.reason state.state", "state 3/1",
         "state 1/5", "shot image/png", "bytes many", "title title", "errors 42/10 55/10", "paused 3/1"]
@@ -194,7 +194,7 @@ def test_libvirt_glib(server, run, domain_xml):
         import gi
         gi.require_version("LibvirtGObject", "1.0")
     except (ImportError, ValueError):
-        pytest.skip("LibvirtGObject is not installed")
+        pytest.fail("LibvirtGObject is not installed: build-aux/install-deps.sh installs it")
     server.define(domain_xml("vm", real=False))
     assert run("python3", "-c", GLIB).strip().endswith("vm resumed started suspended resumed stopped")
 
@@ -204,7 +204,7 @@ def test_libvirt_glib(server, run, domain_xml):
 def test_qmp_proxy(server, domain_xml):
     """QMP as QEMU speaks it, answers and events, through the daemon."""
     if not shutil.which("virt-qemu-qmp-proxy"):
-        pytest.skip("virt-qemu-qmp-proxy is not installed")
+        pytest.fail("virt-qemu-qmp-proxy is not installed: build-aux/install-deps.sh installs it")
     server.define(domain_xml("vm", real=False))
     server.sh("start", "vm")
     path = server.box.path("qmp")
