@@ -1,5 +1,6 @@
 """Takes out of a command's output what differs from run to run, so that two daemons can be compared."""
 
+import glob
 import os
 import re
 
@@ -24,9 +25,12 @@ def numbers(out):
 
 
 def host_memory(out):
-    """The host's memory, which may be another amount (of a virtual machine) when the second daemon is asked: compared with the kernel's."""
-    with open("/proc/meminfo") as info:
-        total = int(re.search(r"MemTotal: +(\d+)", info.read()).group(1))
+    """The host's memory, which may be another amount (memory is plugged into virtual machines) when the second daemon is asked: compared
+    with the kernel's."""
+    total = 0
+    for path in glob.glob("/sys/devices/system/node/node*/meminfo") or ["/proc/meminfo"]:
+        with open(path) as info:
+            total += int(re.search(r"MemTotal: +(\d+)", info.read()).group(1))
     page = os.sysconf("SC_PAGE_SIZE") // 1024
     return re.sub(r"(?<!\d)%d(?!\d)" % (total // page), "PAGES", re.sub(r"(?<!\d)%d(?!\d)" % total, "TOTAL", out))
 
