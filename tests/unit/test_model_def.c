@@ -186,12 +186,51 @@ static void test_support_table(void **state)
     free(text);
 }
 
+#define GUEST(devices)                                                                                                        \
+    "<domain type='qemu' id='3'><name>e</name><memory>65536</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os>" \
+    "<cpu mode='custom' match='exact' check='none'><model fallback='forbid'>EPYC</model></cpu><devices>" devices            \
+    "</devices></domain>"
+
+static void test_asked_cpu(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) d = domain_def_parse(GUEST(""), PARSE_STATUS, NULL, &err);
+    assert_non_null(d);
+    domain_def_keep_asked_cpu(d);
+    d->cpu.check = CPU_CHECK_FULL;
+    /* a restarted daemon knows it still, and clients see it in the migratable form only */
+    g_autofree char *status = domain_def_format(d, FORMAT_STATUS);
+    g_autoptr(DomainDef) back = domain_def_parse(status, PARSE_STATUS, NULL, &err);
+    if (!back)
+        fail_msg("%s\n%s", err.detail, status);
+    g_autofree char *live = domain_def_format(back, 0), *migratable = domain_def_format(back, FORMAT_MIGRATABLE);
+    assert_non_null(strstr(live, "check='full'"));
+    assert_null(strstr(live, "check='none'"));
+    assert_null(strstr(live, "askedCpu"));
+    assert_non_null(strstr(migratable, "check='none'"));
+    assert_null(strstr(migratable, "check='full'"));
+}
+
+static void test_generated_path(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+#define CHANNEL(path) "<channel type='unix'><source mode='bind' path='" path "'/><target type='virtio' name='c.0'/></channel>"
+    g_autoptr(DomainDef) d = domain_def_parse(GUEST(CHANNEL("/l/channel/target/domain-3-e/c.0") CHANNEL("/l/channel/target/mine/c.0")),
+                                              PARSE_STATUS, NULL, &err);
+    assert_non_null(d);
+    g_autofree char *live = domain_def_format(d, 0), *migratable = domain_def_format(d, FORMAT_MIGRATABLE);
+    assert_non_null(strstr(live, "domain-3-e"));
+    assert_null(strstr(migratable, "domain-3-e"));
+    assert_non_null(strstr(migratable, "/l/channel/target/mine/c.0"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),   cmocka_unit_test(test_secret), cmocka_unit_test(test_diff),
         cmocka_unit_test(test_metadata), cmocka_unit_test(test_device), cmocka_unit_test(test_tables),
-        cmocka_unit_test(test_cpuset), cmocka_unit_test(test_support_table),
+        cmocka_unit_test(test_cpuset), cmocka_unit_test(test_support_table), cmocka_unit_test(test_asked_cpu),
+        cmocka_unit_test(test_generated_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
