@@ -277,9 +277,3 @@ int api_domain_has_current_snapshot(Call *call, Domain *dom, const remote_domain
 {
     return 0;
 }
-
-int api_domain_get_messages(Call *call, Domain *dom, const remote_domain_get_messages_args *args,
-                            remote_domain_get_messages_ret *ret, Err *err)
-{
-    return 0;
-}

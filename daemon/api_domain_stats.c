@@ -1,14 +1,13 @@
-/* daemon/api_domain_stats.c - counters of machines
+/* daemon/api_domain_stats.c - counters of one machine
  *
- * Owns:    how long a call waits for fresh numbers of QEMU; the names of the numbers
+ * Owns:    how long a call waits for storage
  *
  * Every call here shows the last numbers known, refreshed if the guest answers in time.  A guest that does not answer costs the first
- * such call FRESH_MS and later ones nothing (domain/stats.h).
+ * such call STATS_FRESH_MS and later ones nothing (domain/stats.h).
  */
 #include "config.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include "daemon/access.h"
 #include "daemon/api.h"
@@ -16,16 +15,17 @@
 #include "daemon/wire.h"
 #include "api_enums.h"
 #include "api_strings.h"
+#include "domain/disk_files.h"
 #include "domain/driver.h"
 #include "domain/stats.h"
 #include "host/linkstat.h"
 #include "host/proc.h"
 
-#define FRESH_MS 150u
+#define STORAGE_MS 5000u
 
 static DomainStats *fresh_stats(Domain *dom)
 {
-    domain_stats_refresh(&dom, 1, FRESH_MS);
+    domain_stats_refresh(&dom, 1, STATS_FRESH_MS);
     return domain_stats_last(dom);
 }
 
@@ -45,7 +45,7 @@ static int block_sum(Domain *dom, const char *path, DomainBlockStats *sum, Err *
     }
     g_autoptr(DomainStats) st = fresh_stats(dom);
     if (!st)
-        return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "QEMU gave no statistics of '%s' within %u ms", v->name, FRESH_MS);
+        return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "QEMU gave no statistics of '%s' within %u ms", v->name, STATS_FRESH_MS);
     *sum = (DomainBlockStats){0};
     for (unsigned i = 0; i < v->live->disks->len; i++) {
         const DiskDef *d = v->live->disks->pdata[i];
@@ -106,16 +106,19 @@ int api_domain_get_block_info(Call *call, Domain *dom, const remote_domain_get_b
         return err_set(err, VIR_ERR_INVALID_ARG, "invalid path %s not assigned to domain", args->path);
     if (!disk->src->path)
         return err_set(err, VIR_ERR_INVALID_ARG, "disk '%s' does not currently have a source assigned", args->path);
-    struct stat st;
-    if (stat(disk->src->path, &st) < 0)
-        return err_set_errno(err, errno, "cannot stat file '%s'", disk->src->path);
-    ret->physical = (u_quad_t)st.st_size;
-    ret->capacity = ret->physical;
-    ret->allocation = (u_quad_t)st.st_blocks * 512;
     g_autoptr(DomainStats) stats = v->live ? fresh_stats(dom) : NULL;
     const DomainBlockStats *b = stats ? domain_stats_block(stats, disk->info.alias, 0) : NULL;
-    if (b && b->capacity)
-        ret->capacity = b->capacity;
+    DiskFile f;
+    if (disk_file_read(disk, deadline_in_ms(STORAGE_MS), &f, err) < 0) {
+        /* storage hangs, QEMU knew the numbers: better than none */
+        if (!b || !b->capacity || err->code != VIR_ERR_OPERATION_TIMEOUT)
+            return -1;
+        err_clear(err);
+        f = (DiskFile){b->capacity, b->physical, b->physical};
+    }
+    ret->capacity = b && b->capacity ? b->capacity : f.capacity;
+    ret->allocation = b && b->allocation ? b->allocation : f.allocation;
+    ret->physical = f.physical;
     return 0;
 }
 
@@ -250,219 +253,5 @@ int api_domain_get_emulator_pin_info(Call *call, Domain *dom, const remote_domai
     ret->cpumaps.cpumaps_len = (u_int)args->maplen;
     fill_cpumap(ret->cpumaps.cpumaps_val, (unsigned)args->maplen);
     ret->ret = 1;
-    return 0;
-}
-
-/* ---- all numbers of many machines ------------------------------------------------------------------------------------------ */
-
-typedef struct Collect {
-    const DomainView *v;
-    const DomainStats *st; /* may be NULL */
-    const GArray *links;
-    bool backing;
-} Collect;
-
-static void stats_state(Params *p, const Collect *c)
-{
-    params_int(p, c->v->state, "state.state");
-    params_int(p, c->v->reason, "state.reason");
-}
-
-static void stats_cpu(Params *p, const Collect *c)
-{
-    HostCpuTime t;
-    if (!c->v->pid || host_process_cpu(c->v->pid, &t) < 0)
-        return;
-    params_ullong(p, t.total_ns, "cpu.time");
-    params_ullong(p, t.user_ns, "cpu.user");
-    params_ullong(p, t.system_ns, "cpu.system");
-}
-
-static void stats_balloon(Params *p, const Collect *c)
-{
-    static const struct {
-        int tag;
-        const char *name;
-    } names[] = {
-        {VIR_DOMAIN_MEMORY_STAT_SWAP_IN, "swap_in"},         {VIR_DOMAIN_MEMORY_STAT_SWAP_OUT, "swap_out"},
-        {VIR_DOMAIN_MEMORY_STAT_MAJOR_FAULT, "major_fault"}, {VIR_DOMAIN_MEMORY_STAT_MINOR_FAULT, "minor_fault"},
-        {VIR_DOMAIN_MEMORY_STAT_UNUSED, "unused"},           {VIR_DOMAIN_MEMORY_STAT_AVAILABLE, "available"},
-        {VIR_DOMAIN_MEMORY_STAT_USABLE, "usable"},           {VIR_DOMAIN_MEMORY_STAT_LAST_UPDATE, "last-update"},
-        {VIR_DOMAIN_MEMORY_STAT_DISK_CACHES, "disk_caches"}, {VIR_DOMAIN_MEMORY_STAT_HUGETLB_PGALLOC, "hugetlb_pgalloc"},
-        {VIR_DOMAIN_MEMORY_STAT_HUGETLB_PGFAIL, "hugetlb_pgfail"},
-    };
-    const DomainDef *def = view_def(c->v, false);
-    bool known = c->st && c->st->balloon_kib;
-    params_ullong(p, known ? c->st->balloon_kib : c->v->balloon_kib ? c->v->balloon_kib : def->cur_memory_kib, "balloon.current");
-    params_ullong(p, def->max_memory_kib, "balloon.maximum");
-    for (size_t i = 0; c->st && i < N_ELEMENTS(names); i++) {
-        if (c->st->mem_set & (1u << names[i].tag))
-            params_ullong(p, c->st->mem[names[i].tag], "balloon.%s", names[i].name);
-    }
-    unsigned long long rss;
-    if (c->v->pid && host_process_rss_kib(c->v->pid, &rss) == 0)
-        params_ullong(p, rss, "balloon.rss");
-}
-
-static void stats_vcpu(Params *p, const Collect *c)
-{
-    const DomainDef *def = view_def(c->v, false);
-    params_uint(p, def->cur_vcpus, "vcpu.current");
-    params_uint(p, def->max_vcpus, "vcpu.maximum");
-    for (unsigned i = 0; c->v->live && i < def->cur_vcpus && i < c->v->n_vcpu_tids; i++) {
-        unsigned long long ns, delay;
-        int cpu;
-        if (host_thread_stat(c->v->pid, c->v->vcpu_tids[i], &ns, &cpu) < 0)
-            continue;
-        params_int(p, VIR_VCPU_RUNNING, "vcpu.%u.state", i);
-        params_ullong(p, ns, "vcpu.%u.time", i);
-        params_ullong(p, 0, "vcpu.%u.wait", i);
-        if (host_thread_delay(c->v->pid, c->v->vcpu_tids[i], &delay) == 0)
-            params_ullong(p, delay, "vcpu.%u.delay", i);
-    }
-}
-
-static void stats_interface(Params *p, const Collect *c)
-{
-    if (!c->v->live)
-        return;
-    const GPtrArray *nets = c->v->live->nets;
-    params_uint(p, nets->len, "net.count");
-    for (unsigned i = 0; i < nets->len; i++) {
-        const NetDef *net = nets->pdata[i];
-        if (net->ifname)
-            params_string(p, net->ifname, "net.%u.name", i);
-        const LinkStats *l = link_stats_find(c->links, net->ifname);
-        if (!l)
-            continue;
-        params_ullong(p, l->tx_bytes, "net.%u.rx.bytes", i);
-        params_ullong(p, l->tx_packets, "net.%u.rx.pkts", i);
-        params_ullong(p, l->tx_errs, "net.%u.rx.errs", i);
-        params_ullong(p, l->tx_drop, "net.%u.rx.drop", i);
-        params_ullong(p, l->rx_bytes, "net.%u.tx.bytes", i);
-        params_ullong(p, l->rx_packets, "net.%u.tx.pkts", i);
-        params_ullong(p, l->rx_errs, "net.%u.tx.errs", i);
-        params_ullong(p, l->rx_drop, "net.%u.tx.drop", i);
-    }
-}
-
-static void block_layer(Params *p, unsigned i, const DiskDef *disk, const StorageSource *src, unsigned depth, const Collect *c)
-{
-    params_string(p, disk->dst, "block.%u.name", i);
-    if (c->backing && src->index.set)
-        params_uint(p, (uint32_t)src->index.v, "block.%u.backingIndex", i);
-    params_string(p, src->path, "block.%u.path", i);
-    const DomainBlockStats *b = c->st ? domain_stats_block(c->st, disk->info.alias, depth) : NULL;
-    if (!b)
-        return;
-    params_ullong(p, b->rd_reqs, "block.%u.rd.reqs", i);
-    params_ullong(p, b->rd_bytes, "block.%u.rd.bytes", i);
-    params_ullong(p, b->rd_ns, "block.%u.rd.times", i);
-    params_ullong(p, b->wr_reqs, "block.%u.wr.reqs", i);
-    params_ullong(p, b->wr_bytes, "block.%u.wr.bytes", i);
-    params_ullong(p, b->wr_ns, "block.%u.wr.times", i);
-    params_ullong(p, b->fl_reqs, "block.%u.fl.reqs", i);
-    params_ullong(p, b->fl_ns, "block.%u.fl.times", i);
-    if (!src->path)
-        return;
-    params_ullong(p, b->allocation, "block.%u.allocation", i);
-    if (b->capacity)
-        params_ullong(p, b->capacity, "block.%u.capacity", i);
-    if (b->physical)
-        params_ullong(p, b->physical, "block.%u.physical", i);
-    if (b->write_threshold)
-        params_ullong(p, b->write_threshold, "block.%u.threshold", i);
-}
-
-static void stats_block(Params *p, const Collect *c)
-{
-    const GPtrArray *disks = view_def(c->v, false)->disks;
-    unsigned count_at = p->n, i = 0;
-    params_uint(p, 0, "block.count");
-    for (unsigned k = 0; k < disks->len; k++) {
-        const DiskDef *disk = disks->pdata[k];
-        unsigned depth = 0;
-        for (const StorageSource *s = disk->src; s && (s->path || depth == 0); s = s->backing, depth++) {
-            block_layer(p, i++, disk, s, depth, c);
-            if (!c->backing)
-                break;
-        }
-    }
-    p->v[count_at].value.remote_typed_param_value_u.ui = i;
-}
-
-static const struct {
-    unsigned bit;
-    void (*collect)(Params *p, const Collect *c);
-    bool needs_qemu;
-} groups[] = {
-    {VIR_DOMAIN_STATS_STATE, stats_state, false},         {VIR_DOMAIN_STATS_CPU_TOTAL, stats_cpu, false},
-    {VIR_DOMAIN_STATS_BALLOON, stats_balloon, true},      {VIR_DOMAIN_STATS_VCPU, stats_vcpu, false},
-    {VIR_DOMAIN_STATS_INTERFACE, stats_interface, false}, {VIR_DOMAIN_STATS_BLOCK, stats_block, true},
-};
-
-static GPtrArray *wanted(Call *call, const remote_connect_get_all_domain_stats_args *args, unsigned filter, Err *err)
-{
-    GPtrArray *doms = g_ptr_array_new_with_free_func((GDestroyNotify)object_unref);
-    if (args->doms.doms_len == 0) {
-        g_autoptr(GPtrArray) all = registry_list(domain_driver_registry(call_domains(call)));
-        for (unsigned i = 0; i < all->len; i++)
-            g_ptr_array_add(doms, object_ref(all->pdata[i]));
-    }
-    for (unsigned i = 0; i < args->doms.doms_len; i++) {
-        const remote_nonnull_domain *ref = &args->doms.doms_val[i];
-        Domain *d = domain_by_uuid(call_domains(call), (const uint8_t *)ref->uuid, ref->name, err);
-        if (!d) {
-            g_ptr_array_unref(doms);
-            return NULL;
-        }
-        g_ptr_array_add(doms, d);
-    }
-    for (unsigned i = doms->len; i-- > 0;) {
-        g_autoptr(DomainView) v = domain_view(doms->pdata[i]);
-        if (!domain_filter_match(v, filter) || !access_domain_visible(call->conn, v))
-            g_ptr_array_remove_index(doms, i);
-    }
-    return doms;
-}
-
-int api_connect_get_all_domain_stats(Call *call, const remote_connect_get_all_domain_stats_args *args,
-                                     remote_connect_get_all_domain_stats_ret *ret, Err *err)
-{
-    const unsigned own = VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT | VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING |
-                         VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS;
-    unsigned known = 0;
-    bool ask = false;
-    for (size_t g = 0; g < N_ELEMENTS(groups); g++) {
-        known |= groups[g].bit;
-        ask = ask || (groups[g].needs_qemu && (!args->stats || (args->stats & groups[g].bit)));
-    }
-    if ((args->flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS) && (args->stats & ~known))
-        return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "Stats types bits 0x%x are not supported by this daemon", args->stats & ~known);
-
-    g_autoptr(GPtrArray) doms = wanted(call, args, args->flags & ~own, err);
-    if (!doms)
-        return -1;
-    if (ask)
-        domain_stats_refresh((Domain *const *)doms->pdata, doms->len,
-                             args->flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT ? 0 : FRESH_MS);
-    g_autoptr(GArray) links = host_link_stats();
-    ret->retStats.retStats_val = arena_array(&call->arena, remote_domain_stats_record, doms->len);
-    ret->retStats.retStats_len = doms->len;
-    for (unsigned i = 0; i < doms->len; i++) {
-        g_autoptr(DomainView) v = domain_view(doms->pdata[i]);
-        g_autoptr(DomainStats) st = domain_stats_last(doms->pdata[i]);
-        Collect c = {v, st, links, args->flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING};
-        remote_domain_stats_record *rec = &ret->retStats.retStats_val[i];
-        wire_domain(&call->arena, &rec->dom, v);
-        Params p;
-        params_init(&p, &call->arena);
-        for (size_t g = 0; g < N_ELEMENTS(groups); g++) {
-            if (!args->stats || (args->stats & groups[g].bit))
-                groups[g].collect(&p, &c);
-        }
-        rec->params.params_val = p.v;
-        rec->params.params_len = p.n;
-    }
     return 0;
 }

@@ -34,6 +34,7 @@ struct DomainView {
     JobKind job;
     const char *job_what;
     uint64_t job_since_us;  /* monotonic; 0: no job */
+    bool monitor_used;      /* a client sent QEMU commands of its own in this life */
     bool monitor_stuck;     /* a QMP deadline passed and no answer came since */
     char *dir;              /* the guest's private directory, NULL when off */
     pid_t *vcpu_tids;       /* thread ids of the vcpus by index, as QEMU told at start; NULL when off */

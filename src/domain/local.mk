@@ -4,6 +4,7 @@ libdomain_a_SOURCES = \
 	src/domain/complete.c src/domain/complete.h \
 	src/domain/console.c src/domain/console.h \
 	src/domain/define.c src/domain/lifecycle.h \
+	src/domain/disk_files.c src/domain/disk_files.h \
 	src/domain/display.c src/domain/display.h \
 	src/domain/domain.c src/domain/domain.h src/domain/domain_struct.h src/domain/private.h src/domain/forward.h \
 	src/domain/driver.c src/domain/driver.h \
@@ -20,6 +21,7 @@ libdomain_a_SOURCES = \
 	src/domain/start.c \
 	src/domain/stats.c src/domain/stats.h \
 	src/domain/stop.c \
+	src/domain/taint.c src/domain/taint.h \
 	src/domain/task.c \
 	src/domain/view.c
 libdomain_a_SOURCES += src/domain/native.c src/domain/native.h

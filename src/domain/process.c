@@ -241,6 +241,7 @@ typedef struct Verdict {
     const char *word;
 } Verdict;
 
+/* Lock held, unless killed. */
 static Verdict judge(const Domain *d, bool killed)
 {
     const DomainPrivate *p = d->priv;
@@ -348,6 +349,8 @@ void domain_tear_down(Domain *d)
     Verdict v = judge(d, kill_was_asked(d));
     domain_unlock(d);
     if (ended) {
+        if (kill_was_asked(d)) /* while we waited: then it is the destroy that ended it */
+            v = judge(d, true);
         kill_switch_disarm(d);
         qemu_launch_cleanup(&proc, def, v.word);
         g_auto(Err) err = ERR_INIT;

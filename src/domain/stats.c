@@ -287,6 +287,36 @@ static void on_guest_stats(void *ud, QmpStatus status, json_t *ret, Err *err)
     probe_answered(p);
 }
 
+/* Word of QEMU to its place in `words`, or -1. */
+static int word_index(const char *word, const char *const *words, unsigned n)
+{
+    for (unsigned i = 0; word && i < n; i++) {
+        if (strcmp(words[i], word) == 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+static void on_dirty_rate(void *ud, QmpStatus qs, json_t *ret, Err *err)
+{
+    static const char *const states[] = {"unstarted", "measuring", "measured"}; /* VIR_DOMAIN_DIRTYRATE_* */
+    static const char *const modes[] = {"page-sampling", "dirty-bitmap", "dirty-ring"};
+    Probe *p = ud;
+    int status = word_index(json_string_value(json_object_get(ret, "status")), states, N_ELEMENTS(states));
+    int mode = word_index(json_string_value(json_object_get(ret, "mode")), modes, N_ELEMENTS(modes));
+    if (qs == QMP_OK && status >= 0) { /* a QEMU without the command answers with an error: nothing known */
+        p->sample->dirty = (DirtyRate){
+            .status = status,
+            .start_s = json_integer_value(json_object_get(ret, "start-time")),
+            .period_s = (int)json_integer_value(json_object_get(ret, "calc-time")),
+            .mode = mode > 0 ? (unsigned)mode : 0,
+            .mib_per_s = json_integer_value(json_object_get(ret, "dirty-rate")),
+        };
+        p->sample->dirty_known = true;
+    }
+    probe_answered(p);
+}
+
 /* ---- asking ---------------------------------------------------------------------------------------------------------------- */
 
 static bool slot_take(Domain *d, uint64_t *ret_round)
@@ -321,7 +351,7 @@ static void ask(Domain *d, Round *round)
     g_atomic_int_inc(&round->refs);
     p->sample = sample_new();
     p->slot_round = slot_round;
-    p->out = balloon ? 4 : 2; /* before the first is sent: answers come on another thread, never inside qmp_send */
+    p->out = balloon ? 5 : 3; /* before the first is sent: answers come on another thread, never inside qmp_send */
     {
         LOCK_SCOPE(&round->lock);
         round->out++;
@@ -331,6 +361,7 @@ static void ask(Domain *d, Round *round)
     g_autofree char *path = balloon ? g_strdup_printf("/machine/peripheral/%s", v->live->memballoon->info.alias) : NULL;
     qmp_send(mon, qmp_command_find("query-blockstats"), NULL, dl, on_blockstats, p);
     qmp_send(mon, qmp_command_find("query-block"), NULL, dl, on_block, p);
+    qmp_send(mon, qmp_command_find("query-dirty-rate"), NULL, dl, on_dirty_rate, p);
     if (balloon) {
         qmp_send(mon, qmp_command_find("query-balloon"), NULL, dl, on_balloon, p);
         qmp_send(mon, qmp_command_find("qom-get"), json_pack("{s:s, s:s}", "path", path, "property", "guest-stats"), dl, on_guest_stats, p);

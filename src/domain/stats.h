@@ -10,6 +10,8 @@
 
 #include "domain/domain.h"
 
+#define STATS_FRESH_MS 150u /* how long a call waits for fresh numbers of QEMU */
+
 typedef struct DomainBlockStats {
     char *alias;     /* of the device, "virtio-disk0" */
     char *node;      /* node name of the layer: matches a StorageSource by index */
@@ -20,6 +22,15 @@ typedef struct DomainBlockStats {
     uint64_t write_threshold;
 } DomainBlockStats;
 
+/* The last measurement of how fast the guest writes its memory. */
+typedef struct DirtyRate {
+    int status;    /* VIR_DOMAIN_DIRTYRATE_* */
+    int64_t start_s;
+    int period_s;
+    unsigned mode; /* VIR_DOMAIN_DIRTYRATE_MODE_* */
+    int64_t mib_per_s;
+} DirtyRate;
+
 /* Immutable once in the slot. */
 typedef struct DomainStats {
     gint refs;
@@ -29,6 +40,8 @@ typedef struct DomainStats {
     /* guest's own numbers by VIR_DOMAIN_MEMORY_STAT_* tag; valid where the bit of mem_set is */
     uint64_t mem[16];
     unsigned mem_set;
+    bool dirty_known;
+    DirtyRate dirty;
 } DomainStats;
 
 typedef struct StatsSlot StatsSlot;

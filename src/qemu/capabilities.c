@@ -340,10 +340,14 @@ char *capabilities_xml(QemuCapsCache *cc, const CapsHost *host, Deadline d, Err 
     XmlWriter w;
     xml_writer_init(&w);
     xml_begin(&w, "capabilities");
+    xml_blank(&w);
     write_host(&w, host, native);
+    xml_blank(&w);
     for (unsigned i = 0; i < n; i++) {
-        if (found->pdata[i])
+        if (found->pdata[i]) {
             write_guest(&w, arches[i], found->pdata[i]);
+            xml_blank(&w);
+        }
         qemu_caps_unref(found->pdata[i]);
     }
     xml_end(&w);

@@ -102,7 +102,7 @@ typedef struct ImageJob {
     StorageSource *src;
 } ImageJob;
 
-static ImageFmt image_fmt_of(StorageFormat f)
+ImageFmt qemu_image_fmt(StorageFormat f)
 {
     if (f == STORAGE_FORMAT_ABSENT || f == STORAGE_FORMAT_ISO)
         return IMAGE_FMT_RAW;
@@ -129,7 +129,7 @@ static void want_disk(DiskDef *disk, GArray *wants, GArray *jobs)
 {
     for (StorageSource *s = disk->src; s && s->path; s = s->backing) {
         bool writable = s == disk->src && !disk_is_read_only(disk);
-        ImageWant w = {.path = s->path, .open_flags = writable ? O_RDWR : O_RDONLY, .fmt = image_fmt_of(s->format)};
+        ImageWant w = {.path = s->path, .open_flags = writable ? O_RDWR : O_RDONLY, .fmt = qemu_image_fmt(s->format)};
         if (s->backing == NULL && !s->backing_ends && may_have_backing(s->format))
             w.flags |= IMAGE_WANT_CHAIN;
         if (s == disk->src && may_be_missing(disk))

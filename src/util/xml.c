@@ -254,6 +254,12 @@ void xml_open(XmlWriter *w)
     close_tag(w, true);
 }
 
+void xml_blank(XmlWriter *w)
+{
+    close_tag(w, true);
+    g_string_append_c(w->out, '\n');
+}
+
 void xml_attr(XmlWriter *w, const char *name, const char *value)
 {
     if (!value)

@@ -36,6 +36,8 @@ void xml_begin(XmlWriter *w, const char *name);
 void xml_end(XmlWriter *w);
 /* Ends the start tag, so that the element gets an end tag though nothing may follow inside. */
 void xml_open(XmlWriter *w);
+/* An empty line between elements. */
+void xml_blank(XmlWriter *w);
 /* Attributes: after xml_begin, before anything inside.  NULL value: nothing is written. */
 void xml_attr(XmlWriter *w, const char *name, const char *value);
 void xml_attrf(XmlWriter *w, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -1,0 +1,20 @@
+/* domain/disk_files.h - what the images of disks take and hold, for machines QEMU cannot be asked about
+ */
+#pragma once
+
+#include "host/image.h"
+#include "model/domain_def.h"
+
+/* Numbers in bytes. */
+typedef struct DiskFile {
+    uint64_t capacity;   /* what the guest sees */
+    uint64_t allocation; /* what the file takes */
+    uint64_t physical;   /* how long the file, how large the device is */
+} DiskFile;
+
+/* One image, in a child that can be killed: 0, or -1 with the error of image_open(). Sleeps; no lock may be held. */
+int disk_file_read(const DiskDef *disk, Deadline d, DiskFile *ret, Err *err);
+
+/* The images of many disks, by disk: DiskDef* -> DiskFile*, without those that are empty, missing or did not answer in time.  The disks
+ * must outlive it.  Sleeps; no lock may be held. */
+GHashTable *disk_files_read(const GPtrArray *disks, Deadline d);
