@@ -65,6 +65,7 @@ typedef struct DomainPrivate {
     uint64_t destroyed_life; /* the last life that ended by a destroy */
     uint64_t autodestroy;    /* connection id, 0: none */
     bool owner_gone;         /* that connection ended while the machine was starting */
+    bool found_dead;         /* its process was gone when its status file was read: readers see it off at once */
     bool quiet_end;          /* a start taken back: no event tells of the end */
     uint64_t balloon_kib;
     pid_t *vcpu_tids; /* by vcpu index; NULL: not known */

@@ -302,7 +302,7 @@ static void make_off(Domain *d, const Verdict *v)
     domain_set_state(d, VIR_DOMAIN_SHUTOFF, v->reason);
     domain_mark_changed(d);
     DomainEvent *e = p->quiet_end ? NULL : domain_event_lifecycle(d, VIR_DOMAIN_EVENT_STOPPED, v->detail);
-    p->quiet_end = false;
+    p->quiet_end = p->found_dead = false;
     registry_set_id(domain_driver_registry(d->drv), &d->obj, -1);
     d->id = -1;
     /* not one that is being defined just now: its writer's domain_config_end() looks again */

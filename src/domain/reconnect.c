@@ -15,6 +15,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -163,16 +164,24 @@ void domain_load_status(Domain *d, StatusRecord *rec)
     domain_mark_changed(d);
     p->written = p->changes;
     domain_driver_seen_id(d->drv, d->id);
-    registry_set_id(domain_driver_registry(d->drv), &d->obj, d->id);
 
-    /* The kill switch works from now on, if the pid is still the process: a pidfd taken first, the start time compared
-     * after. */
-    int pidfd = (int)syscall(SYS_pidfd_open, p->proc.pid, 0);
+    /* The kill switch works from now on, if the pid is still the process: a pidfd taken first, the start time compared after. */
+    AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, p->proc.pid, 0);
     unsigned long long started = 0;
-    if (pidfd >= 0 && host_process_start_time(p->proc.pid, &started) == 0 && started == p->proc.start_time)
-        kill_switch_arm(d, pidfd, p->proc.pid, d->life);
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    if (pidfd < 0) {
+        p->found_dead = errno == ESRCH;
+    } else {
+        int r = host_process_start_time(p->proc.pid, &started);
+        p->found_dead = r == -ESRCH || (r == 0 && started != p->proc.start_time) || poll(&ended, 1, 0) == 1;
+        if (r == 0 && !p->found_dead)
+            kill_switch_arm(d, take_fd(&pidfd), p->proc.pid, d->life);
+    }
+    if (p->found_dead)
+        domain_set_state(d, VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_CRASHED);
     else
-        fd_close(&pidfd);
+        registry_set_id(domain_driver_registry(d->drv), &d->obj, d->id);
+    domain_publish(d);
     domain_unlock(d);
 }
 
@@ -261,6 +270,11 @@ void domain_reconnect(Domain *d, void *unused)
     domain_assert_locked(d);
     if (!domain_is_active(d) || p->qmp || p->dying)
         return;
+    if (p->found_dead) {
+        log_info("%s: ended while no daemon looked", d->name);
+        bury(d);
+        return;
+    }
     bool verified;
     {
         LOCK_SCOPE(&p->kill.lock);

@@ -57,23 +57,23 @@ static DomainView *build(Domain *d)
     v->refs = 1;
     memcpy(v->uuid, d->obj.uuid, UUID_LEN);
     v->name = g_strdup(d->name);
-    v->id = d->id;
+    v->id = p->found_dead ? -1 : d->id;
     v->state = d->state;
     v->reason = d->reason;
     v->config = def_ref(d->config);
-    v->live = def_ref(d->live);
+    v->live = p->found_dead ? NULL : def_ref(d->live);
     if (!v->config && !v->live)
-        v->config = def_ref(p->last); /* a reader always has a definition */
+        v->config = def_ref(d->live ? d->live : p->last); /* a reader always has a definition */
     v->persistent = d->persistent;
     v->autostart = d->autostart;
     v->updated = d->updated;
-    v->pid = d->live ? p->proc.pid : 0;
+    v->pid = v->live ? p->proc.pid : 0;
     v->life = d->life;
     v->balloon_kib = p->balloon_kib;
     v->published_us = now_us();
     v->monitor_used = p->tainted_monitor;
     v->monitor_stuck = p->stuck;
-    v->dir = d->live ? g_strdup(p->proc.private_dir) : NULL;
+    v->dir = v->live ? g_strdup(p->proc.private_dir) : NULL;
     v->vcpu_tids = g_memdup2(p->vcpu_tids, p->n_vcpu_tids * sizeof(pid_t));
     v->n_vcpu_tids = p->n_vcpu_tids;
     return v;
