@@ -1,6 +1,6 @@
 #!/bin/sh
 # Bare Debian 12, root: installs what is needed, then compiles with clang and with gcc, both with -Werror, runs every test under
-# AddressSanitizer and UndefinedBehaviorSanitizer, and the integration tests with real QEMU, a real kernel and stock clients.
+# AddressSanitizer and UndefinedBehaviorSanitizer, those of the concurrent parts under ThreadSanitizer, and the integration tests with real QEMU, a real kernel and stock clients.
 # Ends with one line of totals a stage; the exit status is 0 only if nothing failed.
 # BERTH_TEST_BUILD names the directory of the builds (default: build-test in the source tree); BERTH_SKIP_DEPS=1 leaves apt alone.
 cd "$(dirname "$0")/.." || exit 1
@@ -40,20 +40,36 @@ compile_gcc() {
         make install DESTDIR="$build/root" >install.out 2>&1 || { tail -30 install.out; exit 1; })
 }
 
-unit_tests() {
-    (configure_in "$build/asan" --enable-asan --enable-faults && make -j"$jobs" check >check.out 2>&1)
+# check_in DIR MAKE-ARGUMENT...: `make check` there; totals into $detail, what failed onto the terminal
+check_in() {
+    dir=$1
+    shift
+    make -C "$dir" -j"$jobs" check "$@" >"$dir/check.out" 2>&1
     rc=$?
     for kind in TOTAL PASS SKIP XFAIL FAIL XPASS ERROR; do
-        n=$(sed -n "s/^# $kind: *//p" "$build/asan/check.out" | tail -1)
+        n=$(sed -n "s/^# $kind: *//p" "$dir/check.out" | tail -1)
         case $kind in TOTAL | PASS) detail="$detail$kind $n  " ;; *) [ "${n:-0}" = 0 ] || detail="$detail$kind $n  " ;; esac
     done
-    grep -E '^(FAIL|ERROR|SKIP):' "$build/asan/check.out"
+    grep -E '^(FAIL|ERROR|SKIP):' "$dir/check.out"
     if [ $rc != 0 ]; then
-        [ -e "$build/asan/test-suite.log" ] && tail -200 "$build/asan/test-suite.log"
-        tail -50 "$build/asan/check.out"
+        [ -e "$dir/test-suite.log" ] && tail -200 "$dir/test-suite.log"
+        tail -50 "$dir/check.out"
     fi
     echo "$detail"
     return $rc
+}
+
+unit_tests() {
+    (configure_in "$build/asan" --enable-asan --enable-faults) && check_in "$build/asan"
+}
+
+# The parts where threads meet; integration tests cover the same under AddressSanitizer with real clients.
+thread_tests="tests/unit/test_util tests/unit/test_object tests/unit/test_job tests/unit/test_domain tests/unit/test_domain_storm
+    tests/unit/test_qmp_client tests/unit/test_store tests/unit/test_log tests/rpc/test_server tests/rpc/test_stream tests/rpc/test_chaos
+    tests/rpc/test_listen tests/rpc/test_transport"
+
+race_tests() {
+    (configure_in "$build/tsan" CC=clang-14 --enable-tsan --enable-faults) && check_in "$build/tsan" TESTS="$(echo $thread_tests)"
 }
 
 integration_tests() {
@@ -75,6 +91,7 @@ mkdir -p "$build"
 stage "compile, clang 14 -Werror" compile_clang
 stage "compile and install, gcc -Werror" compile_gcc
 stage "unit tests, gcc ASan+UBSan" unit_tests
+stage "thread tests, clang TSan" race_tests
 if [ -x "$build/asan/berthd" ]; then
     stage "integration tests and tour" integration_tests
 else
