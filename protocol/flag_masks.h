@@ -7,7 +7,9 @@
 
 #include "api_enums.h"
 
-#define F_CONNECT (VIR_CONNECT_RO | VIR_CONNECT_NO_ALIASES)
+/* 2 and 4 are no public flags: what stock clients note for themselves about a session's socket (their own user's, to be started if need
+ * be), and send along. */
+#define F_CONNECT (VIR_CONNECT_RO | VIR_CONNECT_NO_ALIASES | 2 | 4)
 #define F_AFFECT (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG)
 #define F_STRINGS (VIR_TYPED_PARAM_STRING_OKAY)
 #define F_DOMCAPS (VIR_CONNECT_GET_DOMAIN_CAPABILITIES_DISABLE_DEPRECATED_FEATURES | \

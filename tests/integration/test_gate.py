@@ -155,3 +155,8 @@ def test_event_registrations_are_bounded(raw):
     replies = [register("STOP").status for _ in range(1100)]
     assert rawrpc.ERROR in replies and replies.index(rawrpc.ERROR) == 999
     assert client.call(3).status == rawrpc.OK
+
+
+def test_open_flags_clients_keep_for_themselves(raw):
+    """A stock client sends what it notes about a session's socket (2, 4) along with the public flags."""
+    assert raw().open(flags=6).call(3).status == rawrpc.OK
