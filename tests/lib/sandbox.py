@@ -29,10 +29,12 @@ base=$1; shift
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/libvirt /run/lock
+# Whoever owns the host's node: the stock daemon probes QEMU anew before each start while the account cannot open it.
+if [ -c /dev/kvm ]; then mknod -m 666 /run/kvm c 10 232; mount --bind /run/kvm /dev/kvm; fi
 for pair in etc:/etc/libvirt lib:/var/lib/libvirt log:/var/log/libvirt cache:/var/cache/libvirt run:/run/libvirt; do
     mount --bind "$base/${pair%%:*}" "${pair#*:}"
 done
-# The account as Debian's package makes it, known inside only.  Without group kvm the stock daemon probes QEMU anew before each start.
+# The account as Debian's package makes it, known inside only.
 { cat /etc/passwd; grep -q ^libvirt-qemu: /etc/passwd || echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin; } >/run/passwd
 {
     sed -e 's/^\(kvm:[^:]*:[^:]*\):\(..*\)$/\1:\2,libvirt-qemu/' -e 's/^\(kvm:[^:]*:[^:]*\):$/\1:libvirt-qemu/' /etc/group
