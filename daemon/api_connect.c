@@ -80,15 +80,14 @@ int api_auth_list(Call *call, remote_auth_list_ret *ret, Err *err)
     return 0;
 }
 
+/* Nothing is kept: the event tells that a daemon's own connection to a driver broke, and ours has none that could. */
 int api_connect_register_close_callback(Call *call, Err *err)
 {
-    call->client->close_callback = true;
     return 0;
 }
 
 int api_connect_unregister_close_callback(Call *call, Err *err)
 {
-    call->client->close_callback = false;
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* daemon/client.h - what the daemon keeps of one connection
  *
- * Made when the connection is accepted, freed with its last reference (the connection's userdata).  `open`, `close_callback` and the
+ * Made when the connection is accepted, freed with its last reference (the connection's userdata).  `open` and the
  * list of calls belong to the client event thread; the rest is set by CONNECT_OPEN before any other call is let through.
  */
 #pragma once
@@ -13,7 +13,6 @@ typedef struct Client {
     Server *server;
     RpcConn *conn;       /* borrowed: the connection owns us */
     bool open;           /* CONNECT_OPEN succeeded */
-    bool close_callback; /* CONNECT_REGISTER_CLOSE_CALLBACK: nothing is ever sent, a daemon with local drivers has no such event */
     char *uri;           /* as opened: "qemu:///system" */
     GQueue calls;        /* Call*: under way, for cancelling when the connection goes */
 } Client;

@@ -174,11 +174,6 @@ void event_assert_thread(const EventLoop *l)
         g_error("not on event thread %s", l->name);
 }
 
-bool event_on_any(void)
-{
-    return this_loop != NULL;
-}
-
 void event_assert_may_block(void)
 {
     if (this_loop)

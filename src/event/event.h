@@ -30,5 +30,3 @@ bool event_on_thread(const EventLoop *l);
 void event_assert_thread(const EventLoop *l);
 /* Aborts on any event thread: for functions that may sleep. */
 void event_assert_may_block(void);
-/* True on any loop's thread. */
-bool event_on_any(void);

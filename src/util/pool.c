@@ -211,8 +211,3 @@ void pool_set_limits(Pool *p, const PoolLimits *limits)
     p->limits = *limits;
     kick(p);
 }
-
-bool pool_on_worker(void)
-{
-    return worker_pool != NULL;
-}

@@ -39,4 +39,3 @@ typedef struct PoolStats {
 void pool_stats(Pool *p, PoolStats *ret);
 /* Applies new caps; running tasks are not disturbed. */
 void pool_set_limits(Pool *p, const PoolLimits *limits);
-bool pool_on_worker(void);

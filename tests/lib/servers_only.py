@@ -11,7 +11,7 @@ from . import server as servers
 def berthd():
     """The class Berthd; skips without root, fails without a binary."""
     if os.geteuid() != 0:
-        pytest.skip("namespaces of our own need root")
+        pytest.fail("namespaces of our own need root")
     if not servers.Berthd.binary():
         pytest.skip("BERTHD names no binary") if os.environ.get("BERTH_TEST_SERVERS") == "peer" else pytest.fail("BERTHD names no binary")
     return servers.Berthd
