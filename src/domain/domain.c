@@ -37,9 +37,9 @@ static void domain_free(Object *o)
     inbox_done(&p->inbox);
     domain_view_done(d);
     stats_slot_free(d->stats);
-    domain_def_unref(d->config);
+    stored_def_unref(d->config);
     domain_def_unref(d->live);
-    domain_def_unref(p->last);
+    stored_def_unref(p->last);
     launched_process_clear(&p->proc);
     g_free(p->vcpu_tids);
     g_free(d->name);
@@ -171,10 +171,10 @@ void domain_set_live(Domain *d, DomainDef *def)
     domain_mark_changed(d);
 }
 
-void domain_set_config(Domain *d, DomainDef *def)
+void domain_set_config(Domain *d, StoredDef *def)
 {
     domain_assert_locked(d);
-    domain_def_unref(d->config);
+    stored_def_unref(d->config);
     d->config = def;
     domain_mark_changed(d);
 }
@@ -389,13 +389,18 @@ int domain_config_begin(Domain *d, Err *err)
     return err_set(err, VIR_ERR_OPERATION_INVALID, "domain '%s' has no persistent definition any more", d->name);
 }
 
-int domain_config_commit(Domain *d, DomainDef *new_config, Err *err)
+int domain_config_commit(Domain *d, StoredDef *new_config, Err *err)
 {
     domain_assert_locked(d);
     g_assert(d->priv->config_busy);
-    g_autoptr(DomainDef) def = new_config;
+    g_autoptr(StoredDef) def = new_config;
+    g_autofree char *name = g_strdup(d->name); /* stays while we have the writer's turn */
     domain_unlock(d);
-    int r = defs_save(domain_driver_opts(d->drv)->config_dir, def, err);
+    /* What is written is what the next daemon will show, and never what it could not read. */
+    g_autoptr(StoredDef) file = stored_def_reread(def, err);
+    g_autoptr(StoredDef) again = file && file != def ? stored_def_reread(file, NULL) : NULL;
+    bool fixed = file == def || file == again;
+    int r = file ? defs_save(domain_driver_defs(d->drv), name, file, fixed, err) : -1;
     domain_lock(d);
     if (r == 0)
         domain_set_config(d, g_steal_pointer(&def));

@@ -3,14 +3,15 @@
 #pragma once
 
 #include "domain/forward.h"
-#include "model/forward.h"
+#include "model/stored_def.h"
 #include "object/object.h"
 
 struct Domain {
     Object obj; /* lock, changed, uuid */
     DomainDriver *drv;
     char *name;
-    DomainDef *config, *live;
+    StoredDef *config;
+    DomainDef *live;
     int id, state, reason;
     uint64_t life; /* moves on at every start and every end */
     bool persistent, autostart, updated, removing;

@@ -46,7 +46,7 @@ typedef struct DomainPrivate {
     uint64_t written; /* the count the status file shows */
     bool flushing;    /* somebody writes the status file */
     bool config_busy; /* somebody changes the stored definition */
-    DomainDef *last;  /* what ran last, for readers of a transient machine that has ended */
+    StoredDef *last;  /* what ran last, for readers of a transient machine that has ended */
 
     QmpClient *qmp; /* NULL: off */
     MonitorLink *link;
@@ -148,7 +148,7 @@ void domain_event_missed(Domain *d, const char *name, json_t *data);
 
 /* The object of this name and uuid: a new one, already in the registry, or the one that is there (*ret_new false). NULL
  * when name or uuid belong to another.  A reference. */
-Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err);
+Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *ret_new, Err *err);
 
 /* start.c */
 

@@ -285,8 +285,9 @@ static void try_again_later(Domain *d)
 static void make_off(Domain *d, const Verdict *v)
 {
     DomainPrivate *p = d->priv;
-    domain_def_unref(p->last);
-    p->last = d->live;
+    stored_def_unref(p->last);
+    p->last = d->config ? NULL : stored_def_new(d->live);
+    domain_def_unref(d->live);
     d->live = NULL;
     d->life++;
     domain_set_stuck(d, false);

@@ -318,7 +318,8 @@ static void step(GRand *rnd)
         g_autoptr(GPtrArray) all = registry_list(domain_driver_registry(drv));
         for (unsigned k = 0; k < all->len; k++) {
             g_autoptr(DomainView) v = domain_view(all->pdata[k]);
-            assert_non_null(view_def(v, g_rand_boolean(rnd)));
+            g_autoptr(DomainDef) def = view_def(v, g_rand_boolean(rnd), NULL);
+            assert_non_null(def);
         }
     } else {
         Domain *d = domain_by_name(drv, name, &err);
@@ -385,7 +386,8 @@ static void test_storm(void **state)
                           .autostart_dir = lib,
                           .run_dir = run,
                           .state_dir = lib,
-                          .log_dir = lib};
+                          .log_dir = lib,
+                          .cache_dir = lib};
     g_auto(Err) err = ERR_INIT;
     drv = domain_driver_new(&o, &err);
     assert_non_null(drv);
