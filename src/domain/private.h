@@ -82,6 +82,9 @@ static inline void domain_assert_locked(const Domain *d)
 /* A new machine with one reference, not in the registry. */
 Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *name);
 void domain_set_name(Domain *d, const char *name);
+/* Writes the status file of a process that is about to become the machine's QEMU: a daemon that finds no more than this kills it.
+ * `def` is the caller's own yet.  No lock held; nobody else writes the file while the machine is off and its job is held. */
+int domain_note_birth(Domain *d, DomainDef *def, const LaunchedProcess *proc, Err *err);
 /* As domain_qmp, with the way it ended: callers decide by QEMU's class. */
 QmpStatus domain_qmp_status(Domain *d, const QmpCommand *cmd, json_t *args, json_t **ret, Err *err);
 /* The same with descriptors and a deadline. */
