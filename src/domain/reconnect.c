@@ -178,7 +178,7 @@ static int resync_devices(Domain *d, Err *err)
     }
     g_autoptr(DomainDef) def = domain_def_ref(d->live);
     g_autoptr(GPtrArray) aliases = aliases_of(def);
-    for (unsigned k = 0; k < aliases->len; k++) {
+    for (unsigned k = 0; json_is_array(ret) && k < aliases->len; k++) {
         if (!g_hash_table_contains(there, aliases->pdata[k]))
             missed(d, "DEVICE_DELETED", json_pack("{s:s}", "device", aliases->pdata[k]));
     }
