@@ -144,6 +144,8 @@ DomainEvent *domain_event_lifecycle(const Domain *d, int event, int detail);
 void domain_publish_lifecycle(Domain *d, int event, int detail);
 void domain_publish_plain(Domain *d, int event_id);
 
+/* Whoever saw the guest's end (SHUTDOWN, a panic) may have ended before it acted on it: does so.  Lock held. */
+void domain_act_again(Domain *d);
 /* Fed by domain_resync: as if QEMU had said it now. */
 void domain_event_missed(Domain *d, const char *name, json_t *data);
 
@@ -182,6 +184,8 @@ void domain_announce_death(Domain *d);
 /* Under DESTROY (or any exclusive) job and lock: waits for the end of a dying process, removes what it left, makes the
  * machine off and publishes STOPPED.  No effect on a machine that lives or is off.  The lock is released meanwhile. */
 void domain_tear_down(Domain *d);
+/* The VIR_DOMAIN_SHUTOFF_* of a process found gone.  Lock held. */
+int domain_shutoff_reason(const Domain *d);
 /* Installs pidfd (taken) and pid of a new life / forgets them. */
 void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life);
 void kill_switch_disarm(Domain *d);

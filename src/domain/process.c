@@ -264,6 +264,11 @@ static Verdict judge(const Domain *d, bool killed)
     return (Verdict){VIR_DOMAIN_SHUTOFF_CRASHED, VIR_DOMAIN_EVENT_STOPPED_FAILED, "crashed"};
 }
 
+int domain_shutoff_reason(const Domain *d)
+{
+    return judge(d, false).reason;
+}
+
 static void on_retry(void *arg)
 {
     Domain *d = arg;
