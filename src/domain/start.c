@@ -18,6 +18,7 @@
 #define LOG_AREA "domain.start"
 #include "util/log.h"
 #include "domain/complete.h"
+#include "domain/fd_groups.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
 #include "qemu/caps.h"
@@ -203,6 +204,7 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
     int r = -1;
     g_autoptr(QemuConfig) cfg = domain_driver_config(d->drv);
     g_autoptr(QemuCaps) caps = domain_def_caps(d->drv, def, err);
+    g_autoptr(GPtrArray) fd_groups = domain_fd_groups(d);
     QemuAccel accel = def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG;
     if (caps && !qemu_caps_accel_usable(caps, accel))
         err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "Emulator '%s' does not support virt type 'kvm'", def->emulator);
@@ -214,6 +216,7 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .monitor_loop = o->monitor_loop,
                              .handlers = &monitor_handlers,
                              .handlers_data = link,
+                             .fd_groups = fd_groups,
                              .deadline = deadline_in_ms(LAUNCH_MS)};
         r = qemu_launch(&req, res, err);
         domain_def_keep_asked_cpu(def);

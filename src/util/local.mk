@@ -7,6 +7,7 @@ libutil_a_SOURCES = \
 	src/util/err.c src/util/err.h \
 	src/util/err_text.c \
 	src/util/fd.c src/util/fd.h \
+	src/util/fdgroup.c src/util/fdgroup.h \
 	src/util/file.c src/util/file.h \
 	src/util/intern.c src/util/intern.h \
 	src/util/lock.c src/util/lock.h \
