@@ -16,3 +16,4 @@ include tests/bench/local.mk
 include tests/fuzz/qmp.mk
 include tests/fuzz/model.mk
 include tests/unit/util.mk
+include tests/unit/blockjob.mk
