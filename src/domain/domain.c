@@ -44,6 +44,7 @@ static void domain_free(Object *o)
     domain_def_unref(p->last);
     launched_process_clear(&p->proc);
     g_free(p->vcpu_tids);
+    g_clear_pointer(&p->blockjobs, g_ptr_array_unref);
     g_free(d->name);
     g_free(p);
     object_done(o);

@@ -2,6 +2,7 @@
  */
 #pragma once
 
+#include "domain/blockjob.h"
 #include "domain/domain.h"
 #include "domain/driver.h"
 #include "domain/events.h"
@@ -77,6 +78,8 @@ typedef struct DomainPrivate {
     uint64_t balloon_kib;
     pid_t *vcpu_tids; /* by vcpu index; NULL: not known */
     unsigned n_vcpu_tids;
+    GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
+    unsigned resyncs;     /* counts domain_resync_later() */
 } DomainPrivate;
 
 static inline void domain_assert_locked(const Domain *d)

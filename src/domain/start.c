@@ -232,9 +232,8 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .handlers_data = link,
                              .deadline = deadline_in_ms(LAUNCH_MS),
                              .born = on_birth,
-                             .born_data = &birth};
                              .fd_groups = fd_groups,
-                             .deadline = deadline_in_ms(LAUNCH_MS)};
+                             .born_data = &birth};
         r = qemu_launch(&req, res, err);
         domain_def_keep_asked_cpu(def);
         def->cpu_asked.given = qemu_cpu_make_live(caps, accel, &def->cpu);
