@@ -62,12 +62,11 @@ Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *
     d->id = -1;
     d->state = VIR_DOMAIN_SHUTOFF;
     d->reason = VIR_DOMAIN_SHUTOFF_UNKNOWN;
-    d->stats = stats_slot_new();
     DomainPrivate *p = d->priv = g_new0(DomainPrivate, 1);
     job_queue_init(&p->jobs, d, loop, domain_view_job);
     inbox_init(&p->inbox);
     fd_groups_init(&p->fd_groups);
-    kill_switch_init(d, loop);
+    kill_switch_init(d);
     domain_view_init(d);
     mutex_lock(&d->obj.lock);
     domain_publish(d);
@@ -93,9 +92,16 @@ JobQueue *domain_jobs(Domain *d)
     return &d->priv->jobs;
 }
 
-struct StatsSlot *domain_stats_slot(Domain *d)
+struct StatsSlot *domain_stats_slot(Domain *d, bool make)
 {
-    return d->stats;
+    struct StatsSlot *s = g_atomic_pointer_get(&d->stats);
+    if (s || !make)
+        return s;
+    s = stats_slot_new();
+    if (g_atomic_pointer_compare_and_exchange(&d->stats, NULL, s))
+        return s;
+    stats_slot_free(s);
+    return g_atomic_pointer_get(&d->stats);
 }
 
 /* ---- lock -------------------------------------------------------------------------------------------------------- */
@@ -429,7 +435,9 @@ int domain_config_commit(Domain *d, StoredDef *new_config, Err *err)
     g_autoptr(StoredDef) file = stored_def_reread(def, err);
     g_autoptr(StoredDef) again = file && file != def ? stored_def_reread(file, NULL) : NULL;
     bool fixed = file == def || file == again;
+    pool_blocking_begin(); /* storage takes its time, and those who write at the same time share it */
     int r = file ? defs_save(domain_driver_defs(d->drv), name, file, fixed, err) : -1;
+    pool_blocking_end();
     domain_lock(d);
     if (r == 0)
         domain_set_config(d, g_steal_pointer(&def));

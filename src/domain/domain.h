@@ -99,7 +99,7 @@ int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, D
 struct QmpClient *domain_monitor_ref(Domain *d);
 
 /* Where the last statistics of a machine are kept: one slot, owned by stats.c. */
-struct StatsSlot *domain_stats_slot(Domain *d);
+struct StatsSlot *domain_stats_slot(Domain *d, bool make);
 
 /* Which definitions a call with AFFECT_LIVE/CONFIG/CURRENT means; VIR_ERR_OPERATION_INVALID when that one does not exist. */
 typedef struct DomainAffect {

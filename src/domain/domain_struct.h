@@ -15,6 +15,6 @@ struct Domain {
     int id, state, reason;
     uint64_t life; /* moves on at every start and every end */
     bool persistent, autostart, updated, removing;
-    struct StatsSlot *stats; /* made and freed by stats_slot_new/free (stats.h) with the machine */
+    struct StatsSlot *stats; /* of stats.h; NULL until statistics were asked (atomic) */
     struct DomainPrivate *priv; /* monitor, process, inbox, job queue, view (domain/private.h) */
 };

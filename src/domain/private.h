@@ -27,7 +27,7 @@ typedef struct KillSwitch {
     Deadline grace_end;  /* of the last request */
     bool graceful;       /* no SIGKILL unless asked again without */
     bool unresponsive;   /* the monitor is stuck: no use in asking nicely */
-    Timer *timer;        /* SIGKILL when the grace is over */
+    Timer *timer;        /* SIGKILL when the grace is over; made with the first life, set once */
 } KillSwitch;
 
 /* Descriptors clients associated with the machine. */
@@ -205,7 +205,7 @@ int domain_shutoff_reason(const Domain *d);
 /* Installs pidfd (taken) and pid of a new life / forgets them. */
 void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life);
 void kill_switch_disarm(Domain *d);
-void kill_switch_init(Domain *d, EventLoop *loop);
+void kill_switch_init(Domain *d);
 void kill_switch_done(Domain *d);
 /* Signals if the machine is in `life` (0: any).  False when it is not. */
 bool kill_switch_signal(Domain *d, uint64_t life, int sig);

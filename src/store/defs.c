@@ -62,6 +62,7 @@ DefsStore *defs_open(const char *dir, const char *index_path)
     DefsStore *s = g_new0(DefsStore, 1);
     s->dir = g_strdup(dir);
     s->index = defs_index_open(index_path);
+    dir_sync_init(&s->sync);
     return s;
 }
 
@@ -69,6 +70,7 @@ void defs_close(DefsStore *s)
 {
     if (!s)
         return;
+    dir_sync_done(&s->sync);
     defs_index_free(s->index);
     g_free(s->dir);
     g_free(s);
@@ -86,12 +88,12 @@ static char *content_of(const char *name, const StoredDef *def)
 }
 
 /* Writes `content` into the file of `file`. */
-static int write_file(const DefsStore *s, const char *file, const char *content, Err *err)
+static int write_file(DefsStore *s, const char *file, const char *content, Err *err)
 {
     g_autofree char *path = defs_path(s->dir, file);
-    int r = file_replace(path, content, strlen(content), 0600, FILE_DURABLE);
+    int r = file_replace_shared(path, content, strlen(content), 0600, &s->sync);
     if (r == -ENOENT && dir_make(s->dir, 0700) == 0)
-        r = file_replace(path, content, strlen(content), 0600, FILE_DURABLE);
+        r = file_replace_shared(path, content, strlen(content), 0600, &s->sync);
     if (r < 0)
         return err_set_errno(err, -r, "cannot write the definition '%s'", path);
     return 0;
@@ -112,7 +114,7 @@ int defs_save(DefsStore *s, const char *name, const StoredDef *def, bool fixed, 
 int defs_remove(DefsStore *s, const char *name, Err *err)
 {
     g_autofree char *path = defs_path(s->dir, name);
-    int r = file_remove(path, FILE_DURABLE);
+    int r = file_remove_shared(path, &s->sync);
     if (r < 0)
         return err_set_errno(err, -r, "cannot remove the definition '%s'", path);
     return 0;

@@ -4,6 +4,7 @@
 
 #include "store/defs.h"
 #include "store/defs_index.h"
+#include "util/dirsync.h"
 
 #define DEFS_SUFFIX ".xml"
 /* What a file of ours begins with. */
@@ -12,4 +13,5 @@
 struct DefsStore {
     char *dir;
     DefsIndex *index;
+    DirSync sync; /* definitions written at the same time share it */
 };

@@ -4,6 +4,7 @@ libutil_a_SOURCES = \
 	src/util/arena.c src/util/arena.h \
 	src/util/conf.c src/util/conf_doc.c src/util/conf.h \
 	src/util/deadline.h \
+	src/util/dirsync.c src/util/dirsync.h \
 	src/util/err.c src/util/err.h \
 	src/util/err_text.c \
 	src/util/fault.c src/util/fault.h \
