@@ -261,6 +261,8 @@ static int opener_receive(Opener *o, int *ret_fd)
         fd_close(ret_fd);
         return -EPIPE; /* the child died */
     }
+    if (*ret_fd < 0 && (msg.msg_flags & MSG_CTRUNC))
+        return -EMFILE; /* it was sent and found no number here */
     return 0;
 }
 
@@ -282,7 +284,7 @@ static int opener_open(Opener *o, const ImageWant *want, const char *path, int f
         return err_hint(err, "is the file system or device that holds it reachable?");
     }
     if (r < 0)
-        return err_set_errno(err, -r, "cannot open '%s': the opener ended", path);
+        return err_set_errno(err, -r, r == -EPIPE ? "cannot open '%s': the opener ended" : "cannot open '%s'", path);
     return 0;
 }
 
