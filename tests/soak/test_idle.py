@@ -23,7 +23,9 @@ def server():
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), max(hard, needed)))
     daemon = soaking.Daemon(heap=True, libvirtd_conf=CONF)
     try:
-        yield daemon.open()
+        daemon.open()
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (needed, max(hard, needed)))
+        yield daemon
     finally:
         daemon.close()
 
