@@ -118,6 +118,20 @@ def test_a_thousand_come_and_go(own_server):
     assert server.stop() == 0
 
 
+def children(pid):
+    """Dead ones nobody has reaped too."""
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            with open("/proc/%s/stat" % name) as stat:
+                state, parent = stat.read().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if parent == str(pid):
+            found.append("child in state " + state)
+    return found
+
+
 def leftovers(server, pid):
     """What a start makes."""
     found = descriptors(pid) + [argv for _, argv in server.box.qemus()]
