@@ -429,6 +429,9 @@ int domain_def_complete(DomainDef *d, const CompleteEnv *env, Err *err);
 /* Whole-definition checks: duplicates, address conflicts, impossible combinations, parts not supported by Berth
  * (VIR_ERR_CONFIG_UNSUPPORTED naming the element). */
 int domain_def_validate(const DomainDef *d, Err *err);
+/* Whether it has what domain_def_complete() gives every definition: asked of what comes from a file, where nothing is filled in.  -1 with
+ * VIR_ERR_XML_ERROR naming what is missing. */
+int domain_def_check_whole(const DomainDef *d, Err *err);
 /* Live-only: aliases ("virtio-disk0", "net0" …) for devices without one.  At start. */
 void domain_def_assign_aliases(DomainDef *d);
 /* Parse one device element for attach/update; *ret_kind tells the struct. */

@@ -128,11 +128,13 @@ static DomainDef *load(const char *dir, const char *name, bool *ret_ours, Err *e
         err_set_errno(err, -r, "cannot read the definition '%s'", path);
         return NULL;
     }
-    DomainDef *def = domain_def_parse(text, PARSE_INACTIVE, NULL, err);
-    if (!def)
+    g_autoptr(DomainDef) def = domain_def_parse(text, PARSE_INACTIVE, NULL, err);
+    if (!def || domain_def_check_whole(def, err) < 0) {
         err_wrap(err, "definition '%s'", path);
+        return NULL;
+    }
     *ret_ours = g_str_has_prefix(text, HEADER);
-    return def;
+    return g_steal_pointer(&def);
 }
 
 static int check_name(const char *dir, const char *name, const DomainDef *def, Err *err)
