@@ -14,3 +14,5 @@ include tests/unit/model.mk
 include tests/unit/node.mk
 include tests/bench/local.mk
 include tests/unit/util.mk
+include tests/soak/local.mk
+include tests/unit/blockjob.mk
