@@ -198,7 +198,7 @@ static int parse_machine(xmlNode *root, StatusRecord *rec, Err *err)
     }
     xmlBuffer *buf = xmlBufferCreate();
     xmlNodeDump(buf, root->doc, domain, 0, 0);
-    rec->live = domain_def_parse((const char *)xmlBufferContent(buf), PARSE_STATUS, NULL, err);
+    rec->live = domain_def_parse((const char *)xmlBufferContent(buf), PARSE_STATUS | PARSE_OWN, NULL, err);
     xmlBufferFree(buf);
     return rec->live ? domain_def_check_whole(rec->live, err) : -1;
 }
@@ -223,7 +223,7 @@ static StatusRead recognise(xmlNode *root, const char *path, Err *err)
 
 StatusRead status_parse(const char *text, size_t len, const char *path, StatusRecord *ret, Err *err)
 {
-    g_autoptr(xmlDoc) doc = xml_parse(text, len, "(status)", err);
+    g_autoptr(xmlDoc) doc = xml_parse_own(text, len, "(status)", err);
     xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
     if (!root) {
         if (doc)
@@ -249,7 +249,7 @@ StatusRead status_load(const char *run_dir, const char *name, StatusRecord *ret,
     g_autofree char *path = defs_path(run_dir, name);
     g_autofree char *text = NULL;
     size_t len;
-    int r = file_read(path, XML_MAX_BYTES, &text, &len);
+    int r = file_read(path, XML_OWN_BYTES, &text, &len);
     if (r == -ENOENT)
         return STATUS_MISSING;
     if (r < 0) {

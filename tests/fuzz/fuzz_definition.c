@@ -22,7 +22,7 @@
 /* As the store reads it. */
 static DomainDef *load(const char *text, Err *err)
 {
-    g_autoptr(DomainDef) d = domain_def_parse(text, PARSE_INACTIVE, NULL, err);
+    g_autoptr(DomainDef) d = domain_def_parse(text, PARSE_INACTIVE | PARSE_OWN, NULL, err);
     return d && domain_def_check_whole(d, err) == 0 ? g_steal_pointer(&d) : NULL;
 }
 

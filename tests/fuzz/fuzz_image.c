@@ -17,7 +17,7 @@
 
 static void check_name(const char *name)
 {
-    fuzz_check(!name || (*name && strlen(name) < IMAGE_MAX_PATH && !strchr(name, '\n')), "not a name");
+    fuzz_check(!name || (*name && strlen(name) < IMAGE_MAX_PATH && !strchr(name, '\n') && g_utf8_validate(name, -1, NULL)), "not a name");
 }
 
 /* What comes of the backing file it names. */
