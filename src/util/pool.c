@@ -60,18 +60,24 @@ static bool thread_make(Pool *p)
     return r == 0;
 }
 
-/* Sees to it that somebody takes the next startable task.  Lock held. */
-static void kick(Pool *p)
+/* Sees to it that somebody takes the next startable task.  Lock held.  True: a sleeper is to be woken, best when the lock is given back. */
+static bool kick(Pool *p)
 {
     if (next_lane(p) == LANE_MAX)
-        return;
+        return false;
     if (p->st.idle > 0) {
-        pthread_cond_signal(&p->work.c);
+        return true;
     } else if (p->st.threads < p->limits.max_threads) {
         p->st.threads++;
         if (!thread_make(p))
             p->st.threads--; /* the next free thread takes it */
     }
+    return false;
+}
+
+static void wake_one(Pool *p)
+{
+    pthread_cond_signal(&p->work.c);
 }
 
 static void *worker_main(void *arg)
@@ -102,8 +108,10 @@ static void *worker_main(void *arg)
         p->st.queued[l]--;
         p->st.running[l]++;
         worker_lane = l;
-        kick(p);
+        bool wake = kick(p);
         mutex_unlock(&p->lock);
+        if (wake)
+            wake_one(p);
 
         t->fn(t->arg);
         g_free(t);
@@ -171,11 +179,14 @@ void pool_submit(Pool *p, Lane lane, void (*fn)(void *arg), void *arg)
     Task *t = g_new0(Task, 1);
     t->fn = fn;
     t->arg = arg;
-    LOCK_SCOPE(&p->lock);
+    mutex_lock(&p->lock);
     *p->tail[lane] = t;
     p->tail[lane] = &t->next;
     p->st.queued[lane]++;
-    kick(p);
+    bool wake = kick(p);
+    mutex_unlock(&p->lock);
+    if (wake) /* the pool outlives its submitters */
+        wake_one(p);
 }
 
 void pool_blocking_begin(void)
@@ -186,7 +197,8 @@ void pool_blocking_begin(void)
     LOCK_SCOPE(&p->lock);
     p->st.running[worker_lane]--;
     p->st.blocked++;
-    kick(p);
+    if (kick(p))
+        wake_one(p);
 }
 
 void pool_blocking_end(void)
@@ -209,5 +221,6 @@ void pool_set_limits(Pool *p, const PoolLimits *limits)
 {
     LOCK_SCOPE(&p->lock);
     p->limits = *limits;
-    kick(p);
+    if (kick(p))
+        wake_one(p);
 }
