@@ -33,10 +33,11 @@ def halting_firmware():
 class Host:
     """A daemon with `count` guests defined: names are vm-0, vm-1, …"""
 
-    def __init__(self, kind, count, memory=32, emulator=None, disk=True, **kw):
+    def __init__(self, kind, count, memory=32, emulator=None, disk=True, console=True, **kw):
         self.kind, self.count = kind, count
         self.server = servers.new(kind, **kw)
         self.memory, self.emulator, self.disk = memory, emulator, disk
+        self.extra = {} if console else {"console": ""}
         self.clients = []
 
     def __enter__(self):
@@ -76,7 +77,7 @@ class Host:
                 devices = xml.disk(self.image(number))
             if self.emulator:
                 devices = "<emulator>%s</emulator>" % self.emulator + devices
-            conn.defineXML(xml.domain(self.name(number), memory=self.memory, devices=devices))
+            conn.defineXML(xml.domain(self.name(number), memory=self.memory, devices=devices, **self.extra))
         conn.close()
 
     # ---- names ---------------------------------------------------------------------------------------------------------------------
