@@ -29,6 +29,7 @@
 #include "daemon/proctable.h"
 #include "api_enums.h"
 #include "domain/driver.h"
+#include "domain/fd_groups.h"
 #include "domain/lifecycle.h"
 #include "util/log.h"
 #include "util/uuid.h"
@@ -334,4 +335,5 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
         job_cancel(&((Call *)l->data)->job);
     }
     domain_autodestroy(s->domains, rpc_conn_id(c));
+    domain_fd_groups_drop(s->domains, rpc_conn_id(c));
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "util/file.h"
 #include "host/hostfs.h"
 #include "host/proc.h"
 
@@ -25,6 +26,21 @@ enum {
     STAT_RSS = 24,
     STAT_PROCESSOR = 39,
 };
+
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+
+const char *host_boot_id(void)
+{
+    static gsize once;
+    static char id[64];
+    if (g_once_init_enter(&once)) {
+        g_autofree char *text = NULL;
+        size_t len;
+        g_strlcpy(id, file_read(BOOT_ID, sizeof(id), &text, &len) == 0 && text[0] ? g_strchomp(text) : "unknown", sizeof(id));
+        g_once_init_leave(&once, 1);
+    }
+    return id;
+}
 
 static int no_process(int r)
 {

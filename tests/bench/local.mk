@@ -11,6 +11,11 @@ bench: $(sbin_PROGRAMS) $(bench_programs)
 tests_bench_bench_rpc_SOURCES = tests/bench/bench_rpc.c
 tests_bench_bench_rpc_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
 
+# driven by bench_defs.py
+EXTRA_PROGRAMS += tests/bench/defs_load
+CLEANFILES += tests/bench/defs_load
+tests_bench_defs_load_SOURCES = tests/bench/defs_load.c
+tests_bench_defs_load_LDADD = $(GLIB_LIBS) -lpthread
 tests_bench_vm_bare_SOURCES = tests/bench/vm_bare.c
 tests_bench_vm_bare_LDADD = $(GLIB_LIBS)
 
