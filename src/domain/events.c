@@ -395,9 +395,16 @@ static void on_vnc(Domain *d, const EventCtx *c)
     domain_publish_event(d, e);
 }
 
+/* ---- block jobs -------------------------------------------------------------------------------------------------- */
+
+static void on_blockjob(Domain *d, const EventCtx *c)
+{
+    blockjob_event(d, c->name, c->data);
+}
+
 /* ---- recorded for later ------------------------------------------------------------------------------------------ */
 
-/* Jobs of QEMU and migration: nothing of Berth starts them yet; a user of the raw monitor might. */
+/* Nothing of Berth causes these yet; a user of the raw monitor might. */
 static void on_recorded(Domain *d, const EventCtx *c)
 {
     log_info("%s: %s", d->name, c->name);
@@ -415,17 +422,17 @@ typedef struct EventRow {
 static const EventRow rows[] = {
     {"BALLOON_CHANGE", on_balloon, 0},
     {"BLOCK_IO_ERROR", on_io_error, 0},
-    {"BLOCK_JOB_CANCELLED", on_recorded, 0},
-    {"BLOCK_JOB_COMPLETED", on_recorded, 0},
-    {"BLOCK_JOB_ERROR", on_recorded, 0},
+    {"BLOCK_JOB_CANCELLED", on_blockjob, 0},
+    {"BLOCK_JOB_COMPLETED", on_blockjob, 0},
+    {"BLOCK_JOB_ERROR", on_blockjob, 0},
     {"BLOCK_JOB_PENDING", on_recorded, 0},
-    {"BLOCK_JOB_READY", on_recorded, 0},
+    {"BLOCK_JOB_READY", on_blockjob, 0},
     {"DEVICE_DELETED", on_device_deleted, 0},
     {"DEVICE_TRAY_MOVED", on_tray, 0},
     {"DEVICE_UNPLUG_GUEST_ERROR", on_device_event, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED},
     {"GUEST_CRASHLOADED", on_crashloaded, 0},
     {"GUEST_PANICKED", on_panic, 0},
-    {"JOB_STATUS_CHANGE", on_recorded, 0},
+    {"JOB_STATUS_CHANGE", on_blockjob, 0},
     {"MIGRATION", on_recorded, 0},
     {"MIGRATION_PASS", on_recorded, 0},
     {"NIC_RX_FILTER_CHANGED", on_recorded, 0},

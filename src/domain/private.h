@@ -2,6 +2,7 @@
  */
 #pragma once
 
+#include "domain/blockjob.h"
 #include "domain/domain.h"
 #include "domain/driver.h"
 #include "domain/events.h"
@@ -29,11 +30,18 @@ typedef struct KillSwitch {
     Timer *timer;        /* SIGKILL when the grace is over */
 } KillSwitch;
 
+/* Descriptors clients associated with the machine. */
+typedef struct FdGroups {
+    Mutex lock; /* leaf */
+    GPtrArray *groups; /* FdGroup*; NULL: none yet */
+} FdGroups;
+
 typedef struct DomainPrivate {
     JobQueue jobs;
     Inbox inbox;
     KillSwitch kill;
     Timer *retry; /* of a reconnect; NULL until needed */
+    FdGroups fd_groups;
 
     Mutex view_lock; /* leaf: view, job, monitor */
     DomainView *view;
@@ -70,6 +78,8 @@ typedef struct DomainPrivate {
     uint64_t balloon_kib;
     pid_t *vcpu_tids; /* by vcpu index; NULL: not known */
     unsigned n_vcpu_tids;
+    GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
+    unsigned resyncs;     /* counts domain_resync_later() */
 } DomainPrivate;
 
 static inline void domain_assert_locked(const Domain *d)
@@ -155,6 +165,12 @@ void domain_event_missed(Domain *d, const char *name, json_t *data);
 /* The object of this name and uuid: a new one, already in the registry, or the one that is there (*ret_new false). NULL
  * when name or uuid belong to another.  A reference. */
 Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err);
+
+/* fd_groups.c */
+
+void fd_groups_init(FdGroups *t);
+/* Closes what is left, on a worker if there is one. */
+void fd_groups_done(FdGroups *t, DomainDriver *drv);
 
 /* start.c */
 

@@ -321,6 +321,7 @@ static void make_off(Domain *d, const Verdict *v)
     g_clear_pointer(&p->vcpu_tids, g_free);
     p->n_vcpu_tids = 0;
     domain_stats_reset(d);
+    blockjobs_forget(d);
     launched_process_clear(&p->proc);
     domain_set_state(d, VIR_DOMAIN_SHUTOFF, v->reason);
     domain_mark_changed(d);

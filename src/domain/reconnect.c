@@ -186,6 +186,17 @@ static int resync_devices(Domain *d, Err *err)
     return 0;
 }
 
+/* News of block jobs that came unseen, and concluded ones nobody dismissed. */
+static int resync_blockjobs(Domain *d, Err *err)
+{
+    json_t *ret = NULL;
+    if (domain_qmp_status(d, QMP(QUERY_JOBS), NULL, &ret, err) != QMP_OK)
+        return -1;
+    blockjob_compare(d, ret);
+    json_decref(ret);
+    return 0;
+}
+
 int domain_resync(Domain *d, Err *err)
 {
     domain_assert_locked(d);
@@ -194,7 +205,7 @@ int domain_resync(Domain *d, Err *err)
         domain_read_back(d, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL, err) < 0 ||
         resync_devices(d, err) < 0)
         return -1;
-    return resync_trays(d, err);
+    return resync_trays(d, err) < 0 ? -1 : resync_blockjobs(d, err);
 }
 
 static void resync_task(Domain *d, void *unused)
@@ -207,6 +218,7 @@ static void resync_task(Domain *d, void *unused)
 void domain_resync_later(Domain *d)
 {
     domain_assert_locked(d);
+    d->priv->resyncs++;
     if (domain_is_active(d))
         domain_task(d, JOB_QUERY, "resync with QEMU", d->life, resync_task, NULL, NULL);
 }

@@ -12,7 +12,7 @@ import libvirt
 from scenarios import NAME
 
 HANG = 60          # seconds after which a call counts as never answered
-SETTLE = 20        # seconds in which what goes on in the background has to end
+SETTLE = 10        # seconds in which what goes on in the background has to end
 
 # Points whose failure cuts the connection of the client that is looked at: its call ends with the connection's error.
 CONNECTION = re.compile(r"(recv|send|recvmsg|sendmsg|accept4):socket|sd_event_add_io|sd_event_add_time|at:frame|at:reply")
