@@ -175,7 +175,9 @@ static int resolve(Call *call, Err *err)
     if (!call->dom)
         return -1;
     g_autoptr(DomainView) v = domain_view(call->dom);
-    return p->scope == SCOPE_VIEW || p->scope == SCOPE_DESTROY ? check_state(call, v->live != NULL, err) : 0;
+    if (p->scope == SCOPE_DESTROY) /* a start that hangs can be ended too */
+        return check_state(call, v->live || v->starting, err);
+    return p->scope == SCOPE_VIEW ? check_state(call, v->live != NULL, err) : 0;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------------- */

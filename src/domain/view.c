@@ -68,6 +68,7 @@ static DomainView *build(Domain *d)
     v->persistent = d->persistent;
     v->autostart = d->autostart;
     v->updated = d->updated;
+    v->starting = p->starting;
     v->pid = v->live ? p->proc.pid : 0;
     v->life = d->life;
     v->balloon_kib = p->balloon_kib;
