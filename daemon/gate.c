@@ -86,6 +86,8 @@ static void call_done(Call *call)
         if (rpc_reply(call->msg, filter, call->ret, call->fds, n, &call->err) < 0)
             log_failure(call);
     }
+    if (call->after)
+        call->after(call->after_arg);
     if (call->link.data && !event_on_thread(call_server(call)->client_loop))
         event_post(call_server(call)->client_loop, call_free, call);
     else

@@ -15,4 +15,4 @@ update-support: daemon/support_table$(EXEEXT)
 	mv support.md.new $(srcdir)/docs/support.md
 dist_man_MANS += docs/berthd.8 docs/berthd.conf.5
 EXTRA_DIST += docs/moving-from-libvirtd.md docs/differences.md
-EXTRA_DIST += docs/differences-caps.md
+EXTRA_DIST += docs/differences-caps.md docs/performance.md

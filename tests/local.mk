@@ -16,3 +16,5 @@ include tests/bench/local.mk
 include tests/fuzz/qmp.mk
 include tests/fuzz/model.mk
 include tests/unit/util.mk
+include tests/soak/local.mk
+include tests/unit/blockjob.mk

@@ -16,6 +16,7 @@
 
 #define LOG_AREA "domain"
 #include "util/log.h"
+#include "host/proc.h"
 #include "domain/private.h"
 #include "domain/stats.h"
 #include "store/defs.h"
@@ -43,6 +44,7 @@ static void domain_free(Object *o)
     domain_def_unref(p->last);
     launched_process_clear(&p->proc);
     g_free(p->vcpu_tids);
+    g_clear_pointer(&p->blockjobs, g_ptr_array_unref);
     g_free(d->name);
     g_free(p);
     object_done(o);
@@ -199,6 +201,23 @@ int domain_affect(const Domain *d, unsigned flags, DomainAffect *ret, Err *err)
 
 /* ---- status file ------------------------------------------------------------------------------------------------- */
 
+static void fill_process(StatusRecord *rec, const LaunchedProcess *proc)
+{
+    rec->pid = proc->pid;
+    rec->start_time = proc->start_time;
+    rec->boot_id = g_strdup(host_boot_id());
+    rec->monitor_path = g_strdup(proc->monitor_path);
+    rec->private_dir = g_strdup(proc->private_dir);
+    rec->log_path = g_strdup(proc->log_path);
+    rec->cgroup = g_strdup(proc->cgroup);
+    rec->node_index = proc->node_index;
+    if (proc->taps && proc->taps->len) {
+        rec->taps = g_new0(char *, proc->taps->len + 1);
+        for (unsigned i = 0; i < proc->taps->len; i++)
+            rec->taps[i] = g_strdup(proc->taps->pdata[i]);
+    }
+}
+
 static void fill_record(const Domain *d, StatusRecord *rec)
 {
     const DomainPrivate *p = d->priv;
@@ -208,13 +227,6 @@ static void fill_record(const Domain *d, StatusRecord *rec)
         .state = d->state,
         .reason = d->reason,
         .life = d->life,
-        .pid = p->proc.pid,
-        .start_time = p->proc.start_time,
-        .monitor_path = g_strdup(p->proc.monitor_path),
-        .private_dir = g_strdup(p->proc.private_dir),
-        .log_path = g_strdup(p->proc.log_path),
-        .cgroup = g_strdup(p->proc.cgroup),
-        .node_index = p->proc.node_index,
         .persistent = d->persistent,
         .starting = p->starting,
         .autodestroy = p->autodestroy != 0,
@@ -222,11 +234,26 @@ static void fill_record(const Domain *d, StatusRecord *rec)
         .tainted_monitor = p->tainted_monitor,
         .stop_reason = p->stop_reason,
     };
-    if (p->proc.taps && p->proc.taps->len) {
-        rec->taps = g_new0(char *, p->proc.taps->len + 1);
-        for (unsigned i = 0; i < p->proc.taps->len; i++)
-            rec->taps[i] = g_strdup(p->proc.taps->pdata[i]);
-    }
+    fill_process(rec, &p->proc);
+}
+
+int domain_note_birth(Domain *d, DomainDef *def, const LaunchedProcess *proc, Err *err)
+{
+    StatusRecord rec = {
+        .live = domain_def_ref(def),
+        .id = def->id,
+        .state = VIR_DOMAIN_PAUSED,
+        .reason = VIR_DOMAIN_PAUSED_STARTING_UP,
+        .starting = true,
+    };
+    fill_process(&rec, proc);
+    domain_lock(d);
+    rec.life = d->life;
+    rec.persistent = d->persistent;
+    domain_unlock(d);
+    int r = status_save(domain_driver_opts(d->drv)->run_dir, &rec, err);
+    status_record_clear(&rec);
+    return r;
 }
 
 int domain_flush(Domain *d, Err *err)

@@ -450,6 +450,8 @@ DeviceInfo *domain_def_find_alias(const DomainDef *d, const char *alias, DeviceK
 
 /* The list of a kind, borrowed; NULL for memballoon, which is one pointer. */
 GPtrArray *domain_def_devices(const DomainDef *d, DeviceKind kind);
+/* Takes the device of this alias out of `d`, the caller's own; its kind, or 0 when there is none. */
+DeviceKind domain_def_remove_alias(DomainDef *d, const char *alias);
 void device_def_free(DeviceKind kind, void *dev);
 void *device_def_copy(DeviceKind kind, const void *dev);
 /* The element alone, unindented.  Caller frees. */

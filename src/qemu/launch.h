@@ -17,6 +17,8 @@ typedef struct LaunchDirs {
     const char *cgroup_root; /* NULL: found from /proc/self/cgroup */
 } LaunchDirs;
 
+typedef struct LaunchedProcess LaunchedProcess;
+
 typedef struct LaunchRequest {
     /* A private copy nobody else sees: id set, completed, validated.  Launch completes it as the live definition: aliases, backing
      * chains found in the images, node indices, ports, tap names, pty paths, labels. */
@@ -29,10 +31,14 @@ typedef struct LaunchRequest {
     void *handlers_data;
     GPtrArray *fd_groups; /* FdGroup*: what <source fdgroup=> may name; NULL: none */
     Deadline deadline; /* until QMP has answered */
+    /* The process exists and waits to become QEMU: to be noted where a restarted daemon looks.  -1 with Err ends the launch.  After it was
+     * called the launch may still fail.  NULL: none.  See SpawnOpts.before_exec. */
+    int (*born)(void *data, const LaunchedProcess *proc, Err *err);
+    void *born_data;
 } LaunchRequest;
 
 /* What is needed to find the process again; all of it goes into the status file. */
-typedef struct LaunchedProcess {
+struct LaunchedProcess {
     pid_t pid;
     uint64_t start_time;   /* field 22 of /proc/PID/stat: the pid means this process only together with it */
     char *monitor_path;
@@ -41,7 +47,7 @@ typedef struct LaunchedProcess {
     char *cgroup;          /* NULL: none of its own */
     unsigned node_index;   /* last node index given out */
     GPtrArray *taps;       /* char*: tap devices made by us, to be deleted with the guest */
-} LaunchedProcess;
+};
 
 typedef struct LaunchResult {
     LaunchedProcess proc;

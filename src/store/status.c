@@ -41,6 +41,7 @@ static const Row rows[] = {
     ROW("life", K_U64, life, false),
     ROW("pid", K_INT, pid, true),
     ROW("starttime", K_U64, start_time, true),
+    ROW("boot", K_STRING, boot_id, false),
     ROW("monitor", K_STRING, monitor_path, true),
     ROW("dir", K_STRING, private_dir, false),
     ROW("log", K_STRING, log_path, false),
@@ -268,6 +269,7 @@ int status_remove(const char *run_dir, const char *name, Err *err)
 void status_record_clear(StatusRecord *rec)
 {
     domain_def_unref(rec->live);
+    g_free(rec->boot_id);
     g_free(rec->monitor_path);
     g_free(rec->private_dir);
     g_free(rec->log_path);

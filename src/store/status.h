@@ -14,7 +14,8 @@ struct StatusRecord {
     int id, state, reason;
     uint64_t life;
     pid_t pid;
-    uint64_t start_time; /* with the pid the identity of the process */
+    uint64_t start_time; /* with the pid the identity of the process, in this boot of the host: */
+    char *boot_id;       /* NULL: not known */
     char *monitor_path, *private_dir, *log_path, *cgroup;
     unsigned node_index;
     char **taps; /* NULL-ended, or NULL */

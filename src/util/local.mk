@@ -6,6 +6,7 @@ libutil_a_SOURCES = \
 	src/util/deadline.h \
 	src/util/err.c src/util/err.h \
 	src/util/err_text.c \
+	src/util/fault.c src/util/fault.h \
 	src/util/fd.c src/util/fd.h \
 	src/util/fdgroup.c src/util/fdgroup.h \
 	src/util/file.c src/util/file.h \

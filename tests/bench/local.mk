@@ -1,10 +1,20 @@
-# `make bench`: numbers, not verdicts; build without sanitizers for them
-bench_programs = tests/bench/bench_rpc
+# `make bench`: numbers, not verdicts; build without sanitizers for them.
+# Load generators in C, which the benches run; a bench finds them below $BERTH_BUILD.
+bench_programs = tests/bench/bench_rpc tests/bench/vm_bare
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
-bench: $(bench_programs)
-	@for b in $(bench_programs); do echo "== $$b"; ./$$b || exit 1; done
+BENCHFLAGS =
+bench: $(sbin_PROGRAMS) $(bench_programs)
+	BERTHD=$(abs_top_builddir)/berthd BERTH_BUILD=$(abs_top_builddir) /usr/bin/python3 $(srcdir)/tests/bench/run.py $(BENCHFLAGS)
 .PHONY: bench
 
 tests_bench_bench_rpc_SOURCES = tests/bench/bench_rpc.c
 tests_bench_bench_rpc_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
+
+# driven by bench_defs.py
+EXTRA_PROGRAMS += tests/bench/defs_load
+CLEANFILES += tests/bench/defs_load
+tests_bench_defs_load_SOURCES = tests/bench/defs_load.c
+tests_bench_defs_load_LDADD = $(GLIB_LIBS) -lpthread
+tests_bench_vm_bare_SOURCES = tests/bench/vm_bare.c
+tests_bench_vm_bare_LDADD = $(GLIB_LIBS)
