@@ -91,7 +91,8 @@ static void *worker_main(void *arg)
             p->st.idle++;
             bool in_time = cond_wait_until(&p->work, &p->lock, deadline_in_ms(p->limits.idle_ms));
             p->st.idle--;
-            if (!in_time && next_lane(p) == LANE_MAX)
+            /* The last one that could take a task stays: the host may refuse a new thread just when one is needed. */
+            if (!in_time && next_lane(p) == LANE_MAX && p->st.threads - p->st.blocked > 1)
                 break;
             continue;
         }
@@ -127,6 +128,9 @@ Pool *pool_new(const PoolLimits *limits)
     p->limits = *limits;
     for (int l = 0; l < LANE_MAX; l++)
         p->tail[l] = &p->head[l];
+    p->st.threads = 1;
+    if (!thread_make(p))
+        g_error("no thread for the workers");
     return p;
 }
 
