@@ -29,6 +29,7 @@
 #include "daemon/proctable.h"
 #include "api_enums.h"
 #include "domain/driver.h"
+#include "domain/fd_groups.h"
 #include "domain/lifecycle.h"
 #include "util/log.h"
 #include "util/uuid.h"
@@ -85,6 +86,8 @@ static void call_done(Call *call)
         if (rpc_reply(call->msg, filter, call->ret, call->fds, n, &call->err) < 0)
             log_failure(call);
     }
+    if (call->after)
+        call->after(call->after_arg);
     if (call->link.data && !event_on_thread(call_server(call)->client_loop))
         event_post(call_server(call)->client_loop, call_free, call);
     else
@@ -332,4 +335,5 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
         job_cancel(&((Call *)l->data)->job);
     }
     domain_autodestroy(s->domains, rpc_conn_id(c));
+    domain_fd_groups_drop(s->domains, rpc_conn_id(c));
 }

@@ -17,3 +17,4 @@ include tests/fuzz/qmp.mk
 include tests/fuzz/model.mk
 include tests/unit/util.mk
 include tests/soak/local.mk
+include tests/unit/blockjob.mk

@@ -35,6 +35,7 @@ static void domain_free(Object *o)
     job_queue_done(&p->jobs);
     kill_switch_done(d);
     timer_free(p->retry);
+    fd_groups_done(&p->fd_groups, d->drv);
     inbox_done(&p->inbox);
     domain_view_done(d);
     stats_slot_free(d->stats);
@@ -43,6 +44,7 @@ static void domain_free(Object *o)
     domain_def_unref(p->last);
     launched_process_clear(&p->proc);
     g_free(p->vcpu_tids);
+    g_clear_pointer(&p->blockjobs, g_ptr_array_unref);
     g_free(d->name);
     g_free(p);
     object_done(o);
@@ -64,6 +66,7 @@ Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *
     DomainPrivate *p = d->priv = g_new0(DomainPrivate, 1);
     job_queue_init(&p->jobs, d, loop, domain_view_job);
     inbox_init(&p->inbox);
+    fd_groups_init(&p->fd_groups);
     kill_switch_init(d, loop);
     domain_view_init(d);
     mutex_lock(&d->obj.lock);

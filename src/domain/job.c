@@ -257,6 +257,18 @@ void job_end(JobRequest *r)
     call_granted(list);
 }
 
+void job_abandon(JobRequest *r)
+{
+    g_atomic_int_set(&r->abandoned, 1);
+}
+
+bool job_abandoned(Domain *d)
+{
+    JobQueue *q = domain_jobs(d);
+    LOCK_SCOPE(&q->lock);
+    return q->holder && g_atomic_int_get(&q->holder->abandoned);
+}
+
 /* ---- for callers that may sleep ---------------------------------------------------------------------------------- */
 
 /* Shared by the sleeper and the callback: whichever comes last frees it. */

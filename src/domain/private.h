@@ -2,6 +2,7 @@
  */
 #pragma once
 
+#include "domain/blockjob.h"
 #include "domain/domain.h"
 #include "domain/driver.h"
 #include "domain/events.h"
@@ -29,11 +30,18 @@ typedef struct KillSwitch {
     Timer *timer;        /* SIGKILL when the grace is over */
 } KillSwitch;
 
+/* Descriptors clients associated with the machine. */
+typedef struct FdGroups {
+    Mutex lock; /* leaf */
+    GPtrArray *groups; /* FdGroup*; NULL: none yet */
+} FdGroups;
+
 typedef struct DomainPrivate {
     JobQueue jobs;
     Inbox inbox;
     KillSwitch kill;
     Timer *retry; /* of a reconnect; NULL until needed */
+    FdGroups fd_groups;
 
     Mutex view_lock; /* leaf: view, job, monitor */
     DomainView *view;
@@ -70,6 +78,8 @@ typedef struct DomainPrivate {
     uint64_t balloon_kib;
     pid_t *vcpu_tids; /* by vcpu index; NULL: not known */
     unsigned n_vcpu_tids;
+    GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
+    unsigned resyncs;     /* counts domain_resync_later() */
 } DomainPrivate;
 
 static inline void domain_assert_locked(const Domain *d)
@@ -144,6 +154,8 @@ DomainEvent *domain_event_lifecycle(const Domain *d, int event, int detail);
 void domain_publish_lifecycle(Domain *d, int event, int detail);
 void domain_publish_plain(Domain *d, int event_id);
 
+/* Whoever saw the guest's end (SHUTDOWN, a panic) may have ended before it acted on it: does so.  Lock held. */
+void domain_act_again(Domain *d);
 /* Fed by domain_resync: as if QEMU had said it now. */
 void domain_event_missed(Domain *d, const char *name, json_t *data);
 
@@ -152,6 +164,12 @@ void domain_event_missed(Domain *d, const char *name, json_t *data);
 /* The object of this name and uuid: a new one, already in the registry, or the one that is there (*ret_new false). NULL
  * when name or uuid belong to another.  A reference. */
 Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err);
+
+/* fd_groups.c */
+
+void fd_groups_init(FdGroups *t);
+/* Closes what is left, on a worker if there is one. */
+void fd_groups_done(FdGroups *t, DomainDriver *drv);
 
 /* start.c */
 
@@ -182,6 +200,8 @@ void domain_announce_death(Domain *d);
 /* Under DESTROY (or any exclusive) job and lock: waits for the end of a dying process, removes what it left, makes the
  * machine off and publishes STOPPED.  No effect on a machine that lives or is off.  The lock is released meanwhile. */
 void domain_tear_down(Domain *d);
+/* The VIR_DOMAIN_SHUTOFF_* of a process found gone.  Lock held. */
+int domain_shutoff_reason(const Domain *d);
 /* Installs pidfd (taken) and pid of a new life / forgets them. */
 void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life);
 void kill_switch_disarm(Domain *d);

@@ -264,6 +264,11 @@ static Verdict judge(const Domain *d, bool killed)
     return (Verdict){VIR_DOMAIN_SHUTOFF_CRASHED, VIR_DOMAIN_EVENT_STOPPED_FAILED, "crashed"};
 }
 
+int domain_shutoff_reason(const Domain *d)
+{
+    return judge(d, false).reason;
+}
+
 static void on_retry(void *arg)
 {
     Domain *d = arg;
@@ -298,6 +303,7 @@ static void make_off(Domain *d, const Verdict *v)
     g_clear_pointer(&p->vcpu_tids, g_free);
     p->n_vcpu_tids = 0;
     domain_stats_reset(d);
+    blockjobs_forget(d);
     launched_process_clear(&p->proc);
     domain_set_state(d, VIR_DOMAIN_SHUTOFF, v->reason);
     domain_mark_changed(d);

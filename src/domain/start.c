@@ -18,6 +18,7 @@
 #define LOG_AREA "domain.start"
 #include "util/log.h"
 #include "domain/complete.h"
+#include "domain/fd_groups.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
 #include "qemu/caps.h"
@@ -217,6 +218,7 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
     Birth birth = {d, def, false};
     g_autoptr(QemuConfig) cfg = domain_driver_config(d->drv);
     g_autoptr(QemuCaps) caps = domain_def_caps(d->drv, def, err);
+    g_autoptr(GPtrArray) fd_groups = domain_fd_groups(d);
     QemuAccel accel = def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG;
     if (caps && !qemu_caps_accel_usable(caps, accel))
         err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "Emulator '%s' does not support virt type 'kvm'", def->emulator);
@@ -230,6 +232,7 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .handlers_data = link,
                              .deadline = deadline_in_ms(LAUNCH_MS),
                              .born = on_birth,
+                             .fd_groups = fd_groups,
                              .born_data = &birth};
         r = qemu_launch(&req, res, err);
         domain_def_keep_asked_cpu(def);

@@ -1,13 +1,23 @@
 /* event/event.c - the two event threads
  *
- * Owns:    the sd-event object, its thread, the posted queue and its eventfd
+ * Owns:    the epoll descriptor, the sd-event object behind it, the thread, the posted queue and its eventfd
  * Threads: post from any; the rest on the loop's own
  * Locks:   queue.lock (leaf; never held while a posted function runs)
+ *
+ * Theory of operation.  What there are many of (clients' sockets) is watched by an epoll of our own: one wait fetches many, and each costs
+ * the same however many others are ready.  sd-event handles one source a wait and looks at all that are ready each time; it keeps what
+ * there are few of or what only it can do: timers, signals, the watchdog.  Its own descriptor is one more in our epoll.
+ *
+ * One round: wait; run what was posted; the ready EventIos; then sd-event, a few sources at most.  sd-event arms its timerfd only when it
+ * is run, so whoever sets a timer asks for it by event_loop_sd(), and the round looks at it before the next wait.
+ *
+ * Posting writes the eventfd only when the loop sleeps or is about to; the eventfd is edge-triggered and never read.
  */
 #include "config.h"
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 
@@ -15,50 +25,199 @@
 #include "util/fd.h"
 #include "util/lock.h"
 
+#define READY_BATCH 64 /* EventIos a round */
+#define SD_BATCH 16    /* sd-event sources a round */
+
 typedef struct Post {
     struct Post *next;
     void (*fn)(void *arg);
     void *arg;
 } Post;
 
+struct EventIo {
+    EventLoop *loop;
+    int fd;
+    uint32_t events;
+    void (*fn)(void *userdata, uint32_t revents); /* NULL: freed, waits for the end of the round */
+    void *userdata;
+    EventIo *next_dead;
+};
+
 struct EventLoop {
     char *name;
+    int ep;
     sd_event *e;
-    sd_event_source *wake;
     int wake_fd;
     pthread_t thread;
-    bool started;  /* has a thread of its own */
-    Mutex lock;    /* leaf: head, tail, signalled */
+    bool started;     /* has a thread of its own */
+    bool sd_touched;  /* a timer may have been set */
+    bool sd_again;    /* sd-event has more to do */
+    bool stopped;
+    int code;
+    EventIo *dead;
+    Mutex lock;       /* leaf: head, tail, unfinished, asleep */
     Post *head, **tail;
-    bool signalled;
+    unsigned unfinished; /* posted and not yet returned */
+    bool asleep;         /* waiting, or about to: a post must wake it */
 };
 
 static __thread EventLoop *this_loop;
 
-/* Runs everything queued so far; work posted meanwhile is taken in the next round, so sources are not starved. */
-static void run_posted(EventLoop *l)
+/* ---- posts ------------------------------------------------------------------------------------------------------------------- */
+
+/* Takes everything queued so far; work posted meanwhile is taken in the next round, so sources are not starved. */
+static Post *take_posted(EventLoop *l)
 {
-    mutex_lock(&l->lock);
+    LOCK_SCOPE(&l->lock);
     Post *p = l->head;
     l->head = NULL;
     l->tail = &l->head;
-    l->signalled = false;
-    mutex_unlock(&l->lock);
+    l->asleep = false;
+    return p;
+}
+
+static void run_posted(EventLoop *l, Post *p)
+{
+    unsigned n = 0;
     while (p) {
         Post *next = p->next;
         p->fn(p->arg);
         g_free(p);
         p = next;
+        n++;
+    }
+    if (n > 0) {
+        LOCK_SCOPE(&l->lock);
+        l->unfinished -= n;
     }
 }
 
-static int on_wake(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+void event_post(EventLoop *l, void (*fn)(void *arg), void *arg)
 {
-    uint64_t n;
-    if (read(fd, &n, sizeof(n)) < 0 && errno != EAGAIN)
+    Post *p = g_new(Post, 1);
+    *p = (Post){NULL, fn, arg};
+    bool wake = false;
+    {
+        LOCK_SCOPE(&l->lock);
+        *l->tail = p;
+        l->tail = &p->next;
+        l->unfinished++;
+        wake = l->asleep;
+        l->asleep = false;
+    }
+    if (wake) {
+        uint64_t one = 1;
+        while (write(l->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+            ;
+    }
+}
+
+bool event_has_posts(EventLoop *l)
+{
+    LOCK_SCOPE(&l->lock);
+    return l->unfinished > 0;
+}
+
+/* ---- descriptors ------------------------------------------------------------------------------------------------------------- */
+
+EventIo *event_io_new(EventLoop *l, int fd, uint32_t events, void (*fn)(void *userdata, uint32_t revents), void *userdata)
+{
+    EventIo *io = g_new(EventIo, 1);
+    *io = (EventIo){.loop = l, .fd = fd, .events = events, .fn = fn, .userdata = userdata};
+    struct epoll_event ev = {.events = events, .data.ptr = io};
+    if (epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &ev) < 0) {
+        int r = errno;
+        g_free(io);
+        errno = r;
+        return NULL;
+    }
+    return io;
+}
+
+int event_io_set(EventIo *io, uint32_t events)
+{
+    if (io->events == events)
+        return 0;
+    struct epoll_event ev = {.events = events, .data.ptr = io};
+    if (epoll_ctl(io->loop->ep, EPOLL_CTL_MOD, io->fd, &ev) < 0)
         return -errno;
-    run_posted(userdata);
+    io->events = events;
     return 0;
+}
+
+EventIo *event_io_free(EventIo *io)
+{
+    if (!io)
+        return NULL;
+    epoll_ctl(io->loop->ep, EPOLL_CTL_DEL, io->fd, NULL);
+    io->fn = NULL; /* the round under way may still hold its readiness */
+    io->next_dead = io->loop->dead;
+    io->loop->dead = io;
+    return NULL;
+}
+
+static void bury(EventLoop *l)
+{
+    while (l->dead) {
+        EventIo *io = l->dead;
+        l->dead = io->next_dead;
+        g_free(io);
+    }
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------------------------------------- */
+
+static int run_sd(EventLoop *l)
+{
+    int r = 1;
+    for (int i = 0; i < SD_BATCH && r > 0; i++) {
+        l->sd_touched = false;
+        r = sd_event_run(l->e, 0);
+    }
+    l->sd_again = r > 0;
+    return r;
+}
+
+/* What the next wait may cost: nothing when there is work already. */
+static int wait_ms(EventLoop *l)
+{
+    bool busy = l->sd_again || l->sd_touched;
+    LOCK_SCOPE(&l->lock);
+    busy = busy || l->head;
+    l->asleep = !busy;
+    return busy ? 0 : -1;
+}
+
+static int run_round(EventLoop *l)
+{
+    struct epoll_event ready[READY_BATCH];
+    bool sd_ready = false;
+    int n = epoll_wait(l->ep, ready, READY_BATCH, wait_ms(l));
+    if (n < 0 && errno != EINTR)
+        return -errno;
+    run_posted(l, take_posted(l));
+    for (int i = 0; i < n; i++) {
+        EventIo *io = ready[i].data.ptr;
+        if (ready[i].data.ptr == l->e)
+            sd_ready = true;
+        else if (io && io->fn)
+            io->fn(io->userdata, ready[i].events);
+    }
+    int r = sd_ready || l->sd_again || l->sd_touched ? run_sd(l) : 0;
+    bury(l);
+    return r;
+}
+
+int event_loop_run(EventLoop *l)
+{
+    int r = 0;
+    this_loop = l;
+    l->sd_touched = true;
+    while (!l->stopped && r >= 0)
+        r = run_round(l);
+    run_posted(l, take_posted(l));
+    this_loop = NULL;
+    return r < 0 ? r : l->code;
 }
 
 EventLoop *event_loop_new(const char *name)
@@ -68,19 +227,14 @@ EventLoop *event_loop_new(const char *name)
     l->tail = &l->head;
     mutex_init(&l->lock, LOCK_QUEUE, "event queue");
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (l->wake_fd < 0 || sd_event_new(&l->e) < 0 ||
-        sd_event_add_io(l->e, &l->wake, l->wake_fd, EPOLLIN, on_wake, l) < 0)
+    l->ep = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event wake = {.events = EPOLLIN | EPOLLET}, sd = {.events = EPOLLIN};
+    if (l->wake_fd < 0 || l->ep < 0 || sd_event_new(&l->e) < 0)
+        g_error("no event loop: %s", g_strerror(errno));
+    sd.data.ptr = l->e;
+    if (epoll_ctl(l->ep, EPOLL_CTL_ADD, l->wake_fd, &wake) < 0 || epoll_ctl(l->ep, EPOLL_CTL_ADD, sd_event_get_fd(l->e), &sd) < 0)
         g_error("no event loop: %s", g_strerror(errno));
     return l;
-}
-
-int event_loop_run(EventLoop *l)
-{
-    this_loop = l;
-    int r = sd_event_loop(l->e);
-    run_posted(l);
-    this_loop = NULL;
-    return r;
 }
 
 static void *thread_main(void *arg)
@@ -109,7 +263,8 @@ typedef struct Stop {
 static void do_stop(void *arg)
 {
     Stop *s = arg;
-    sd_event_exit(s->l->e, s->code);
+    s->l->stopped = true;
+    s->l->code = s->code;
     g_free(s);
 }
 
@@ -127,12 +282,13 @@ void event_loop_free(EventLoop *l)
     if (l->started)
         pthread_join(l->thread, NULL);
     this_loop = l;
-    while (l->head)
-        run_posted(l);
+    for (Post *p; (p = take_posted(l));)
+        run_posted(l, p);
     this_loop = NULL;
-    sd_event_source_unref(l->wake);
+    bury(l);
     sd_event_unref(l->e);
     fd_close(&l->wake_fd);
+    fd_close(&l->ep);
     mutex_done(&l->lock);
     g_free(l->name);
     g_free(l);
@@ -140,27 +296,8 @@ void event_loop_free(EventLoop *l)
 
 sd_event *event_loop_sd(EventLoop *l)
 {
+    l->sd_touched = true;
     return l->e;
-}
-
-void event_post(EventLoop *l, void (*fn)(void *arg), void *arg)
-{
-    Post *p = g_new0(Post, 1);
-    p->fn = fn;
-    p->arg = arg;
-    bool wake = false;
-    {
-        LOCK_SCOPE(&l->lock);
-        *l->tail = p;
-        l->tail = &p->next;
-        wake = !l->signalled;
-        l->signalled = true;
-    }
-    if (wake) {
-        uint64_t one = 1;
-        while (write(l->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-            ;
-    }
 }
 
 bool event_on_thread(const EventLoop *l)

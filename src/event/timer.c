@@ -66,6 +66,7 @@ static void source_set(Timer *t, uint64_t at, bool dead)
         if (sd_event_add_time(event_loop_sd(t->loop), &t->src, CLOCK_MONOTONIC, at, ACCURACY_US, on_time, t) < 0)
             g_error("no timer source");
     } else {
+        event_loop_sd(t->loop); /* it is to look at its timers */
         sd_event_source_set_time(t->src, at);
         sd_event_source_set_enabled(t->src, SD_EVENT_ONESHOT);
     }

@@ -61,10 +61,12 @@ typedef enum {
     IMAGE_WANT_PROBE = 1 << 1,    /* no descriptors wanted, findings only */
     IMAGE_WANT_OPTIONAL = 1 << 2, /* a missing file is no error: node->error = ENOENT */
     IMAGE_WANT_ANY_TYPE = 1 << 3, /* character devices, FIFOs too (not only files and block devices) */
+    IMAGE_WANT_FD = 1 << 4,       /* the first file is `fd`, open already: path is only its name */
 } ImageWantFlags;
 
 typedef struct ImageWant {
     const char *path;
+    int fd;         /* IMAGE_WANT_FD: stays the caller's, its node gets a duplicate */
     int open_flags; /* of the first file; backing files are opened O_RDONLY */
     ImageFmt fmt;   /* of the first file */
     ImageWantFlags flags;

@@ -72,12 +72,14 @@ typedef struct DeviceInfo {
 typedef struct StorageSource {
     StorageType type;      /* file, block; others are refused for now */
     char *path;            /* file= or dev=; NULL: empty drive */
+    char *fdgroup;         /* file only: the descriptors associated with the machine under this name, instead of opening path */
     StorageFormat format;  /* 0: not given */
     OptU64 index;          /* live only: index= */
     TriState relabel;      /* <seclabel relabel=> given on the source */
     struct StorageSource *backing; /* <backingStore>; NULL: not given or end */
     bool backing_ends;     /* an empty <backingStore/> ends the chain */
     bool detected;         /* found by reading the image above, not given by the user: shown live only */
+    bool fd_writable;      /* a start's own: an image the guest only reads whose group has a read-write descriptor alone */
     OptU64 slice_offset, slice_size;
 } StorageSource;
 
@@ -448,6 +450,8 @@ DeviceInfo *domain_def_find_alias(const DomainDef *d, const char *alias, DeviceK
 
 /* The list of a kind, borrowed; NULL for memballoon, which is one pointer. */
 GPtrArray *domain_def_devices(const DomainDef *d, DeviceKind kind);
+/* Takes the device of this alias out of `d`, the caller's own; its kind, or 0 when there is none. */
+DeviceKind domain_def_remove_alias(DomainDef *d, const char *alias);
 void device_def_free(DeviceKind kind, void *dev);
 void *device_def_copy(DeviceKind kind, const void *dev);
 /* The element alone, unindented.  Caller frees. */

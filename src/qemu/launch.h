@@ -7,6 +7,7 @@
 #include "event/event.h"
 #include "host/image.h"
 #include "qemu/argv.h"
+#include "util/fdgroup.h"
 #include "util/spawn.h"
 
 /* Directories of one daemon; all absolute. */
@@ -28,6 +29,7 @@ typedef struct LaunchRequest {
     EventLoop *monitor_loop;
     const struct QmpHandlers *handlers; /* events and EOF of the monitor; qmp/client.h */
     void *handlers_data;
+    GPtrArray *fd_groups; /* FdGroup*: what <source fdgroup=> may name; NULL: none */
     Deadline deadline; /* until QMP has answered */
     /* The process exists and waits to become QEMU: to be noted where a restarted daemon looks.  -1 with Err ends the launch.  After it was
      * called the launch may still fail.  NULL: none.  See SpawnOpts.before_exec. */

@@ -59,6 +59,7 @@ static void timer_update(QmpClient *c)
     }
     if (!c->timer)
         return;
+    event_loop_sd(c->loop); /* it is to look at its timers */
     if (at == UINT64_MAX) {
         sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
         return;

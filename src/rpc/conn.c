@@ -1,15 +1,17 @@
 /* rpc/conn.c - one client connection
  *
- * Owns:    the socket, its reader and out-queue, the state, the in-flight count; not what packets mean (dispatch.c) nor who the peer is
+ * Owns:    the socket, its reader, the state; not what packets mean (dispatch.c), what is written (conn_write.c) nor who the peer is
  *          (conn_info.c)
  * Threads: client event thread; posting, refs and closing from any
- * Locks:   conn.lock (leaf): packets posted by other threads, the reason of the end
+ * Locks:   conn.lock (leaf): the reason of the end; see conn_write.c
  * Errors:  a connection ends with a reason, logged once
  *
  * Theory of operation.  One read takes what the socket has into the server's scratch buffer, the reader cuts packets out of it and each is
- * dispatched at once; answers given meanwhile are gathered and leave in one write at the end of the round.  When the in-flight cap is
- * reached the rest of the input is copied aside and the socket is not read until an answer has left.  So an idle connection holds no
- * buffer, and a call answered on the event thread costs one read and one write.
+ * dispatched at once; answers given meanwhile are gathered and leave in one write at the end of the turn.  So an idle connection holds no
+ * buffer, and a call answered on the event thread costs one read and one write, or its share of them when more came together.
+ *
+ * A turn takes some packets at most; when the input holds more, or a cap is reached, the rest of it is copied aside and the socket is
+ * not read until it is used up.  The other connections have their turns in between, however much one has sent.
  *
  * Nothing is torn down under a caller: what goes wrong deep in a callback marks the connection dead and posts the teardown.
  */
@@ -25,10 +27,6 @@
 #include "util/fd.h"
 #include "util/log.h"
 
-static void conn_process(RpcConn *c);
-static void conn_flush(RpcConn *c);
-static void finish_closing(RpcConn *c);
-
 /* ---- life ---- */
 
 RpcConn *rpc_conn_ref(RpcConn *c)
@@ -42,6 +40,7 @@ RpcConn *rpc_conn_unref(RpcConn *c)
     if (!c || !g_atomic_int_dec_and_test(&c->refs))
         return NULL;
     g_assert(c->fd < 0);
+    g_assert(!c->partial && c->orphan_fd < 0);
     while (c->posted) {
         OutItem *it = c->posted;
         c->posted = it->next;
@@ -73,8 +72,8 @@ static void set_state(RpcConn *c, RpcConnState state)
     __atomic_store_n(&c->state, (int)state, __ATOMIC_SEQ_CST);
 }
 
-/* What epoll shall tell: reading while there is room for calls, writing while something waits. */
-static void update_events(RpcConn *c)
+/* What epoll shall tell: writing while the socket is full; reading always but when it said there is something and we may not take it. */
+void conn_update_events(RpcConn *c)
 {
     if (!c->io || c->dead)
         return;
@@ -83,11 +82,11 @@ static void update_events(RpcConn *c)
     uint32_t wants = c->transport->ops->wants ? c->transport->ops->wants(c->transport) : 0;
     if (state == RPC_CONN_HANDSHAKE)
         events = wants ? wants : EPOLLIN;
-    else if (state < RPC_CONN_CLOSING && c->in_flight < c->server->limits.max_client_requests)
+    else if (state < RPC_CONN_CLOSING && !c->muted)
         events = EPOLLIN | wants;
-    if (c->out.head)
+    if (c->blocked)
         events |= wants ? wants : EPOLLOUT;
-    if (sd_event_source_set_io_events(c->io, events) < 0)
+    if (event_io_set(c->io, events) < 0)
         conn_fail(c, "cannot watch its socket");
 }
 
@@ -128,7 +127,7 @@ static void enter_auth(RpcConn *c)
         rpc_conn_authenticated(c);
     else
         set_state(c, RPC_CONN_AUTH);
-    update_events(c);
+    conn_update_events(c);
 }
 
 static void do_handshake(RpcConn *c)
@@ -138,44 +137,72 @@ static void do_handshake(RpcConn *c)
     if (r == 0)
         enter_auth(c);
     else if (r == -EAGAIN)
-        update_events(c);
+        conn_update_events(c);
     else
         conn_fail(c, "%s: %s", why, g_strerror(-r));
 }
 
 /* ---- reading ---- */
 
+/* Both caps bound what one client may make us hold: calls under way, and answers it does not read. */
 static bool may_take(const RpcConn *c)
 {
     RpcConnState state = rpc_conn_state(c);
     return !c->dead && (state == RPC_CONN_AUTH || state == RPC_CONN_OPEN) &&
-           c->in_flight < c->server->limits.max_client_requests;
+           conn_in_flight(c) < c->server->limits.max_client_requests && c->answers <= RPC_ANSWERS_BYTES;
 }
 
-/* Dispatches the input there is as far as the cap allows, and sends what was answered. */
-static void conn_process(RpcConn *c)
+/* Takes packets out of the input there is, as far as the caps and this turn allow. */
+static void take_packets(RpcConn *c, unsigned *turn)
 {
-    if (c->processing)
+    while (*turn > 0 && may_take(c)) {
+        RpcMsg *m = NULL;
+        const char *why = NULL;
+        int r = frame_reader_next(&c->reader, &m, &why);
+        if (r < 0)
+            conn_fail(c, "protocol error: %s", why);
+        if (r <= 0)
+            break;
+        m->at_us = c->last_rx_us;
+        m->conn = rpc_conn_ref(c);
+        dispatch_packet(c, m);
+        (*turn)--;
+    }
+}
+
+static void on_next_turn(void *arg)
+{
+    g_autoptr(RpcConn) c = arg;
+    c->turn_posted = false;
+    conn_process(c);
+}
+
+/* Dispatches the input there is and sends what was answered.  A client that has sent many calls gets a turn of some; the rest waits until
+ * the others had theirs. */
+void conn_process(RpcConn *c)
+{
+    if (c->processing || c->dead)
         return;
+    unsigned turn = RPC_TURN_PACKETS;
     c->processing = true;
     do {
-        while (may_take(c)) {
-            RpcMsg *m = NULL;
-            const char *why = NULL;
-            int r = frame_reader_next(&c->reader, &m, &why);
-            if (r < 0)
-                conn_fail(c, "protocol error: %s", why);
-            if (r <= 0)
-                break;
-            m->at_us = c->last_rx_us;
-            m->conn = rpc_conn_ref(c);
-            dispatch_packet(c, m);
-        }
-        frame_reader_pause(&c->reader);
+        take_packets(c, &turn);
         conn_flush(c);
-    } while (may_take(c) && frame_reader_has_input(&c->reader));
+    } while (turn > 0 && may_take(c) && frame_reader_has_input(&c->reader));
+    frame_reader_pause(&c->reader);
     c->processing = false;
-    update_events(c);
+    if (c->dead)
+        return;
+    if (!may_take(c))
+        conn_expect_release(c);
+    if (may_take(c)) { /* looked at again: a place may have become free just before */
+        c->muted = false;
+        if (frame_reader_has_input(&c->reader) && !c->turn_posted) {
+            c->turn_posted = true;
+            event_post(c->loop, on_next_turn, rpc_conn_ref(c));
+        }
+    }
+    conn_update_events(c);
 }
 
 static void conn_read(RpcConn *c)
@@ -200,170 +227,33 @@ static void conn_read(RpcConn *c)
         }
         frame_reader_feed(&c->reader, c->server->scratch, (size_t)n);
         conn_process(c);
-    } while (may_take(c) && c->transport->ops->pending && c->transport->ops->pending(c->transport));
+    } while (may_take(c) && !frame_reader_has_input(&c->reader) && c->transport->ops->pending &&
+             c->transport->ops->pending(c->transport));
 }
 
-static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
+static void on_io(void *userdata, uint32_t revents)
 {
     g_autoptr(RpcConn) c = rpc_conn_ref(userdata);
     if (c->dead)
-        return 0;
+        return;
     if (rpc_conn_state(c) == RPC_CONN_HANDSHAKE) {
         do_handshake(c);
-        return 0;
+        return;
     }
     if (revents & EPOLLOUT) {
         conn_flush(c);
         conn_process(c);
     }
-    if ((revents & EPOLLIN) && may_take(c) && !frame_reader_has_input(&c->reader))
-        conn_read(c);
-    else if (revents & (EPOLLHUP | EPOLLERR))
+    if ((revents & EPOLLIN) && may_take(c)) {
+        if (!frame_reader_has_input(&c->reader))
+            conn_read(c);
+        /* else: its next turn is posted, then it reads on */
+    } else if (revents & (EPOLLHUP | EPOLLERR)) {
         conn_fail(c, "hung up");
-    else if (!c->dead)
-        update_events(c);
-    return 0;
-}
-
-void conn_release(RpcConn *c)
-{
-    g_assert(c->in_flight > 0);
-    c->in_flight--;
-    if (!c->processing && !c->dead)
-        conn_process(c);
-    finish_closing(c);
-}
-
-/* ---- writing ---- */
-
-static void on_sent(void *ud, OutItem *it)
-{
-    RpcConn *c = ud;
-    if (it->ends_call) {
-        g_assert(c->in_flight > 0);
-        c->in_flight--;
+    } else if (!c->dead) {
+        c->muted = (revents & EPOLLIN) != 0;
+        conn_update_events(c);
     }
-    if (it->pumps)
-        stream_sent(it->pumps);
-}
-
-static void watch_stall(RpcConn *c);
-
-/* Nothing was taken for the whole time: the client hangs.  Something was: another round, while still much waits. */
-static int on_stall(sd_event_source *s, uint64_t usec, void *userdata)
-{
-    RpcConn *c = userdata;
-    c->stall = sd_event_source_disable_unref(c->stall);
-    if (c->dead || c->out.bytes <= RPC_STALL_BYTES)
-        return 0;
-    if (c->bytes_out == c->stall_bytes)
-        conn_fail(c, "has read nothing for %u s: %zu bytes wait for it", c->server->limits.stall_timeout_ms / 1000, c->out.bytes);
-    else
-        watch_stall(c);
-    return 0;
-}
-
-static void watch_stall(RpcConn *c)
-{
-    unsigned ms = c->server->limits.stall_timeout_ms;
-    if (c->stall || ms == 0)
-        return;
-    c->stall_bytes = c->bytes_out;
-    if (sd_event_add_time_relative(event_loop_sd(c->loop), &c->stall, CLOCK_MONOTONIC, (uint64_t)ms * 1000, 0, on_stall, c) < 0)
-        conn_fail(c, "no timer");
-}
-
-/* CLOSING ends when all calls taken are answered and the answers have left. */
-static void finish_closing(RpcConn *c)
-{
-    if (!c->dead && rpc_conn_state(c) == RPC_CONN_CLOSING && !c->out.head && c->in_flight == 0)
-        conn_fail(c, "closed");
-}
-
-static void conn_flush(RpcConn *c)
-{
-    if (c->dead || c->flushing || !c->out.head)
-        return;
-    c->flushing = true; /* what on_sent makes a stream queue is written by this same loop */
-    int r = out_queue_write(&c->out, &c->transport, on_sent, c, &c->bytes_out);
-    c->flushing = false;
-    if (r == -EAGAIN && c->out.bytes > RPC_STALL_BYTES)
-        watch_stall(c);
-    if (r < 0 && r != -EAGAIN)
-        conn_fail(c, "write: %s", g_strerror(-r));
-    else if (r == 0)
-        finish_closing(c);
-}
-
-static void enqueue(RpcConn *c, OutItem *it)
-{
-    if (c->dead) {
-        out_item_free(it);
-        return;
-    }
-    if (c->out.bytes > c->server->limits.max_queue_bytes) {
-        conn_fail(c, "does not read: %zu bytes wait for it", c->out.bytes);
-        out_item_free(it);
-        return;
-    }
-    RpcStream *st = g_steal_pointer(&it->starts);
-    out_queue_push(&c->out, it);
-    if (st)
-        stream_start(st);
-    rpc_stream_unref(st);
-}
-
-/* Takes over what other threads posted. */
-static void take_posted(RpcConn *c)
-{
-    OutItem *it = NULL;
-    {
-        LOCK_SCOPE(&c->lock);
-        it = c->posted;
-        c->posted = NULL;
-        c->posted_tail = &c->posted;
-        c->post_pending = false;
-    }
-    while (it) {
-        OutItem *next = it->next;
-        enqueue(c, it);
-        it = next;
-    }
-}
-
-static void on_posted(void *arg)
-{
-    g_autoptr(RpcConn) c = arg;
-    take_posted(c);
-    if (c->processing)
-        return;
-    conn_flush(c);
-    if (!c->dead)
-        conn_process(c);
-}
-
-void conn_send(RpcConn *c, OutItem *it)
-{
-    if (event_on_thread(c->loop)) {
-        take_posted(c); /* keeps the order in which answers were given */
-        enqueue(c, it);
-        if (!c->processing) {
-            conn_flush(c);
-            update_events(c);
-        }
-        return;
-    }
-    bool wake = false;
-    {
-        LOCK_SCOPE(&c->lock);
-        it->next = NULL;
-        *c->posted_tail = it;
-        c->posted_tail = &it->next;
-        wake = !c->post_pending;
-        c->post_pending = true;
-    }
-    if (wake)
-        event_post(c->loop, on_posted, rpc_conn_ref(c));
 }
 
 /* ---- the end ---- */
@@ -394,7 +284,7 @@ void conn_fail(RpcConn *c, const char *fmt, ...)
         return;
     c->dead = true;
     if (c->io)
-        sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
+        event_io_set(c->io, 0);
     event_post(c->loop, do_close, rpc_conn_ref(c));
 }
 
@@ -405,7 +295,7 @@ void conn_close_impl(RpcConn *c)
     conn_set_flag(&c->dying);
     c->dead = true;
     set_state(c, RPC_CONN_CLOSED);
-    c->io = sd_event_source_disable_unref(c->io);
+    c->io = event_io_free(c->io);
     c->deadline = sd_event_source_disable_unref(c->deadline);
     c->keepalive = sd_event_source_disable_unref(c->keepalive);
     c->stall = sd_event_source_disable_unref(c->stall);
@@ -417,7 +307,7 @@ void conn_close_impl(RpcConn *c)
     frame_reader_done(&c->reader);
     out_queue_done(&c->out);
     rpc_transport_free(g_steal_pointer(&c->transport));
-    fd_close(&c->fd);
+    conn_close_socket(c);
     count_anonymous(c, false);
     log_info("%s: disconnected: %s", c->name, c->reason);
     RpcServer *s = c->server;
@@ -441,7 +331,7 @@ void rpc_conn_close(RpcConn *c, const char *reason_fmt, ...)
 static void do_close_after_flush(void *arg)
 {
     g_autoptr(RpcConn) c = arg;
-    take_posted(c);
+    conn_take_posted(c);
     if (c->dead || rpc_conn_state(c) >= RPC_CONN_CLOSING)
         return;
     if (rpc_conn_state(c) != RPC_CONN_OPEN && rpc_conn_state(c) != RPC_CONN_AUTH) {
@@ -451,8 +341,8 @@ static void do_close_after_flush(void *arg)
     set_state(c, RPC_CONN_CLOSING);
     set_deadline(c, RPC_FLUSH_TIMEOUT_MS);
     conn_flush(c);
-    finish_closing(c);
-    update_events(c);
+    conn_finish_closing(c);
+    conn_update_events(c);
 }
 
 void rpc_conn_close_after_flush(RpcConn *c, const char *reason_fmt, ...)
@@ -523,6 +413,7 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     c->read_only = l->spec.read_only;
     c->last_rx_us = now_us();
     c->posted_tail = &c->posted;
+    c->orphan_fd = -1;
     mutex_init(&c->lock, LOCK_LEAF, "rpc connection");
     out_queue_init(&c->out);
     frame_reader_init(&c->reader, RPC_PACKET_MAX_PREAUTH, false);
@@ -530,8 +421,9 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     conn_find_peer(c);
     c->transport = l->spec.make_transport ? l->spec.make_transport(l->spec.ud, c, fd, err)
                                           : rpc_transport_plain(fd, l->spec.kind == RPC_KIND_UNIX);
-    if (!c->transport ||
-        sd_event_add_io(event_loop_sd(c->loop), &c->io, fd, EPOLLIN, on_io, c) < 0) {
+    if (c->transport)
+        c->io = event_io_new(c->loop, fd, EPOLLIN, on_io, c);
+    if (!c->io) {
         if (!err_is_set(err))
             err_set_full(err, VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, ENOMEM, "cannot watch a client's socket");
         rpc_transport_free(c->transport);
@@ -541,7 +433,8 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     }
     g_hash_table_insert(s->conns, &c->id, c);
     count_anonymous(c, true);
-    set_deadline(c, s->limits.auth_timeout_ms);
+    if (l->spec.auth != RPC_AUTH_NONE || c->transport->ops->handshake)
+        set_deadline(c, s->limits.auth_timeout_ms);
     log_info("%s: connected to %s", c->name, l->name);
     if (s->service.opened)
         s->service.opened(s->service.ud, c);

@@ -192,9 +192,9 @@ void rpc_conn_stats(const RpcConn *c, RpcConnStats *ret)
     *ret = (RpcConnStats){
         .calls = c->calls,
         .bytes_in = c->bytes_in,
-        .bytes_out = c->bytes_out,
+        .bytes_out = __atomic_load_n(&c->bytes_out, __ATOMIC_RELAXED),
         .queued_bytes = c->out.bytes,
-        .in_flight = c->in_flight,
+        .in_flight = conn_in_flight(c),
         .streams = c->streams->len,
     };
 }

@@ -27,7 +27,7 @@ static void dispatch_call(RpcConn *c, RpcMsg *m)
     g_auto(Err) err = ERR_INIT;
     const RpcService *service = &c->server->service;
     c->calls++;
-    c->in_flight++;
+    conn_hold(c);
     m->expects_reply = true;
     if (!service->known_program(service->ud, c, m->h.prog, m->h.vers)) {
         err_set(&err, VIR_ERR_RPC, "unknown program 0x%x version %u", m->h.prog, m->h.vers);
@@ -58,7 +58,7 @@ void dispatch_packet(RpcConn *c, RpcMsg *m)
     case RPC_TYPE_HOLE: {
         RpcStream *st = conn_find_stream(c, &m->h);
         if (st) {
-            c->in_flight++;
+            conn_hold(c);
             stream_packet(st, m);
             return;
         }

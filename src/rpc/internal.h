@@ -10,6 +10,9 @@
 #include "util/lock.h"
 
 #define RPC_SCRATCH_SIZE (256u * 1024u)  /* one read of a socket at most; one buffer for the server */
+#define RPC_TURN_PACKETS 16u             /* of one client, before the others have theirs */
+#define RPC_ANSWERS_BYTES (64u * 1024u)  /* answers a client has not taken; beyond, its calls are not taken either */
+#define RPC_DIRECT_MAX (64u * 1024u)     /* longest answer a worker writes itself */
 #define RPC_FLUSH_TIMEOUT_MS 10000u      /* CLOSING: what has not left by then is dropped */
 #define RPC_STREAMS_MAX 64u              /* per connection */
 #define RPC_STREAM_FINISH_MS 30000u      /* a console that takes no input does not hold a finish for ever */
@@ -32,7 +35,7 @@ struct OutItem {
     size_t sent;         /* of head and data together */
     int *fds;            /* owned */
     unsigned n_fds, fds_sent;
-    bool ends_call;      /* gives a place of the in-flight cap back when it has left */
+    bool ends_call;      /* the answer of a call: its place of the in-flight cap is free once this is queued */
     RpcStream *starts;   /* ref: stream to start once this reply is queued */
     RpcStream *pumps;    /* ref: stream that waits for this data packet to leave */
     RpcTransport *next_transport;
@@ -54,6 +57,8 @@ typedef struct OutQueue {
 void out_queue_init(OutQueue *q);
 void out_queue_done(OutQueue *q);
 void out_queue_push(OutQueue *q, OutItem *it);
+/* Before all others; only when none of them has begun to leave. */
+void out_queue_push_front(OutQueue *q, OutItem *it);
 /* Writes what the socket takes: 0 all gone, -EAGAIN, or negative errno.  `sent` is called for every item that has left, before it is
  * freed; *ret_bytes is increased by what was written. */
 int out_queue_write(OutQueue *q, RpcTransport **t, void (*sent)(void *ud, OutItem *it), void *ud, uint64_t *ret_bytes);
@@ -63,7 +68,7 @@ struct RpcListener {
     int fd;
     char *name;
     RpcListenerSpec spec;
-    sd_event_source *src;
+    EventIo *io;
     int refs; /* atomic */
 };
 
@@ -89,6 +94,12 @@ void server_unref(RpcServer *s);
 /* Listeners are watched only while there is room for clients. */
 void server_update_accept(RpcServer *s);
 
+typedef enum {
+    CONN_WRITER_NONE,
+    CONN_WRITER_LOOP,   /* the event thread, until all it queued has left */
+    CONN_WRITER_WORKER, /* for one system call */
+} ConnWriter;
+
 struct RpcConn {
     int refs; /* atomic */
     RpcServer *server; /* ref */
@@ -105,24 +116,37 @@ struct RpcConn {
     int authenticated; /* atomic bool */
     int dying;         /* atomic bool: a close was asked for */
 
-    Mutex lock;        /* leaf: posted, post_pending, reason */
+    int in_flight;     /* atomic: calls and stream packets under way */
+    int release_wanted; /* atomic bool: the event thread waits for a place to become free */
+    uint64_t bytes_out; /* atomic */
+
+    Mutex lock;        /* leaf: the rest of this block */
     OutItem *posted, **posted_tail;
     bool post_pending;
+    ConnWriter writer; /* who may write to the socket */
+    bool direct;       /* workers may: plain bytes, state OPEN */
+    bool flush_wanted; /* the event thread found a worker writing */
+    OutItem *partial;  /* what a worker could not write whole; first to leave */
+    int orphan_fd;     /* the socket, closed while a worker wrote: the worker closes it */
     char *reason;      /* why it closes; first wins */
 
     /* event thread only */
     int fd;
     RpcTransport *transport;
-    sd_event_source *io, *deadline, *keepalive, *stall;
+    EventIo *io;
+    sd_event_source *deadline, *keepalive, *stall;
     FrameReader reader;
     OutQueue out;
-    unsigned in_flight;
+    size_t answers;    /* bytes of answers in `out` */
+    bool blocked;      /* the socket is full */
+    bool muted;        /* it has input we may not take: not watched for more */
+    bool turn_posted;
     bool anonymous;    /* counted in server->n_anonymous */
     bool processing;   /* in conn_process: sends are batched */
     bool flushing;     /* in out_queue_write */
     bool dead;         /* teardown is posted; touch nothing */
     GPtrArray *streams; /* RpcStream, a ref each */
-    uint64_t calls, bytes_in, bytes_out;
+    uint64_t calls, bytes_in;
     uint64_t last_rx_us;
     uint64_t stall_bytes; /* bytes_out when the stall timer was armed */
     unsigned pings;    /* sent without any packet since */
@@ -132,13 +156,33 @@ struct RpcConn {
 RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err);
 /* Event thread: closes soon (posted), so callers deep in a callback need not expect it.  reason as rpc_conn_close. */
 void conn_fail(RpcConn *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Queues a packet (owned); any thread.  Dropped when the connection is gone. */
-void conn_send(RpcConn *c, OutItem *it);
-/* Gives one place of the in-flight cap back and goes on reading; event thread. */
-void conn_release(RpcConn *c);
+/* Dispatches the input that waits, as far as may be; event thread. */
+void conn_process(RpcConn *c);
+void conn_update_events(RpcConn *c);
 /* Packet of type call: to the service; the rest of dispatch.c's rules. */
 void dispatch_packet(RpcConn *c, RpcMsg *m);
 void conn_close_impl(RpcConn *c);
+
+/* conn_write.c */
+/* Sends a packet (owned); any thread.  Dropped when the connection is gone. */
+void conn_send(RpcConn *c, OutItem *it);
+/* Event thread, all the rest. */
+void conn_take_posted(RpcConn *c);
+/* Writes what is queued, as far as the socket takes it. */
+void conn_flush(RpcConn *c);
+/* CLOSING ends when all calls taken are answered and the answers have left. */
+void conn_finish_closing(RpcConn *c);
+/* Closes the socket, or leaves that to the worker that writes to it this moment. */
+void conn_close_socket(RpcConn *c);
+/* Places of the in-flight cap: one more in use; one given back, and reading goes on. */
+void conn_hold(RpcConn *c);
+void conn_release(RpcConn *c);
+/* From here on a place given back by a worker makes the event thread process the connection. */
+void conn_expect_release(RpcConn *c);
+static inline unsigned conn_in_flight(const RpcConn *c)
+{
+    return (unsigned)__atomic_load_n(&c->in_flight, __ATOMIC_SEQ_CST);
+}
 
 /* conn_info.c */
 void conn_find_peer(RpcConn *c);

@@ -36,7 +36,7 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
         return 0;
     uint64_t interval = (uint64_t)limits->keepalive_interval * G_USEC_PER_SEC;
     uint64_t now = now_us(), next = now + interval;
-    if (c->in_flight >= limits->max_client_requests) {
+    if (conn_in_flight(c) >= limits->max_client_requests) {
         log_debug("%s: not read at present, no ping", c->name);
     } else if (now < c->last_rx_us + interval && c->pings == 0) {
         next = c->last_rx_us + interval;

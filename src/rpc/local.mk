@@ -4,6 +4,7 @@ librpc_a_SOURCES = \
 	src/rpc/auth.h \
 	src/rpc/conn.c src/rpc/conn.h \
 	src/rpc/conn_info.c \
+	src/rpc/conn_write.c \
 	src/rpc/dispatch.c \
 	src/rpc/forward.h \
 	src/rpc/frame.c src/rpc/frame.h \

@@ -75,6 +75,16 @@ void out_queue_push(OutQueue *q, OutItem *it)
     q->bytes += it->head_len + it->len;
 }
 
+void out_queue_push_front(OutQueue *q, OutItem *it)
+{
+    g_assert(!q->head || q->head->sent == 0);
+    it->next = q->head;
+    if (!q->head)
+        q->tail = &it->next;
+    q->head = it;
+    q->bytes += it->head_len + it->len;
+}
+
 static size_t item_left(const OutItem *it)
 {
     return it->head_len + it->len - it->sent;

@@ -22,7 +22,6 @@
 #include "util/fd.h"
 #include "util/log.h"
 
-#define ACCEPT_BATCH 16     /* clients taken per wake-up, so that those connected are served too */
 #define ACCEPT_REST_MS 500u /* after running out of descriptors */
 
 const char *const rpc_auth_names[RPC_AUTH_MAX] = {
@@ -53,7 +52,7 @@ void listener_unref(RpcListener *l)
 
 static void listener_close(RpcListener *l)
 {
-    l->src = sd_event_source_disable_unref(l->src);
+    l->io = event_io_free(l->io);
     fd_close(&l->fd);
     listener_unref(l);
 }
@@ -105,7 +104,7 @@ void server_update_accept(RpcServer *s)
     bool room = has_room(s) && !s->retry;
     for (guint i = 0; i < s->listeners->len; i++) {
         RpcListener *l = s->listeners->pdata[i];
-        int r = sd_event_source_set_enabled(l->src, room ? SD_EVENT_ON : SD_EVENT_OFF);
+        int r = event_io_set(l->io, room ? EPOLLIN : 0);
         if (r < 0)
             log_error("cannot watch %s: %s", l->name, g_strerror(-r));
     }
@@ -142,28 +141,30 @@ static void out_of_fds(RpcListener *l, int errnum)
     rest(s);
 }
 
-static int on_accept(sd_event_source *src, int listen_fd, uint32_t revents, void *userdata)
+/* One client a round: those connected are served in between, and the socket tells when there are more. */
+static void on_accept(void *userdata, uint32_t revents)
 {
     RpcListener *l = userdata;
     RpcServer *s = l->server;
-    for (int i = 0; i < ACCEPT_BATCH && has_room(s); i++) {
-        AUTO_CLOSE int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-                out_of_fds(l, errno);
-            else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-                log_warning("accept on %s: %s", l->name, g_strerror(errno));
-            break;
-        }
-        g_auto(Err) err = ERR_INIT;
-        if (!conn_new(s, l, take_fd(&fd), &err))
-            log_warning("client of %s turned away: %s", l->name, err.detail);
+    if (!has_room(s)) {
+        server_update_accept(s);
+        return;
     }
+    AUTO_CLOSE int fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            out_of_fds(l, errno);
+        else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            log_warning("accept on %s: %s", l->name, g_strerror(errno));
+        return;
+    }
+    g_auto(Err) err = ERR_INIT;
+    if (!conn_new(s, l, take_fd(&fd), &err))
+        log_warning("client of %s turned away: %s", l->name, err.detail);
     if (!has_room(s))
         log_warning("%s: %u clients (%u not authenticated), no more accepted until one leaves", s->name,
                     rpc_server_n_clients(s), s->n_anonymous);
     server_update_accept(s);
-    return 0;
 }
 
 int rpc_server_listen(RpcServer *s, int fd, const RpcListenerSpec *spec, Err *err)
@@ -175,10 +176,11 @@ int rpc_server_listen(RpcServer *s, int fd, const RpcListenerSpec *spec, Err *er
     if (r < 0)
         return err_set_errno(err, -r, "listening socket %s", spec->name);
     RpcListener *l = listener_new(s, own, spec);
-    r = sd_event_add_io(event_loop_sd(s->loop), &l->src, own, EPOLLIN, on_accept, l);
-    if (r < 0) {
+    l->io = event_io_new(s->loop, own, EPOLLIN, on_accept, l);
+    if (!l->io) {
+        r = errno;
         listener_unref(l);
-        return err_set_errno(err, -r, "cannot watch %s", spec->name);
+        return err_set_errno(err, r, "cannot watch %s", spec->name);
     }
     take_fd(&own);
     g_ptr_array_add(s->listeners, l);

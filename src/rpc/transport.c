@@ -69,16 +69,21 @@ static ssize_t unix_read(RpcTransport *t, void *buf, size_t len, int *fds, unsig
     return n;
 }
 
-static ssize_t plain_writev(RpcTransport *t, const struct iovec *iov, int n_iov)
+ssize_t rpc_transport_plain_write(int fd, const struct iovec *iov, int n_iov)
 {
     /* sendmsg does not write through the vector; its type merely cannot say so */
     struct msghdr msg = {.msg_iovlen = (size_t)n_iov};
     memcpy(&msg.msg_iov, &iov, sizeof(iov));
     for (;;) {
-        ssize_t n = sendmsg(t->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n >= 0 || errno != EINTR)
             return n < 0 ? -errno : n;
     }
+}
+
+static ssize_t plain_writev(RpcTransport *t, const struct iovec *iov, int n_iov)
+{
+    return rpc_transport_plain_write(t->fd, iov, n_iov);
 }
 
 static int unix_send_fd(RpcTransport *t, int fd)
@@ -130,6 +135,11 @@ RpcTransport *rpc_transport_plain(int fd, bool is_unix)
     t->ops = is_unix ? &unix_ops : &plain_ops;
     t->fd = fd;
     return t;
+}
+
+bool rpc_transport_is_plain(const RpcTransport *t)
+{
+    return t->ops == &plain_ops || t->ops == &unix_ops;
 }
 
 void rpc_transport_free(RpcTransport *t)

@@ -40,4 +40,8 @@ struct RpcTransport {
 
 /* Plain read/write on the socket; is_unix: descriptors may be passed. */
 RpcTransport *rpc_transport_plain(int fd, bool is_unix);
+/* True when bytes go to the socket as they are. */
+bool rpc_transport_is_plain(const RpcTransport *t);
+/* What the plain transport does with its socket, for any thread that has the right to write to it: bytes taken or negative errno. */
+ssize_t rpc_transport_plain_write(int fd, const struct iovec *iov, int n_iov);
 void rpc_transport_free(RpcTransport *t);

@@ -1,6 +1,6 @@
 # `make bench`: numbers, not verdicts; build without sanitizers for them.
 # Load generators in C, which the benches run; a bench finds them below $BERTH_BUILD.
-bench_programs = tests/bench/bench_rpc
+bench_programs = tests/bench/bench_rpc tests/bench/vm_bare
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 BENCHFLAGS =
@@ -16,3 +16,5 @@ EXTRA_PROGRAMS += tests/bench/defs_load
 CLEANFILES += tests/bench/defs_load
 tests_bench_defs_load_SOURCES = tests/bench/defs_load.c
 tests_bench_defs_load_LDADD = $(GLIB_LIBS) -lpthread
+tests_bench_vm_bare_SOURCES = tests/bench/vm_bare.c
+tests_bench_vm_bare_LDADD = $(GLIB_LIBS)

@@ -733,6 +733,8 @@ static void test_reconnect(void **state)
     peer_reply(peer, "[]");
     peer_expect(peer, "query-balloon", NULL);
     peer_fail(peer, "DeviceNotActive", "none");
+    peer_expect(peer, "qom-list", NULL);
+    peer_reply(peer, "[]");
     peer_expect(peer, "query-block", NULL);
     peer_reply(peer, "[]");
     driver_begin();
@@ -817,6 +819,8 @@ static void test_lost_monitor(void **state)
     peer_reply(peer, "[]");
     peer_expect(peer, "query-balloon", NULL);
     peer_fail(peer, "DeviceNotActive", "none");
+    peer_expect(peer, "qom-list", NULL);
+    peer_reply(peer, "[]");
     peer_expect(peer, "query-block", NULL);
     peer_reply(peer, "[]");
     peer_expect(peer, "stop", NULL);
