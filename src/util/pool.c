@@ -127,7 +127,8 @@ static void *worker_main(void *arg)
         if (l == LANE_MAX) {
             if (p->closing)
                 break;
-            if (!wait_for_work(p) && next_lane(p) == LANE_MAX)
+            /* The last one that could take a task stays: the host may refuse a new thread just when one is needed. */
+            if (!wait_for_work(p) && next_lane(p) == LANE_MAX && p->st.threads - p->st.blocked > 1)
                 break;
             continue;
         }
@@ -162,6 +163,9 @@ Pool *pool_new(const PoolLimits *limits)
     p->limits = *limits;
     for (int l = 0; l < LANE_MAX; l++)
         p->tail[l] = &p->head[l];
+    p->st.threads = 1;
+    if (!thread_make(p))
+        g_error("no thread for the workers");
     return p;
 }
 

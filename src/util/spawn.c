@@ -479,12 +479,17 @@ int spawn(const SpawnOpts *opts, Child *ret, Err *err)
         child_kill(&child);
         return -1;
     }
-    if (our_go >= 0)
-        send(our_go, "g", 1, MSG_NOSIGNAL); /* fails when the child has ended: its report tells */
+    int unsent = our_go >= 0 && send(our_go, "g", 1, MSG_NOSIGNAL) != 1 ? errno : 0;
+    if (unsent)
+        fd_close(&our_go); /* a child that still waits sees the end and ends too; one that has ended left its report */
     StepReport report;
     if (read_report(report_fd, &report)) {
         child_kill(&child);
         return report_failure(&report, opts, err);
+    }
+    if (unsent) {
+        child_kill(&child);
+        return err_set_errno(err, unsent, "cannot start %s: telling the new process to go on", opts->argv[0]);
     }
     *ret = child;
     return 0;
