@@ -13,8 +13,10 @@
 #include "config.h"
 
 #include <string.h>
+#include <sys/syscall.h>
 
 #define LOG_AREA "domain"
+#include "util/fd.h"
 #include "util/log.h"
 #include "host/proc.h"
 #include "domain/private.h"
@@ -258,6 +260,11 @@ int domain_note_birth(Domain *d, DomainDef *def, const LaunchedProcess *proc, Er
     rec.persistent = d->persistent;
     domain_unlock(d);
     int r = status_save(domain_driver_opts(d->drv)->run_dir, &rec, err);
+    if (r == 0) {
+        AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, proc->pid, 0);
+        if (pidfd >= 0)
+            kill_switch_arm(d, take_fd(&pidfd), proc->pid, rec.life);
+    }
     status_record_clear(&rec);
     return r;
 }
@@ -433,6 +440,8 @@ int domain_config_commit(Domain *d, StoredDef *new_config, Err *err)
     domain_unlock(d);
     /* What is written is what the next daemon will show, and never what it could not read. */
     g_autoptr(StoredDef) file = stored_def_reread(def, err);
+    if (!file)
+        err_wrap(err, "the definition of '%s' cannot be stored", name);
     g_autoptr(StoredDef) again = file && file != def ? stored_def_reread(file, NULL) : NULL;
     bool fixed = file == def || file == again;
     pool_blocking_begin(); /* storage takes its time, and those who write at the same time share it */

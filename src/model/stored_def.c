@@ -2,7 +2,7 @@
  *
  * Owns:    the text; nothing points into it
  * Threads: any; immutable, references are atomic
- * Errors:  VIR_ERR_INTERNAL_ERROR: a text of ours that we cannot read
+ * Errors:  those of reading; a text that was accepted once is read ever after
  */
 #include "config.h"
 
@@ -61,12 +61,17 @@ void stored_def_unref(StoredDef *s)
         g_free(s);
 }
 
+DomainDef *domain_def_parse_stored(const char *text, Err *err)
+{
+    g_autoptr(DomainDef) d = domain_def_parse(text, PARSE_INACTIVE | PARSE_OWN, NULL, err);
+    return d && domain_def_check_whole(d, err) == 0 ? g_steal_pointer(&d) : NULL;
+}
+
 DomainDef *stored_def_parse(const StoredDef *s, Err *err)
 {
-    g_auto(Err) own = ERR_INIT;
-    DomainDef *d = domain_def_parse(s->text, PARSE_INACTIVE, NULL, &own);
+    DomainDef *d = domain_def_parse(s->text, PARSE_INACTIVE | PARSE_OWN, NULL, err);
     if (!d)
-        err_set(err, VIR_ERR_INTERNAL_ERROR, "the stored definition cannot be read: %s", own.detail);
+        err_wrap(err, "the definition as it is stored cannot be read");
     return d;
 }
 
@@ -77,7 +82,7 @@ bool stored_def_equal(const StoredDef *a, const StoredDef *b)
 
 StoredDef *stored_def_reread(const StoredDef *s, Err *err)
 {
-    g_autoptr(DomainDef) d = stored_def_parse(s, err);
+    g_autoptr(DomainDef) d = domain_def_parse_stored(s->text, err);
     if (!d)
         return NULL;
     StoredDef *again = stored_def_new(d);

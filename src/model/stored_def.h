@@ -32,6 +32,8 @@ StoredDef *stored_def_from_text(const char *text, size_t len, const DefNumbers *
 StoredDef *stored_def_ref(const StoredDef *s);
 void stored_def_unref(StoredDef *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoredDef, stored_def_unref)
+/* What the text of a file of ours says: whole, or NULL with Err. */
+DomainDef *domain_def_parse_stored(const char *text, Err *err);
 /* Reads the text: writable, one reference.  NULL with Err when it cannot be read, which is a bug for what stored_def_reread() accepted. */
 DomainDef *stored_def_parse(const StoredDef *s, Err *err);
 /* What a daemon that starts makes of the text: devices in the order in which they are read.  A reference, to `s` itself when nothing

@@ -35,6 +35,8 @@ int defs_check_name(const char *name, Err *err)
         if (*p < 0x20 || *p == 0x7f)
             return err_set(err, VIR_ERR_XML_ERROR, "name cannot contain control characters (byte %u)", *p);
     }
+    if (!xml_is_text(name))
+        return err_set(err, VIR_ERR_XML_ERROR, "name is not text in UTF-8");
     if (strlen(name) > NAME_LIMIT)
         return err_set(err, VIR_ERR_XML_ERROR, "name is longer than the %d bytes a file's name can hold", NAME_LIMIT);
     return 0;
@@ -124,7 +126,7 @@ int defs_rename(DefsStore *s, const char *old_name, const char *new_name, const 
 {
     g_autofree char *from = defs_path(s->dir, old_name), *to = defs_path(s->dir, new_name), *before = NULL;
     size_t len;
-    int r = file_read(from, XML_MAX_BYTES, &before, &len);
+    int r = file_read(from, XML_OWN_BYTES, &before, &len);
     if (r < 0)
         return err_set_errno(err, -r, "cannot read the definition '%s'", from);
     if (defs_check_name(new_name, err) < 0)

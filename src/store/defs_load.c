@@ -63,7 +63,7 @@ static ssize_t content_read(int dirfd, const char *name, char *buf, char **ret_l
             return -errno;
     }
     size_t len;
-    int r = fd_read_all(fd, XML_MAX_BYTES, ret_long, &len);
+    int r = fd_read_all(fd, XML_OWN_BYTES, ret_long, &len);
     return r < 0 ? r : (ssize_t)len;
 }
 
@@ -71,7 +71,7 @@ static ssize_t content_read(int dirfd, const char *name, char *buf, char **ret_l
 static void look_inside(DefsStore *s, const char *name, const char *text, size_t len, Hash128 key, Found *ret)
 {
     g_autofree char *path = defs_path(s->dir, name);
-    g_autoptr(DomainDef) def = domain_def_parse(text, PARSE_INACTIVE, NULL, &ret->err);
+    g_autoptr(DomainDef) def = domain_def_parse_stored(text, &ret->err);
     ret->ours = g_str_has_prefix(text, DEFS_HEADER);
     if (!def) {
         err_wrap(&ret->err, "definition '%s'", path);

@@ -1,6 +1,7 @@
 """Many definitions: what was acknowledged is there after a kill, and the files are what counts at every start."""
 
 import os
+import re
 import signal
 import threading
 
@@ -82,7 +83,8 @@ def test_files_count_whatever_is_remembered(own_server):
     edit("vm0", "65536</memory>", "75536</memory>")
     edit("vm1", "</domain>", "")
     with open(os.path.join(directory, "added.xml"), "w") as out:
-        out.write(plain("added").replace("<memory", "<uuid>11111111-2222-4333-8444-000000000001</uuid><memory"))
+        out.write(re.sub("<uuid>.*</uuid>", "<uuid>11111111-2222-4333-8444-000000000001</uuid>",
+                         before["vm2"].replace("<name>vm2<", "<name>added<")))
     os.unlink(os.path.join(directory, "vm2.xml"))
     server.start()
     assert names(server) == {"vm0", "secret", "added"}

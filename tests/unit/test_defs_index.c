@@ -49,8 +49,9 @@ static int teardown(void **state)
 static char *loose_xml(const char *name, unsigned nr, const char *more)
 {
     return g_strdup_printf("<domain type='qemu'><name>%s</name><uuid>a1b2c3d4-0000-4000-8000-%012u</uuid>"
-                           "<memory unit='KiB'>65536</memory><vcpu>2</vcpu>"
-                           "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>%s</domain>\n",
+                           "<memory unit='KiB'>65536</memory><currentMemory>65536</currentMemory><vcpu>2</vcpu>"
+                           "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
+                           "<devices><emulator>/usr/bin/qemu-system-x86_64</emulator>%s</devices></domain>\n",
                            name, nr, more);
 }
 
@@ -205,7 +206,7 @@ static void test_damaged(void **state)
 
 static void test_secret_stays_in_its_file(void **state)
 {
-    put_loose("a", 1, "<devices><graphics type='vnc' port='-1' autoport='yes' passwd='sesame'/></devices>");
+    put_loose("a", 1, "<graphics type='vnc' port='-1' autoport='yes' passwd='sesame'/>");
     same_as_files();
     g_autofree char *text = NULL;
     size_t len;

@@ -255,8 +255,9 @@ static char *xml_of(unsigned i)
 {
     return g_strdup_printf(
         "<domain type='qemu'><name>m%u</name><uuid>11111111-2222-4333-8444-55555555555%u</uuid>"
-        "<memory unit='KiB'>65536</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os>"
-        "</domain>",
+        "<memory unit='KiB'>65536</memory><currentMemory>65536</currentMemory><vcpu>1</vcpu>"
+        "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
+        "<devices><emulator>/usr/bin/qemu-system-x86_64</emulator></devices></domain>",
         i, i);
 }
 
