@@ -72,6 +72,10 @@ class Daemon(servers.Berthd):
             self.guests.append("%s=%s=%s" % (name, ident, path))
             self.sh("define", path)
 
+    def start_guests(self):
+        for guest in self.guests:
+            self.sh("start", guest.split("=")[0])
+
     def put_back(self):
         """Stops all, undefines what clients defined, and makes the guests what they were."""
         self.stop_guests()

@@ -40,12 +40,13 @@ def test_crowd(daemon):
     server.put_back()
     before = server.settled(seconds=10)
     for quarter in range(QUARTERS):
+        server.start_guests()
         killer = server.killer(SEED + quarter)
         try:
             counts = server.load(CALLS // QUARTERS, CLIENTS, seed=SEED + quarter, power=POWER)
         finally:
             killer.end()
-        assert counts["ok"] > CALLS // QUARTERS // 10, counts
+        assert counts["ok"] > CALLS // QUARTERS // 10 and counts["streams"] > 0 and counts["events"] > 0, counts
         server.put_back()
         after = server.settled(before.fds, before.threads)
         print("part %d: %d guests killed, %d stopped; rss %d KiB, %d descriptors, %d threads" % (
