@@ -4,6 +4,7 @@ Needs a build without sanitizers.  Debian 12's valgrind knows no pidfd_open, so 
 by the daemon run without it before, and a start fails; what guests do is left to the other sanitizers.  Valgrind runs one thread at a time and is thirty times slower: BERTH_SOAK_VALGRIND_CALLS is small.
 """
 
+import os
 import re
 
 import pytest
@@ -24,8 +25,14 @@ MEMCHECK = ["valgrind", "--leak-check=full", "--errors-for-leak-kinds=definite",
 @pytest.fixture
 def server():
     daemon = soaking.Daemon(env={"G_SLICE": "always-malloc"})
+    daemon.box.start()
+    # Whether KVM works is tried by a child with two seconds, too few under valgrind; capabilities found by another verdict are not used.
+    if os.path.exists("/dev/kvm"):
+        assert daemon.box.run(["mount", "--bind", "/dev/null", "/dev/kvm"]).returncode == 0
+    daemon.write_config()
+    daemon.start()
     try:
-        yield daemon.open()
+        yield daemon
     finally:
         daemon.close()
 
@@ -40,9 +47,8 @@ def test_memcheck(server):
     status = server.stop(timeout=300)
     with open(server.box.path("log", "valgrind.log")) as log:
         text = log.read()
-    found = re.search(r"FILE DESCRIPTORS: (\d+) open \((\d+) std\)", text)
-    inherited = text.count("<inherited from parent>")
-    print(re.search(r"ERROR SUMMARY.*", text).group(0), found.group(0), "%d inherited" % inherited)
+    print(re.search(r"ERROR SUMMARY.*", text).group(0), re.search(r"in use at exit:.*", text).group(0))
     assert status == 0, text[-10000:]
     assert "definitely lost: 0 bytes" in text or "All heap blocks were freed" in text, text[-10000:]
-    assert int(found.group(1)) <= int(found.group(2)) + inherited, text[-10000:]
+    left = re.findall(r"Open (?:file descriptor|AF_\S+ socket) \d+:(.*)\n\S*\s*(.*)", text)
+    assert all("inherited" in origin or "daemon.log" in what for what, origin in left), left
