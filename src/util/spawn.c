@@ -332,16 +332,18 @@ static pid_t clone_child(Plan *p, int *ret_pidfd)
     }
     pid_t pid;
 #if defined(__x86_64__)
-    struct clone_args borrowing = args;
-    char *stack = g_malloc(CHILD_STACK + 16);
-    borrowing.flags |= CLONE_VM | CLONE_VFORK;
-    borrowing.stack = ((uint64_t)(uintptr_t)stack + 15) & ~(uint64_t)15;
-    borrowing.stack_size = CHILD_STACK;
-    pid = clone_borrowing(&borrowing, p);
-    g_free(stack); /* the child has executed or ended */
-    if (pid > 0) {
-        *ret_pidfd = pidfd;
-        return pid;
+    if (p->go_fd < 0) { /* a child that waits for our go must not make us wait for it */
+        struct clone_args borrowing = args;
+        char *stack = g_malloc(CHILD_STACK + 16);
+        borrowing.flags |= CLONE_VM | CLONE_VFORK;
+        borrowing.stack = ((uint64_t)(uintptr_t)stack + 15) & ~(uint64_t)15;
+        borrowing.stack_size = CHILD_STACK;
+        pid = clone_borrowing(&borrowing, p);
+        g_free(stack); /* the child has executed or ended */
+        if (pid > 0) {
+            *ret_pidfd = pidfd;
+            return pid;
+        }
     }
 #endif
     pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
