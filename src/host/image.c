@@ -144,6 +144,10 @@ static ssize_t receive_packet(int sock, void *data, size_t len, int *ret_fd)
     struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+    if (n >= 0 && *ret_fd < 0 && (msg.msg_flags & MSG_CTRUNC)) {
+        errno = EMFILE; /* it was sent and found no number here */
+        return -1;
+    }
     return n;
 }
 
@@ -232,8 +236,10 @@ static int opener_start(Opener *o, Deadline d, Err *err)
     if (pid < 0)
         return err_set_errno(err, e, "cannot open images: new process");
     o->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (o->pidfd < 0) { /* the child ends by itself when the socket closes */
+    if (o->pidfd < 0) {
         e = errno;
+        kill(pid, SIGKILL); /* it waits for its first request: nothing of storage holds it */
+        waitpid(pid, NULL, 0);
         return err_set_errno(err, e, "cannot open images: pidfd");
     }
     return 0;
@@ -300,7 +306,7 @@ static int opener_open(Opener *o, const ImageWant *want, const char *path, int f
         return err_hint(err, "is the file system or device that holds it reachable?");
     }
     if (r < 0)
-        return err_set_errno(err, -r, "cannot open '%s': the opener ended", path);
+        return err_set_errno(err, -r, r == -EPIPE ? "cannot open '%s': the opener ended" : "cannot open '%s'", path);
     return 0;
 }
 
