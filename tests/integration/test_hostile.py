@@ -50,7 +50,7 @@ def packet(proc, body=b"", prog=rawrpc.REMOTE, vers=1, kind=rawrpc.CALL, serial=
     return struct.pack(">IIIiIII", 28 + len(body) if length is None else length, prog, vers, proc, kind, serial, status) + body
 
 
-def refused(client, data):
+def refused(client, data, accepted=False):
     """Sends; True when the daemon hung up, else every answer it gave by then is an error."""
     try:
         client.send_raw(data)
@@ -59,7 +59,7 @@ def refused(client, data):
             answer = client.receive()
             if answer.serial == serial and answer.type == rawrpc.REPLY and answer.proc == GET_VERSION:
                 return False
-            assert answer.status == rawrpc.ERROR, answer.__dict__
+            assert answer.status == rawrpc.ERROR or accepted, answer.__dict__
     except rawrpc.Closed:
         return True
 
@@ -100,7 +100,8 @@ def test_lengths_that_lie(raw, bystander):
 @pytest.mark.parametrize("kind", [1, 2, 3, 4, 5, 6, 7, 255, 0x7fffffff, 0xffffffff])
 @pytest.mark.parametrize("status", [0, 1, 2, 3, 0xffffffff])
 def test_types_and_statuses_no_client_sends(raw, bystander, kind, status):
-    refused(raw().open(), packet(GET_VERSION, b"\0" * 8, kind=kind, status=status))
+    """A call with no descriptors among them is a call."""
+    refused(raw().open(), packet(GET_VERSION, b"\0" * 8, kind=kind, status=status), accepted=kind == rawrpc.CALL_FDS)
 
 
 @pytest.mark.parametrize("count", [0, 1, 32, 33, 0x7fffffff, 0xffffffff])
@@ -174,11 +175,11 @@ def test_memory_stays_bounded(raw, bystander, server):
     for _ in range(3):
         assert raw().open().call(DEFINE, body).error()[0] == 39
     before = rss(server)
-    for _ in range(60):
+    for _ in range(40):
         client = raw().open()
         assert client.call(DEFINE, body).error()[0] == 39
         client.close()
-    assert rss(server) < before + margin  # of 960 MiB
+    assert rss(server) < before + margin  # of 640 MiB
     before = rss(server)
     waiting = [raw().open() for _ in range(40)]
     for client in waiting:
@@ -197,7 +198,8 @@ def domain(inside="", name="hostile", head="", memory="<memory>65536</memory>", 
 BOMB = "<!DOCTYPE d [<!ENTITY a 'aaaaaaaaaa'>%s]>" % "".join(
     "<!ENTITY %s '%s'>" % (chr(98 + i), ("&%s;" % chr(97 + i)) * 10) for i in range(9))
 
-#  document, code of an error; None: it is accepted
+# Document and code of the error.  The codes are the peer's, but for entities, which it leaves out or expands within libxml2's bounds, and we
+# refuse, and for what is too deep or too much, which takes it minutes.
 DOCUMENTS = {
     "bomb": (domain(head=BOMB, name="&j;"), 27),
     "bomb in metadata": (domain("<metadata><x:a xmlns:x='u'>&j;</x:a></metadata>", head=BOMB), 27),
@@ -215,8 +217,8 @@ DOCUMENTS = {
     "wrong type of a number": (domain(memory="<memory>lots</memory>"), 27),
     "number too large": (domain(memory="<memory unit='EiB'>99999999999999999999</memory>"), 27),
     "number below zero": (domain(memory="<memory>-1</memory>"), 27),
-    "wrong word": (domain("<on_crash>explode</on_crash>"), 27),
-    "no name": (domain(name=""), 36),
+    "wrong word": (domain("<on_crash>explode</on_crash>"), 67),
+    "no name": (domain(name=""), 21),
     "name with a slash": (domain(name="a/b"), 27),
 }
 
@@ -300,8 +302,8 @@ TWICE = {
     "controller": ("<controller type='usb' index='0'/>" * 2, 27),
     "mac": ("<interface type='user'><mac address='52:54:00:00:00:07'/></interface>" * 2, None),
     "source": (DISK % ("/a", "vda", "") + DISK % ("/a", "vdb", ""), None),
-    "balloon": ("<memballoon model='virtio'/>" * 2, 67),
-    "watchdog": ("<watchdog model='i6300esb'/>" * 2, None),
+    "balloon": ("<memballoon model='virtio'/>" * 2, 1),
+    "watchdog": ("<watchdog model='i6300esb'/>" * 2, 1),
 }
 
 
