@@ -115,6 +115,11 @@ static void test_limits(void **state)
         g_string_append_printf(deep, "a%u='' ", i);
     g_string_append(deep, "/>");
     refused_by_limit(deep->str, "too many attributes");
+    g_string_assign(deep, "<domain type='qemu'><name>x</name><memory>1</memory><os><type>hvm</type></os><devices>");
+    for (unsigned i = 0; i < 20000; i++)
+        g_string_append_printf(deep, "<disk><target dev='sd%c%c%c'/></disk>", (int)('a' + i % 26), (int)('a' + i / 26 % 26), (int)('a' + i / 676 % 26));
+    g_string_append(deep, "</devices></domain>");
+    refused_by_limit(deep->str, "more than 2048 devices <disk>");
     g_string_free(deep, TRUE);
     refused_by_limit("<?xml version='1.0' encoding='UTF-7'?>+ADw-domain+AC8-+AD4-", "encoding");
     refused_by_limit("<?xml version='1.0' encoding = \"EBCDIC-US\"?><domain/>", "encoding");
