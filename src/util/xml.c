@@ -108,6 +108,85 @@ static void set_detail(Err *err, const char *what, const char *text, const xmlEr
     err_set(err, VIR_ERR_XML_DETAIL, "%s:%d: %s\n%s\n%s^", what, line_no, words, quoted, caret);
 }
 
+/* ---- before libxml2 ---------------------------------------------------------------------------------------------------------- */
+
+/* libxml2 compares each attribute of an element with each before it, so an element with 10^5 of them takes it minutes, and calls us only
+ * afterwards.  They are counted here, in the bytes; so these must be ASCII where XML's own characters are. */
+
+#define ATTRIBUTES_MAX 128u /* of one element; namespaces count */
+
+/* Past what begins at `p` with `open` and ends with `close`; NULL: it begins with something else. */
+static const char *skip(const char *p, const char *end, const char *open, const char *close)
+{
+    size_t n = strlen(open);
+    if ((size_t)(end - p) < n || memcmp(p, open, n) != 0)
+        return NULL;
+    const char *found = g_strstr_len(p + n, end - p - (gssize)n, close);
+    return found ? found + strlen(close) : end;
+}
+
+/* Past the tag at `p`; *ret_n: its attributes. */
+static const char *scan_tag(const char *p, const char *end, unsigned *ret_n)
+{
+    char quote = 0;
+    *ret_n = 0;
+    for (p++; p < end && (quote || *p != '>'); p++) {
+        if (quote)
+            quote = *p == quote ? 0 : quote;
+        else if (*p == '"' || *p == '\'')
+            quote = *p;
+        else
+            *ret_n += *p == '=';
+    }
+    return p;
+}
+
+/* A line of the document with an element of too many attributes, or 0. */
+static int attributes_too_many(const char *text, size_t len)
+{
+    const char *end = text + len, *p = text;
+    while ((p = memchr(p, '<', (size_t)(end - p)))) {
+        unsigned n = 0;
+        const char *next = skip(p, end, "<!--", "-->");
+        next = next ? next : skip(p, end, "<![CDATA[", "]]>");
+        next = next ? next : skip(p, end, "<?", "?>");
+        next = next ? next : scan_tag(p, end, &n);
+        if (n > ATTRIBUTES_MAX) {
+            int line = 1;
+            for (const char *c = text; c < p; c++)
+                line += *c == '\n';
+            return line;
+        }
+        p = next;
+    }
+    return 0;
+}
+
+/* Whether the document says it is in an encoding of which ASCII is no part, or begins as one. */
+static bool is_foreign(const char *text, size_t len)
+{
+    static const char *const fine[] = {"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-", "windows-125", "latin1"};
+    static const char ebcdic[] = "\x4c\x6f\xa7\x94";
+    if (memchr(text, 0, MIN(len, 4)) || (len >= 4 && memcmp(text, ebcdic, 4) == 0))
+        return true;
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        text += 3;
+    if (!g_str_has_prefix(text, "<?xml"))
+        return false;
+    const char *close = strstr(text, "?>"), *value = close ? g_strstr_len(text, close - text, "encoding") : NULL;
+    if (!value)
+        return false;
+    value += strlen("encoding");
+    value += strspn(value, " \t\r\n=\"'");
+    for (unsigned i = 0; i < N_ELEMENTS(fine); i++) {
+        if (g_ascii_strncasecmp(value, fine[i], strlen(fine[i])) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* ---- with libxml2 ------------------------------------------------------------------------------------------------------------ */
+
 /* libxml2 sets itself up at first use, and not safely when two threads are first. */
 static gpointer parser_init(gpointer unused)
 {
@@ -122,6 +201,12 @@ static xmlDoc *parse(const Limits *limits, const char *text, size_t len, const c
     if (len > limits->bytes) {
         err_set(err, VIR_ERR_XML_ERROR, "%s: the document has %zu bytes, at most %u are accepted", what, len,
                 limits->bytes);
+        return NULL;
+    }
+    int line = attributes_too_many(text, len);
+    if (line || is_foreign(text, len)) {
+        err_set(err, VIR_ERR_XML_ERROR, "%s:%d: %s", what, line ? line : 1,
+                line ? "too many attributes of one element" : "the encoding is not supported, use UTF-8");
         return NULL;
     }
     xmlParserCtxt *ctxt = xmlNewParserCtxt();

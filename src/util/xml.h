@@ -18,8 +18,9 @@
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 
-/* Parses `text`.  Not well-formed: VIR_ERR_XML_DETAIL with line, parser's words and the offending line; DOCTYPE with entities, too
- * large, too deep: VIR_ERR_XML_ERROR.  `what` names the document in errors ("(domain_definition)").  Caller frees with xmlFreeDoc. */
+/* Parses `text`, which ends in a NUL of its own.  Not well-formed: VIR_ERR_XML_DETAIL with line, parser's words and the offending line.
+ * DOCTYPE with entities, too large, too deep, too many elements or attributes, an encoding other than UTF-8 and its likes: VIR_ERR_XML_ERROR.
+ * `what` names the document in errors ("(domain_definition)").  Caller frees with xmlFreeDoc. */
 xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err);
 /* The same for a file of ours, with its limits. */
 xmlDoc *xml_parse_own(const char *text, size_t len, const char *what, Err *err);

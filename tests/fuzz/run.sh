@@ -12,9 +12,10 @@ run_one() {
     dir=$work/${1##*fuzz_}
     mkdir -p "$dir/corpus" "$dir/found"
     {
-        BERTH_FUZZ_UNPACK=$dir "$1" &&
-            G_SLICE=always-malloc "$1" -max_total_time="$seconds" -max_len=65536 -timeout=25 -rss_limit_mb=2048 -print_final_stats=1 \
-                -dict="$dir/dict" -artifact_prefix="$dir/found/" "$dir/corpus"
+        BERTH_FUZZ_UNPACK=$dir "$1"
+        [ -s "$dir/dict" ] && dict=-dict=$dir/dict || dict=
+        G_SLICE=always-malloc "$1" -max_total_time="$seconds" -max_len=65536 -timeout=60 -report_slow_units=60 -rss_limit_mb=2048 \
+            -print_final_stats=1 $dict -artifact_prefix="$dir/found/" "$dir/corpus"
         echo "exit $?"
     } >"$dir/log" 2>&1 </dev/null
 }

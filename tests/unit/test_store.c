@@ -118,6 +118,8 @@ static void test_names(void **state)
                  {"a/b", VIR_ERR_XML_ERROR},
                  {"/", VIR_ERR_XML_ERROR},
                  {"a\nb", VIR_ERR_XML_ERROR},
+                 {"a\xff", VIR_ERR_XML_ERROR},
+                 {"a\xef\xbf\xbf", VIR_ERR_XML_ERROR},
                  {long_name, VIR_ERR_XML_ERROR}};
     for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
         g_auto(Err) err = ERR_INIT;
@@ -253,6 +255,77 @@ static void test_status(void **state)
     assert_int_equal(err.code, 0);
 }
 
+/* A chain of images as long as there may be makes a deeper document than clients may send. */
+static void test_status_of_a_long_chain(void **state)
+{
+    g_autoptr(GString) xml = g_string_new("<domain type='qemu' id='1'><name>c</name><uuid>a1b2c3d4-0000-4000-8000-000000000001</uuid>"
+                                          "<memory>1024</memory><currentMemory>1024</currentMemory><vcpu>1</vcpu>"
+                                          "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
+                                          "<devices><emulator>/q</emulator><disk type='file'><source file='/0'/><target dev='vda'/>");
+    const unsigned depth = 199;
+    for (unsigned i = 1; i <= depth; i++)
+        g_string_append_printf(xml, "<backingStore type='file'><format type='qcow2'/><source file='/%u'/>", i);
+    for (unsigned i = 1; i <= depth; i++)
+        g_string_append(xml, "</backingStore>");
+    g_string_append(xml, "</disk></devices></domain>");
+    g_auto(Err) err = ERR_INIT;
+    assert_null(domain_def_parse(xml->str, 0, NULL, &err));
+    assert_non_null(strstr(err.detail, "deeply"));
+    err_clear(&err);
+    g_auto(StatusRecord) rec = {.live = domain_def_parse(xml->str, PARSE_OWN, NULL, &err), .id = 1, .state = 1, .pid = 99, .start_time = 1,
+                                .monitor_path = g_strdup("/m")};
+    assert_non_null(rec.live);
+    assert_int_equal(status_save(dir, &rec, &err), 0);
+    g_auto(StatusRecord) back = {0};
+    if (status_load(dir, "c", &back, &err) != STATUS_OK)
+        fail_msg("%s", err.detail);
+    assert_int_equal(status_remove(dir, "c", &err), 0);
+}
+
+static void test_numbers_of_a_status_out_of_bounds(void **state)
+{
+    static const char *const machines[] = {
+        "id='0' state='1' reason='1'", "id='2147483647' state='1' reason='1'", "id='-1' state='1' reason='1'",
+        "id='1' state='8' reason='1'", "id='1' state='-1' reason='1'",         "id='1' state='1' reason='-1'",
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(machines); i++) {
+        g_autofree char *text = g_strdup_printf("<berthstatus format='1'><machine %s pid='99' starttime='5' monitor='/m'/>"
+                                                "<domain type='qemu'><name>v</name></domain></berthstatus>",
+                                                machines[i]);
+        write_file("v.xml", text);
+        g_auto(Err) err = ERR_INIT;
+        StatusRecord rec = {0};
+        assert_int_equal(status_load(dir, "v", &rec, &err), STATUS_BAD);
+        assert_true(strstr(err.detail, ": id ") || strstr(err.detail, ": state "));
+    }
+}
+
+/* Text that would not be read again is not written; what was there stays. */
+static void test_unreadable_is_refused(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) d = def_named("u");
+    assert_int_equal(defs_save(dir, d, &err), 0);
+    g_autoptr(DomainDef) broken = domain_def_copy(d);
+    broken->metadata = g_strdup("<metadata><a></metadata>");
+    assert_int_equal(defs_save(dir, broken, &err), -1);
+    assert_non_null(strstr(err.detail, "could not be read again"));
+    g_autoptr(DomainDef) incomplete = domain_def_copy(d);
+    incomplete->max_vcpus = 0;
+    err_clear(&err);
+    assert_int_equal(defs_save(dir, incomplete, &err), -1);
+    err_clear(&err);
+    g_autoptr(DomainDef) back = defs_load_one(dir, "u", &err);
+    assert_non_null(back);
+    /* what is no text is left out by the writer, so that even then the file can be read */
+    g_autoptr(DomainDef) odd = domain_def_copy(d);
+    odd->title = g_strdup("a\xff\xc0\x80z\x01\xef\xbf\xbf");
+    assert_int_equal(defs_save(dir, odd, &err), 0);
+    g_autoptr(DomainDef) odd_back = defs_load_one(dir, "u", &err);
+    assert_string_equal(odd_back->title, "az");
+    assert_int_equal(defs_remove(dir, "u", &err), 0);
+}
+
 static void test_status_of_others(void **state)
 {
     const struct {
@@ -293,6 +366,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_autostart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status_of_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_status_of_a_long_chain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_numbers_of_a_status_out_of_bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unreadable_is_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
