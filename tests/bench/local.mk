@@ -1,6 +1,6 @@
 # `make bench`: numbers, not verdicts; build without sanitizers for them.
 # Load generators in C, which the benches run; a bench finds them below $BERTH_BUILD.
-bench_programs = tests/bench/bench_rpc
+bench_programs = tests/bench/bench_rpc tests/bench/load
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 BENCHFLAGS =
@@ -10,3 +10,5 @@ bench: $(sbin_PROGRAMS) $(bench_programs)
 
 tests_bench_bench_rpc_SOURCES = tests/bench/bench_rpc.c
 tests_bench_bench_rpc_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
+
+tests_bench_load_SOURCES = tests/bench/load.c
