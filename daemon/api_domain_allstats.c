@@ -3,7 +3,8 @@
  * Owns:    the names of the numbers
  *
  * Shows the last numbers known, refreshed of all machines together if the guests answer in time; a guest that does not answer costs the
- * first such call STATS_FRESH_MS and later ones nothing (domain/stats.h).  Images of machines that are off are read in one child.
+ * first such call little and later ones nothing (domain/stats.h).  NOWAIT: what is known now; the guests are asked when the reply is gone,
+ * for the next call.  Numbers that are not of this call come with their age.  Images of machines that are off are read in one child.
  */
 #include "config.h"
 
@@ -25,6 +26,9 @@
 typedef struct Collect {
     const DomainView *v;
     const DomainStats *st; /* may be NULL */
+    bool used; /* whether the two below could be read */
+    HostCpuTime cpu;
+    unsigned long long rss_kib;
     const GArray *links;
     GHashTable *files;     /* DiskDef* -> DiskFile*, of machines that are off */
     bool backing;
@@ -38,12 +42,11 @@ static void stats_state(Params *p, const Collect *c)
 
 static void stats_cpu(Params *p, const Collect *c)
 {
-    HostCpuTime t;
-    if (!c->v->live || !c->v->pid || host_process_cpu(c->v->pid, &t) < 0)
+    if (!c->used)
         return;
-    params_ullong(p, t.total_ns, "cpu.time");
-    params_ullong(p, t.user_ns, "cpu.user");
-    params_ullong(p, t.system_ns, "cpu.system");
+    params_ullong(p, c->cpu.total_ns, "cpu.time");
+    params_ullong(p, c->cpu.user_ns, "cpu.user");
+    params_ullong(p, c->cpu.system_ns, "cpu.system");
     params_uint(p, 0, "cpu.cache.monitor.count"); /* no definition can ask for a monitor */
     if (c->v->live->virt == VIRT_QEMU) {          /* only KVM polls, and does not tell us yet */
         params_ullong(p, 0, "cpu.haltpoll.success.time");
@@ -72,9 +75,8 @@ static void stats_balloon(Params *p, const Collect *c)
         if (c->st->mem_set & (1u << names[i].tag))
             params_ullong(p, c->st->mem[names[i].tag], "balloon.%s", names[i].name);
     }
-    unsigned long long rss;
-    if (c->v->pid && host_process_rss_kib(c->v->pid, &rss) == 0)
-        params_ullong(p, rss, "balloon.rss");
+    if (c->used)
+        params_ullong(p, c->rss_kib, "balloon.rss");
 }
 
 static void stats_vcpu(Params *p, const Collect *c)
@@ -85,12 +87,13 @@ static void stats_vcpu(Params *p, const Collect *c)
     for (unsigned i = 0; c->v->live && i < def->cur_vcpus && i < c->v->n_vcpu_tids; i++) {
         unsigned long long ns, delay;
         int cpu;
-        if (host_thread_stat(c->v->pid, c->v->vcpu_tids[i], &ns, &cpu) < 0)
+        bool counted = host_thread_sched(c->v->pid, c->v->vcpu_tids[i], &ns, &delay) == 0;
+        if (!counted && host_thread_stat(c->v->pid, c->v->vcpu_tids[i], &ns, &cpu) < 0)
             continue;
         params_int(p, VIR_VCPU_RUNNING, "vcpu.%u.state", i);
         params_ullong(p, ns, "vcpu.%u.time", i);
         params_ullong(p, 0, "vcpu.%u.wait", i);
-        if (host_thread_delay(c->v->pid, c->v->vcpu_tids[i], &delay) == 0)
+        if (counted)
             params_ullong(p, delay, "vcpu.%u.delay", i);
     }
 }
@@ -201,6 +204,21 @@ static const struct {
     {VIR_DOMAIN_STATS_MEMORY, stats_none, false},         {VIR_DOMAIN_STATS_DIRTYRATE, stats_dirtyrate, true},
 };
 
+/* How old QEMU's numbers are, where they are not this call's own. */
+static void stats_age(Params *p, const DomainStats *st, uint64_t began_us)
+{
+    if (st && st->taken_us < began_us)
+        params_ullong(p, (now_us() - st->taken_us) / 1000, "berth.stats.age.ms");
+}
+
+/* After the reply of a call that did not wait. */
+static void ask_now(void *arg)
+{
+    GPtrArray *doms = arg;
+    domain_stats_ask((Domain *const *)doms->pdata, doms->len);
+    g_ptr_array_unref(doms);
+}
+
 static GPtrArray *wanted(Call *call, const remote_connect_get_all_domain_stats_args *args, unsigned filter, Err *err)
 {
     GPtrArray *doms = g_ptr_array_new_with_free_func((GDestroyNotify)object_unref);
@@ -255,9 +273,13 @@ int api_connect_get_all_domain_stats(Call *call, const remote_connect_get_all_do
     g_autoptr(GPtrArray) doms = wanted(call, args, args->flags & ~own, err);
     if (!doms)
         return -1;
-    if (ask)
-        domain_stats_refresh((Domain *const *)doms->pdata, doms->len,
-                             args->flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT ? 0 : STATS_FRESH_MS);
+    uint64_t began = now_us();
+    if (ask && (args->flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT)) {
+        call->after = ask_now;
+        call->after_arg = g_ptr_array_ref(doms);
+    } else if (ask) {
+        domain_stats_refresh((Domain *const *)doms->pdata, doms->len, STATS_FRESH_MS);
+    }
     g_autoptr(GPtrArray) views = g_ptr_array_new_with_free_func((GDestroyNotify)domain_view_unref);
     for (unsigned i = 0; i < doms->len; i++)
         g_ptr_array_add(views, domain_view(doms->pdata[i]));
@@ -268,7 +290,13 @@ int api_connect_get_all_domain_stats(Call *call, const remote_connect_get_all_do
     for (unsigned i = 0; i < doms->len; i++) {
         const DomainView *v = views->pdata[i];
         g_autoptr(DomainStats) st = domain_stats_last(doms->pdata[i]);
-        Collect c = {v, st, links, files, args->flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING};
+        Collect c = {.v = v,
+                     .st = st,
+                     .links = links,
+                     .files = files,
+                     .backing = args->flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING};
+        if (v->live && v->pid && (!args->stats || (args->stats & (VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON))))
+            c.used = host_process_usage(v->pid, &c.cpu, &c.rss_kib) == 0;
         remote_domain_stats_record *rec = &ret->retStats.retStats_val[i];
         wire_domain(&call->arena, &rec->dom, v);
         Params p;
@@ -277,6 +305,8 @@ int api_connect_get_all_domain_stats(Call *call, const remote_connect_get_all_do
             if (!args->stats || (args->stats & groups[g].bit))
                 groups[g].collect(&p, &c);
         }
+        if (ask)
+            stats_age(&p, st, began);
         rec->params.params_val = p.v;
         rec->params.params_len = p.n;
     }

@@ -12,6 +12,7 @@
 #include "api_enums.h"
 #include "domain/console.h"
 #include "domain/display.h"
+#include "domain/fd_groups.h"
 #include "domain/keys.h"
 #include "domain/memory.h"
 #include "domain/passthrough.h"
@@ -71,6 +72,21 @@ int api_domain_open_graphics_fd(Call *call, Domain *dom, const remote_domain_ope
         return -1;
     call_send_fd(call, take_fd(&client_end));
     return 0;
+}
+
+/* ---- descriptors ----------------------------------------------------------------------------------------------------------- */
+
+/* Files keep the labels and owners they have, so SECLABEL_WRITABLE has nothing to widen and SECLABEL_RESTORE nothing to undo. */
+int api_domain_fd_associate(Call *call, Domain *dom, const remote_domain_fd_associate_args *args, Err *err)
+{
+    RpcMsg *m = call->msg;
+    if (m->n_fds == 0)
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_INVALID_ARG, 0, "nfds in virDomainFDAssociate must not be zero");
+    int fds[RPC_FDS_MAX];
+    unsigned n = m->n_fds;
+    for (unsigned i = 0; i < n; i++)
+        fds[i] = rpc_msg_take_fd(m, i);
+    return domain_fd_associate(dom, fd_group_new(args->name, rpc_conn_id(call->conn), fds, n), err);
 }
 
 /* ---- keys ------------------------------------------------------------------------------------------------------------------ */

@@ -109,9 +109,14 @@ int api_domain_get_block_info(Call *call, Domain *dom, const remote_domain_get_b
     g_autoptr(DomainStats) stats = v->live ? fresh_stats(dom) : NULL;
     const DomainBlockStats *b = stats ? domain_stats_block(stats, disk->info.alias, 0) : NULL;
     DiskFile f;
-    if (disk_file_read(disk, deadline_in_ms(STORAGE_MS), &f, err) < 0) {
-        /* storage hangs, QEMU knew the numbers: better than none */
-        if (!b || !b->capacity || err->code != VIR_ERR_OPERATION_TIMEOUT)
+    if (disk_file_read(dom, disk, deadline_in_ms(STORAGE_MS), &f, err) < 0) {
+        /* storage hangs, or the client that brought its descriptors is gone; QEMU knew the numbers: better than none */
+        bool known = b && b->capacity, late = v->live && disk->src->fdgroup;
+        if (late && !known) {
+            err_clear(err);
+            return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "QEMU gave no statistics of '%s' within %u ms", v->name, STATS_FRESH_MS);
+        }
+        if (!known || (err->code != VIR_ERR_OPERATION_TIMEOUT && !late))
             return -1;
         err_clear(err);
         f = (DiskFile){b->capacity, b->physical, b->physical};

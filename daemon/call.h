@@ -26,6 +26,8 @@ struct Call {
     int fds[RPC_FDS_MAX]; /* to go out with the reply */
     unsigned n_fds;
     GList link;    /* in client->calls */
+    void (*after)(void *arg); /* runs once the reply is on its way; NULL as a rule */
+    void *after_arg;
 };
 
 /* Hands a descriptor over to be sent with the reply. */

@@ -30,6 +30,7 @@
 #include "daemon/tidy.h"
 #include "api_enums.h"
 #include "domain/driver.h"
+#include "domain/fd_groups.h"
 #include "domain/lifecycle.h"
 #include "util/log.h"
 #include "util/uuid.h"
@@ -93,6 +94,8 @@ static void call_done(Call *call)
         if (rpc_reply(call->msg, filter, call->ret, call->fds, n, &call->err) < 0)
             log_failure(call);
     }
+    if (call->after)
+        call->after(call->after_arg);
     if (call->link.data && !event_on_thread(call_server(call)->client_loop))
         event_post(call_server(call)->client_loop, call_free, call);
     else
@@ -173,7 +176,9 @@ static int resolve(Call *call, Err *err)
     if (!call->dom)
         return -1;
     g_autoptr(DomainView) v = domain_view(call->dom);
-    return p->scope == SCOPE_VIEW || p->scope == SCOPE_DESTROY ? check_state(call, v->live != NULL, err) : 0;
+    if (p->scope == SCOPE_DESTROY) /* a start that hangs can be ended too */
+        return check_state(call, v->live || v->starting, err);
+    return p->scope == SCOPE_VIEW ? check_state(call, v->live != NULL, err) : 0;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------------- */
@@ -343,4 +348,5 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
         job_cancel(&((Call *)l->data)->job);
     }
     domain_autodestroy(s->domains, rpc_conn_id(c));
+    domain_fd_groups_drop(s->domains, rpc_conn_id(c));
 }

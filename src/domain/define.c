@@ -92,6 +92,17 @@ static Domain *claim_turn(DomainDriver *drv, DomainDef *def, Err *err)
     }
 }
 
+/* A link that an earlier machine of this name could not take along must not make the new one start with the host.  Lock released. */
+static int drop_stale_autostart(Domain *d, Err *err)
+{
+    const DomainDriverOpts *o = domain_driver_opts(d->drv);
+    g_autofree char *name = g_strdup(d->name);
+    domain_unlock(d);
+    int r = autostart_set(o->autostart_dir, o->config_dir, name, false, err);
+    domain_lock(d);
+    return r;
+}
+
 Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *err)
 {
     g_autoptr(DomainDef) def = domain_def_from_client(drv, xml, flags & VIR_DOMAIN_DEFINE_VALIDATE, err);
@@ -101,7 +112,9 @@ Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *e
     if (!d)
         return NULL;
     bool had = d->persistent || domain_is_active(d);
-    int r = domain_config_commit(d, domain_def_ref(def), err);
+    int r = d->persistent ? 0 : drop_stale_autostart(d, err);
+    if (r == 0)
+        r = domain_config_commit(d, domain_def_ref(def), err);
     if (r == 0) {
         d->persistent = true;
         d->updated = false;
@@ -153,8 +166,11 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
             r = err_set_errno(err, errno, "cannot remove the nvram '%s'", nvram);
         if (r == 0 && linked)
             r = autostart_set(o->autostart_dir, o->config_dir, name, false, err);
-        if (r == 0)
+        if (r == 0) {
             r = defs_remove(o->config_dir, name, err);
+            if (r < 0 && linked)
+                autostart_set(o->autostart_dir, o->config_dir, name, true, NULL);
+        }
         domain_lock(d);
     }
     if (r == 0) {

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 
 #include "domain/disk_files.h"
+#include "domain/fd_groups.h"
 #include "qemu/launch.h"
 
 static ImageWant want_of(const DiskDef *disk)
@@ -24,9 +25,19 @@ static DiskFile numbers_of(const ImageNode *n)
     return (DiskFile){.capacity = n->header.virtual_size, .allocation = n->allocated, .physical = n->file_size};
 }
 
-int disk_file_read(const DiskDef *disk, Deadline d, DiskFile *ret, Err *err)
+int disk_file_read(Domain *dom, const DiskDef *disk, Deadline d, DiskFile *ret, Err *err)
 {
     ImageWant w = want_of(disk);
+    const char *name = disk->src->fdgroup;
+    g_autoptr(FdGroup) group = name ? domain_fd_group(dom, name) : NULL;
+    if (name) {
+        w.flags |= IMAGE_WANT_FD;
+        w.fd = group ? fd_group_pick(group, O_RDONLY) : -1;
+        if (group && w.fd < 0)
+            w.fd = fd_group_pick(group, O_RDWR);
+        if (w.fd < 0)
+            return err_set(err, VIR_ERR_INVALID_ARG, "file descriptor group '%s' was not associated with the domain", name);
+    }
     g_autoptr(ImageSet) set = image_open(&w, 1, d, err);
     if (!set)
         return -1;
@@ -41,7 +52,7 @@ GHashTable *disk_files_read(const GPtrArray *disks, Deadline d)
     g_autoptr(GPtrArray) of = g_ptr_array_new(); /* the disk of each want */
     for (unsigned i = 0; i < disks->len; i++) {
         DiskDef *disk = disks->pdata[i];
-        if (!disk->src->path)
+        if (!disk->src->path || disk->src->fdgroup)
             continue;
         ImageWant w = want_of(disk);
         g_array_append_val(wants, w);

@@ -13,9 +13,12 @@
 #include "config.h"
 
 #include <string.h>
+#include <sys/syscall.h>
 
 #define LOG_AREA "domain"
+#include "util/fd.h"
 #include "util/log.h"
+#include "host/proc.h"
 #include "domain/private.h"
 #include "domain/stats.h"
 #include "store/defs.h"
@@ -34,6 +37,7 @@ static void domain_free(Object *o)
     job_queue_done(&p->jobs);
     kill_switch_done(d);
     timer_free(p->retry);
+    fd_groups_done(&p->fd_groups, d->drv);
     inbox_done(&p->inbox);
     domain_view_done(d);
     stats_slot_free(d->stats);
@@ -42,6 +46,7 @@ static void domain_free(Object *o)
     domain_def_unref(p->last);
     launched_process_clear(&p->proc);
     g_free(p->vcpu_tids);
+    g_clear_pointer(&p->blockjobs, g_ptr_array_unref);
     g_free(d->name);
     g_free(p);
     object_done(o);
@@ -63,6 +68,7 @@ Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *
     DomainPrivate *p = d->priv = g_new0(DomainPrivate, 1);
     job_queue_init(&p->jobs, d, loop, domain_view_job);
     inbox_init(&p->inbox);
+    fd_groups_init(&p->fd_groups);
     kill_switch_init(d, loop);
     domain_view_init(d);
     mutex_lock(&d->obj.lock);
@@ -197,6 +203,23 @@ int domain_affect(const Domain *d, unsigned flags, DomainAffect *ret, Err *err)
 
 /* ---- status file ------------------------------------------------------------------------------------------------- */
 
+static void fill_process(StatusRecord *rec, const LaunchedProcess *proc)
+{
+    rec->pid = proc->pid;
+    rec->start_time = proc->start_time;
+    rec->boot_id = g_strdup(host_boot_id());
+    rec->monitor_path = g_strdup(proc->monitor_path);
+    rec->private_dir = g_strdup(proc->private_dir);
+    rec->log_path = g_strdup(proc->log_path);
+    rec->cgroup = g_strdup(proc->cgroup);
+    rec->node_index = proc->node_index;
+    if (proc->taps && proc->taps->len) {
+        rec->taps = g_new0(char *, proc->taps->len + 1);
+        for (unsigned i = 0; i < proc->taps->len; i++)
+            rec->taps[i] = g_strdup(proc->taps->pdata[i]);
+    }
+}
+
 static void fill_record(const Domain *d, StatusRecord *rec)
 {
     const DomainPrivate *p = d->priv;
@@ -206,13 +229,6 @@ static void fill_record(const Domain *d, StatusRecord *rec)
         .state = d->state,
         .reason = d->reason,
         .life = d->life,
-        .pid = p->proc.pid,
-        .start_time = p->proc.start_time,
-        .monitor_path = g_strdup(p->proc.monitor_path),
-        .private_dir = g_strdup(p->proc.private_dir),
-        .log_path = g_strdup(p->proc.log_path),
-        .cgroup = g_strdup(p->proc.cgroup),
-        .node_index = p->proc.node_index,
         .persistent = d->persistent,
         .starting = p->starting,
         .autodestroy = p->autodestroy != 0,
@@ -220,11 +236,31 @@ static void fill_record(const Domain *d, StatusRecord *rec)
         .tainted_monitor = p->tainted_monitor,
         .stop_reason = p->stop_reason,
     };
-    if (p->proc.taps && p->proc.taps->len) {
-        rec->taps = g_new0(char *, p->proc.taps->len + 1);
-        for (unsigned i = 0; i < p->proc.taps->len; i++)
-            rec->taps[i] = g_strdup(p->proc.taps->pdata[i]);
+    fill_process(rec, &p->proc);
+}
+
+int domain_note_birth(Domain *d, DomainDef *def, const LaunchedProcess *proc, Err *err)
+{
+    StatusRecord rec = {
+        .live = domain_def_ref(def),
+        .id = def->id,
+        .state = VIR_DOMAIN_PAUSED,
+        .reason = VIR_DOMAIN_PAUSED_STARTING_UP,
+        .starting = true,
+    };
+    fill_process(&rec, proc);
+    domain_lock(d);
+    rec.life = d->life;
+    rec.persistent = d->persistent;
+    domain_unlock(d);
+    int r = status_save(domain_driver_opts(d->drv)->run_dir, &rec, err);
+    if (r == 0) {
+        AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, proc->pid, 0);
+        if (pidfd >= 0)
+            kill_switch_arm(d, take_fd(&pidfd), proc->pid, rec.life);
     }
+    status_record_clear(&rec);
+    return r;
 }
 
 int domain_flush(Domain *d, Err *err)

@@ -77,6 +77,13 @@ static bool starts_over(const Domain *d, const char *reason)
     return d->live->on_poweroff == ON_RESTART;
 }
 
+/* QEMU waits with -no-shutdown: SIGTERM lets it close its images and go. */
+static void end_after_shutdown(Domain *d)
+{
+    if (d->live->on_poweroff != ON_PRESERVE)
+        kill_switch_signal(d, 0, SIGTERM);
+}
+
 static void on_shutdown(Domain *d, const EventCtx *c)
 {
     DomainPrivate *p = d->priv;
@@ -99,8 +106,8 @@ static void on_shutdown(Domain *d, const EventCtx *c)
                                        : VIR_DOMAIN_EVENT_SHUTDOWN_HOST;
     domain_set_state(d, VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_UNKNOWN);
     domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_SHUTDOWN, detail);
-    if (!asked && !p->stop_reason && d->live->on_poweroff != ON_PRESERVE)
-        kill_switch_signal(d, 0, SIGTERM); /* QEMU waits with -no-shutdown: this lets it close its images and go */
+    if (!asked && !p->stop_reason)
+        end_after_shutdown(d);
 }
 
 static void on_reset(Domain *d, const EventCtx *c)
@@ -119,13 +126,10 @@ static void on_panic_restart(Domain *d, void *unused)
     domain_start_over(d, NULL);
 }
 
-static void on_panic(Domain *d, const EventCtx *c)
+/* What the definition wants done with a crashed guest. */
+static void act_on_panic(Domain *d)
 {
     DomainPrivate *p = d->priv;
-    if (d->state == VIR_DOMAIN_CRASHED)
-        return;
-    domain_set_state(d, VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED);
-    domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_CRASHED, VIR_DOMAIN_EVENT_CRASHED_PANICKED);
     switch (d->live->on_crash) {
     case ON_PRESERVE:
         break;
@@ -139,6 +143,24 @@ static void on_panic(Domain *d, const EventCtx *c)
         domain_mark_changed(d);
         kill_switch_signal(d, 0, SIGTERM);
     }
+}
+
+static void on_panic(Domain *d, const EventCtx *c)
+{
+    if (d->state == VIR_DOMAIN_CRASHED)
+        return;
+    domain_set_state(d, VIR_DOMAIN_CRASHED, VIR_DOMAIN_CRASHED_PANICKED);
+    domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_CRASHED, VIR_DOMAIN_EVENT_CRASHED_PANICKED);
+    act_on_panic(d);
+}
+
+void domain_act_again(Domain *d)
+{
+    domain_assert_locked(d);
+    if (d->state == VIR_DOMAIN_CRASHED)
+        act_on_panic(d);
+    else if (d->state == VIR_DOMAIN_SHUTDOWN)
+        end_after_shutdown(d);
 }
 
 static void on_crashloaded(Domain *d, const EventCtx *c)
@@ -263,6 +285,22 @@ static void on_balloon(Domain *d, const EventCtx *c)
     domain_publish_event(d, e);
 }
 
+/* The guest let go of it, whoever asked. */
+static void on_device_deleted(Domain *d, const EventCtx *c)
+{
+    const char *alias = text(c, "device");
+    if (!alias) /* a part of a device, or one without an id of ours */
+        return;
+    if (domain_def_find_alias(d->live, alias, NULL)) {
+        DomainDef *def = domain_def_copy(d->live);
+        domain_def_remove_alias(def, alias);
+        domain_set_live(d, def);
+    }
+    DomainEvent *e = domain_event_new(EVENT_DOMAIN, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, d);
+    e->device.alias = g_strdup(alias);
+    domain_publish_event(d, e);
+}
+
 static void on_device_event(Domain *d, const EventCtx *c)
 {
     const char *alias = text(c, "device");
@@ -357,9 +395,16 @@ static void on_vnc(Domain *d, const EventCtx *c)
     domain_publish_event(d, e);
 }
 
+/* ---- block jobs -------------------------------------------------------------------------------------------------- */
+
+static void on_blockjob(Domain *d, const EventCtx *c)
+{
+    blockjob_event(d, c->name, c->data);
+}
+
 /* ---- recorded for later ------------------------------------------------------------------------------------------ */
 
-/* Jobs of QEMU and migration: nothing of Berth starts them yet; a user of the raw monitor might. */
+/* Nothing of Berth causes these yet; a user of the raw monitor might. */
 static void on_recorded(Domain *d, const EventCtx *c)
 {
     log_info("%s: %s", d->name, c->name);
@@ -377,17 +422,17 @@ typedef struct EventRow {
 static const EventRow rows[] = {
     {"BALLOON_CHANGE", on_balloon, 0},
     {"BLOCK_IO_ERROR", on_io_error, 0},
-    {"BLOCK_JOB_CANCELLED", on_recorded, 0},
-    {"BLOCK_JOB_COMPLETED", on_recorded, 0},
-    {"BLOCK_JOB_ERROR", on_recorded, 0},
+    {"BLOCK_JOB_CANCELLED", on_blockjob, 0},
+    {"BLOCK_JOB_COMPLETED", on_blockjob, 0},
+    {"BLOCK_JOB_ERROR", on_blockjob, 0},
     {"BLOCK_JOB_PENDING", on_recorded, 0},
-    {"BLOCK_JOB_READY", on_recorded, 0},
-    {"DEVICE_DELETED", on_device_event, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED},
+    {"BLOCK_JOB_READY", on_blockjob, 0},
+    {"DEVICE_DELETED", on_device_deleted, 0},
     {"DEVICE_TRAY_MOVED", on_tray, 0},
     {"DEVICE_UNPLUG_GUEST_ERROR", on_device_event, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED},
     {"GUEST_CRASHLOADED", on_crashloaded, 0},
     {"GUEST_PANICKED", on_panic, 0},
-    {"JOB_STATUS_CHANGE", on_recorded, 0},
+    {"JOB_STATUS_CHANGE", on_blockjob, 0},
     {"MIGRATION", on_recorded, 0},
     {"MIGRATION_PASS", on_recorded, 0},
     {"NIC_RX_FILTER_CHANGED", on_recorded, 0},

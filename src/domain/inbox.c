@@ -61,6 +61,21 @@ static void drain_task(void *arg)
     object_unref(d);
 }
 
+static void poke_task(void *arg)
+{
+    Domain *d = arg;
+    domain_lock(d);
+    cond_broadcast(&d->obj.changed);
+    domain_unlock(d);
+    object_unref(d);
+}
+
+void inbox_poke(Domain *d)
+{
+    if (!domain_driver_submit(d->drv, LANE_FAST, poke_task, object_ref(d)))
+        object_unref(d);
+}
+
 void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, json_t *data, uint64_t usec)
 {
     Inbox *in = &d->priv->inbox;

@@ -29,5 +29,7 @@ void inbox_init(Inbox *in);
 void inbox_done(Inbox *in);
 /* From the monitor thread: appends and sees to it that somebody drains.  `data` is borrowed. */
 void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, json_t *data, uint64_t usec);
+/* Wakes those who wait for something of the machine, to look again.  Any thread; a worker does it. */
+void inbox_poke(Domain *d);
 /* Applies all that is queued, in order.  Domain lock held; handlers only change state. */
 void inbox_drain(Domain *d);

@@ -51,6 +51,7 @@ struct JobRequest {
     /* private to job.c */
     Domain *dom;
     uint64_t since_us;
+    gint abandoned;
     int state;
     JobRequest *next, **prev;
 };
@@ -66,6 +67,11 @@ void job_request(Domain *d, JobRequest *r);
 void job_cancel(JobRequest *r);
 /* Gives the job back and grants the next.  Domain lock not held. */
 void job_end(JobRequest *r);
+/* Nobody waits any more for what the holder does (its client is gone).  The request must still be held.  A holder that can stop midway looks
+ * with job_abandoned(); one that sleeps is woken by inbox_poke(), which the caller calls after this.  Any thread; blocks nowhere. */
+void job_abandon(JobRequest *r);
+/* Whether that was said of the short job that runs now. */
+bool job_abandoned(Domain *d);
 /* For tasks on a worker that may sleep (event handlers' tasks, reconnect): request and wait.  Uses granted, refused of
  * its own. 0 or -1 with err. */
 int job_acquire(Domain *d, JobRequest *r, Err *err);

@@ -1,6 +1,7 @@
 # domain: machines, their jobs, events and life
 noinst_LIBRARIES += libdomain.a
 libdomain_a_SOURCES = \
+	src/domain/blockjob.c src/domain/blockjob_sync.c src/domain/blockjob.h src/domain/blockjob_private.h \
 	src/domain/complete.c src/domain/complete.h \
 	src/domain/console.c src/domain/console.h \
 	src/domain/define.c src/domain/lifecycle.h \
@@ -8,6 +9,7 @@ libdomain_a_SOURCES = \
 	src/domain/display.c src/domain/display.h \
 	src/domain/domain.c src/domain/domain.h src/domain/domain_struct.h src/domain/private.h src/domain/forward.h \
 	src/domain/driver.c src/domain/driver.h \
+	src/domain/fd_groups.c src/domain/fd_groups.h \
 	src/domain/event.c src/domain/events.c src/domain/events.h \
 	src/domain/inbox.c src/domain/inbox.h \
 	src/domain/job.c src/domain/job.h \

@@ -2,6 +2,7 @@
  */
 #pragma once
 
+#include "domain/blockjob.h"
 #include "domain/domain.h"
 #include "domain/driver.h"
 #include "domain/events.h"
@@ -29,11 +30,18 @@ typedef struct KillSwitch {
     Timer *timer;        /* SIGKILL when the grace is over */
 } KillSwitch;
 
+/* Descriptors clients associated with the machine. */
+typedef struct FdGroups {
+    Mutex lock; /* leaf */
+    GPtrArray *groups; /* FdGroup*; NULL: none yet */
+} FdGroups;
+
 typedef struct DomainPrivate {
     JobQueue jobs;
     Inbox inbox;
     KillSwitch kill;
     Timer *retry; /* of a reconnect; NULL until needed */
+    FdGroups fd_groups;
 
     Mutex view_lock; /* leaf: view, job, monitor */
     DomainView *view;
@@ -70,6 +78,8 @@ typedef struct DomainPrivate {
     uint64_t balloon_kib;
     pid_t *vcpu_tids; /* by vcpu index; NULL: not known */
     unsigned n_vcpu_tids;
+    GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
+    unsigned resyncs;     /* counts domain_resync_later() */
 } DomainPrivate;
 
 static inline void domain_assert_locked(const Domain *d)
@@ -82,6 +92,10 @@ static inline void domain_assert_locked(const Domain *d)
 /* A new machine with one reference, not in the registry. */
 Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *name);
 void domain_set_name(Domain *d, const char *name);
+/* Writes the status file of a process that is about to become the machine's QEMU: a daemon that finds no more than this kills it.
+ * From here on the kill switch works.
+ * `def` is the caller's own yet.  No lock held; nobody else writes the file while the machine is off and its job is held. */
+int domain_note_birth(Domain *d, DomainDef *def, const LaunchedProcess *proc, Err *err);
 /* As domain_qmp, with the way it ended: callers decide by QEMU's class. */
 QmpStatus domain_qmp_status(Domain *d, const QmpCommand *cmd, json_t *args, json_t **ret, Err *err);
 /* The same with descriptors and a deadline. */
@@ -141,6 +155,8 @@ DomainEvent *domain_event_lifecycle(const Domain *d, int event, int detail);
 void domain_publish_lifecycle(Domain *d, int event, int detail);
 void domain_publish_plain(Domain *d, int event_id);
 
+/* Whoever saw the guest's end (SHUTDOWN, a panic) may have ended before it acted on it: does so.  Lock held. */
+void domain_act_again(Domain *d);
 /* Fed by domain_resync: as if QEMU had said it now. */
 void domain_event_missed(Domain *d, const char *name, json_t *data);
 
@@ -149,6 +165,12 @@ void domain_event_missed(Domain *d, const char *name, json_t *data);
 /* The object of this name and uuid: a new one, already in the registry, or the one that is there (*ret_new false). NULL
  * when name or uuid belong to another.  A reference. */
 Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err);
+
+/* fd_groups.c */
+
+void fd_groups_init(FdGroups *t);
+/* Closes what is left, on a worker if there is one. */
+void fd_groups_done(FdGroups *t, DomainDriver *drv);
 
 /* start.c */
 
@@ -179,9 +201,15 @@ void domain_announce_death(Domain *d);
 /* Under DESTROY (or any exclusive) job and lock: waits for the end of a dying process, removes what it left, makes the
  * machine off and publishes STOPPED.  No effect on a machine that lives or is off.  The lock is released meanwhile. */
 void domain_tear_down(Domain *d);
+/* The VIR_DOMAIN_SHUTOFF_* of a process found gone.  Lock held. */
+int domain_shutoff_reason(const Domain *d);
 /* Installs pidfd (taken) and pid of a new life / forgets them. */
 void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life);
 void kill_switch_disarm(Domain *d);
+/* The same after a start that failed; true: a destroy asked for that, and has its wish.  Lock held. */
+bool kill_switch_forget(Domain *d);
+/* The daemon ends: what it was asked to destroy, and what it has only half started, goes without further grace. */
+void kill_switch_hurry(Domain *d, bool starting);
 void kill_switch_init(Domain *d, EventLoop *loop);
 void kill_switch_done(Domain *d);
 /* Signals if the machine is in `life` (0: any).  False when it is not. */

@@ -121,6 +121,31 @@ void kill_switch_disarm(Domain *d)
     k->pid = 0;
 }
 
+static bool kill_was_asked(Domain *d)
+{
+    KillSwitch *k = &d->priv->kill;
+    LOCK_SCOPE(&k->lock);
+    return k->pidfd >= 0 && k->asked_life == k->life;
+}
+
+bool kill_switch_forget(Domain *d)
+{
+    domain_assert_locked(d);
+    bool asked = kill_was_asked(d);
+    if (asked)
+        d->priv->destroyed_life = d->priv->kill.life;
+    kill_switch_disarm(d);
+    return asked;
+}
+
+void kill_switch_hurry(Domain *d, bool starting)
+{
+    KillSwitch *k = &d->priv->kill;
+    LOCK_SCOPE(&k->lock);
+    if (k->pidfd >= 0 && (starting || (k->asked_life == k->life && !k->graceful)))
+        pidfd_signal(k->pidfd, SIGKILL);
+}
+
 bool kill_switch_signal(Domain *d, uint64_t life, int sig)
 {
     KillSwitch *k = &d->priv->kill;
@@ -175,13 +200,6 @@ void domain_kill(Domain *d, unsigned flags)
     }
     if (grace && !graceful)
         timer_arm_by(k->timer, deadline_in_ms(LOOK_MS));
-}
-
-static bool kill_was_asked(Domain *d)
-{
-    KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE(&k->lock);
-    return k->pidfd >= 0 && k->asked_life == k->life;
 }
 
 void domain_set_stuck(Domain *d, bool stuck)
@@ -264,6 +282,11 @@ static Verdict judge(const Domain *d, bool killed)
     return (Verdict){VIR_DOMAIN_SHUTOFF_CRASHED, VIR_DOMAIN_EVENT_STOPPED_FAILED, "crashed"};
 }
 
+int domain_shutoff_reason(const Domain *d)
+{
+    return judge(d, false).reason;
+}
+
 static void on_retry(void *arg)
 {
     Domain *d = arg;
@@ -298,6 +321,7 @@ static void make_off(Domain *d, const Verdict *v)
     g_clear_pointer(&p->vcpu_tids, g_free);
     p->n_vcpu_tids = 0;
     domain_stats_reset(d);
+    blockjobs_forget(d);
     launched_process_clear(&p->proc);
     domain_set_state(d, VIR_DOMAIN_SHUTOFF, v->reason);
     domain_mark_changed(d);

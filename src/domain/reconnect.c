@@ -6,11 +6,15 @@
  * Errors:  logged: nobody called
  *
  * Theory of operation.  domain_load_status() makes the machine as the file tells, with a RECONNECT job held from the
- * first moment, so that reads answer at once and changes queue.  domain_reconnect() then meets one of these: process
- * gone (or its pid is another's)   -> STOPPED, everything it left is removed half-started, or its client went with us
- * -> killed, then as above monitor answers, uuid matches            -> resync, job given back monitor does not answer
- * -> left running and marked stuck; tried again later; destroy works, by pidfd cannot be verified -> left alone, never
- * signalled domain_resync() also serves after a QMP time-out and an inbox overflow.
+ * first moment, so that reads answer at once and changes queue.  domain_reconnect() then meets one of these:
+ *
+ *   process gone, its pid another's, host rebooted  STOPPED, everything it left is removed
+ *   half-started, or its client went with us        killed, then as above (of a half-started one no event tells)
+ *   monitor answers, uuid matches                   resync, job given back
+ *   monitor does not answer                         left running and marked stuck; tried again later; destroy works, by pidfd
+ *   cannot be verified                              left alone, never signalled
+ *
+ * domain_resync() also serves after a QMP time-out and an inbox overflow.
  */
 #include "config.h"
 
@@ -54,10 +58,15 @@ static void compare_state(Domain *d, const char *status, bool running)
         else if (d->state != VIR_DOMAIN_RUNNING)
             missed(d, "RESUME", NULL);
     } else if (strcmp(status, "shutdown") == 0) {
-        if (!p->got_shutdown)
+        if (p->got_shutdown)
+            domain_act_again(d);
+        else
             missed(d, "SHUTDOWN", NULL);
     } else if (strcmp(status, "guest-panicked") == 0) {
-        missed(d, "GUEST_PANICKED", NULL);
+        if (d->state == VIR_DOMAIN_CRASHED)
+            domain_act_again(d);
+        else
+            missed(d, "GUEST_PANICKED", NULL);
     } else if (strcmp(status, "suspended") == 0) {
         if (d->state != VIR_DOMAIN_PMSUSPENDED)
             missed(d, "SUSPEND", NULL);
@@ -107,14 +116,96 @@ static int resync_trays(Domain *d, Err *err)
     return 0;
 }
 
+/* Devices that are QEMU's by their alias and that a guest can let go. */
+static bool may_be_gone(DeviceKind kind, const void *dev)
+{
+    switch (kind) {
+    case DEVICE_DISK: {
+        DiskBus bus = ((const DiskDef *)dev)->bus;
+        return bus == DISK_BUS_VIRTIO || bus == DISK_BUS_SCSI || bus == DISK_BUS_USB;
+    }
+    case DEVICE_INPUT: {
+        InputBus bus = ((const InputDef *)dev)->bus;
+        return bus == INPUT_BUS_VIRTIO || bus == INPUT_BUS_USB;
+    }
+    case DEVICE_CHANNEL:
+        return ((const ChrDef *)dev)->target_type == CHR_TARGET_VIRTIO;
+    case DEVICE_CONTROLLER: {
+        ControllerType type = ((const ControllerDef *)dev)->type;
+        return type == CONTROLLER_SCSI || type == CONTROLLER_VIRTIO_SERIAL;
+    }
+    case DEVICE_MEMBALLOON:
+        return ((const MemballoonDef *)dev)->model != MEMBALLOON_NONE;
+    case DEVICE_NET:
+    case DEVICE_RNG:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Aliases (borrowed of def) of such devices. */
+static GPtrArray *aliases_of(const DomainDef *def)
+{
+    GPtrArray *all = g_ptr_array_new();
+    for (int kind = 1; kind < DEVICE_MAX; kind++) {
+        GPtrArray *list = domain_def_devices(def, (DeviceKind)kind);
+        for (unsigned i = 0; list && i < list->len; i++) {
+            const DeviceInfo *info = list->pdata[i]; /* the first member of every device */
+            if (info->alias && may_be_gone((DeviceKind)kind, info))
+                g_ptr_array_add(all, info->alias);
+        }
+    }
+    if (def->memballoon && def->memballoon->info.alias && may_be_gone(DEVICE_MEMBALLOON, def->memballoon))
+        g_ptr_array_add(all, def->memballoon->info.alias);
+    return all;
+}
+
+/* Devices removed unseen. */
+static int resync_devices(Domain *d, Err *err)
+{
+    json_t *ret = NULL;
+    if (domain_qmp_status(d, QMP(QOM_LIST), json_pack("{s:s}", "path", "/machine/peripheral"), &ret, err) != QMP_OK)
+        return -1;
+    g_autoptr(GHashTable) there = g_hash_table_new(g_str_hash, g_str_equal);
+    size_t i;
+    json_t *o;
+    json_array_foreach(ret, i, o)
+    {
+        const char *name = json_string_value(json_object_get(o, "name"));
+        if (name)
+            g_hash_table_add(there, (void *)(uintptr_t)name);
+    }
+    g_autoptr(DomainDef) def = domain_def_ref(d->live);
+    g_autoptr(GPtrArray) aliases = aliases_of(def);
+    for (unsigned k = 0; json_is_array(ret) && k < aliases->len; k++) {
+        if (!g_hash_table_contains(there, aliases->pdata[k]))
+            missed(d, "DEVICE_DELETED", json_pack("{s:s}", "device", aliases->pdata[k]));
+    }
+    json_decref(ret);
+    return 0;
+}
+
+/* News of block jobs that came unseen, and concluded ones nobody dismissed. */
+static int resync_blockjobs(Domain *d, Err *err)
+{
+    json_t *ret = NULL;
+    if (domain_qmp_status(d, QMP(QUERY_JOBS), NULL, &ret, err) != QMP_OK)
+        return -1;
+    blockjob_compare(d, ret);
+    json_decref(ret);
+    return 0;
+}
+
 int domain_resync(Domain *d, Err *err)
 {
     domain_assert_locked(d);
     job_assert_held(d);
     if (resync_state(d, err) < 0 ||
-        domain_read_back(d, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL, err) < 0)
+        domain_read_back(d, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL, err) < 0 ||
+        resync_devices(d, err) < 0)
         return -1;
-    return resync_trays(d, err);
+    return resync_trays(d, err) < 0 ? -1 : resync_blockjobs(d, err);
 }
 
 static void resync_task(Domain *d, void *unused)
@@ -127,6 +218,7 @@ static void resync_task(Domain *d, void *unused)
 void domain_resync_later(Domain *d)
 {
     domain_assert_locked(d);
+    d->priv->resyncs++;
     if (domain_is_active(d))
         domain_task(d, JOB_QUERY, "resync with QEMU", d->life, resync_task, NULL, NULL);
 }
@@ -166,10 +258,16 @@ void domain_load_status(Domain *d, StatusRecord *rec)
     domain_driver_seen_id(d->drv, d->id);
 
     /* The kill switch works from now on, if the pid is still the process: a pidfd taken first, the start time compared after. */
-    AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, p->proc.pid, 0);
+    bool other_boot = rec->boot_id && strcmp(rec->boot_id, host_boot_id()) != 0;
+    AUTO_CLOSE int pidfd = other_boot ? -1 : (int)syscall(SYS_pidfd_open, p->proc.pid, 0);
     unsigned long long started = 0;
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
-    if (pidfd < 0) {
+    if (other_boot) {
+        /* gone with the host; what now has its names there is somebody else's */
+        p->found_dead = true;
+        g_clear_pointer(&p->proc.cgroup, g_free);
+        g_ptr_array_set_size(p->proc.taps, 0);
+    } else if (pidfd < 0) {
         p->found_dead = errno == ESRCH;
     } else {
         int r = host_process_start_time(p->proc.pid, &started);
@@ -177,8 +275,12 @@ void domain_load_status(Domain *d, StatusRecord *rec)
         if (r == 0 && !p->found_dead)
             kill_switch_arm(d, take_fd(&pidfd), p->proc.pid, d->life);
     }
+    if (p->starting) { /* nobody was told of a start */
+        p->stop_reason = VIR_DOMAIN_SHUTOFF_FAILED;
+        p->quiet_end = true;
+    }
     if (p->found_dead)
-        domain_set_state(d, VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_CRASHED);
+        domain_set_state(d, VIR_DOMAIN_SHUTOFF, domain_shutoff_reason(d));
     else
         registry_set_id(domain_driver_registry(d->drv), &d->obj, d->id);
     domain_publish(d);
@@ -283,7 +385,8 @@ void domain_reconnect(Domain *d, void *unused)
     if (verified && (p->starting || p->owner_gone)) {
         log_info("%s: %s when the daemon ended; killed", d->name,
                  p->starting ? "half started" : "to end with its client");
-        p->stop_reason = p->starting ? VIR_DOMAIN_SHUTOFF_FAILED : VIR_DOMAIN_SHUTOFF_DESTROYED;
+        if (!p->starting)
+            p->stop_reason = VIR_DOMAIN_SHUTOFF_DESTROYED;
         p->owner_gone = false;
         kill_switch_signal(d, 0, SIGKILL);
         bury(d);

@@ -5,8 +5,8 @@
  * Locks:   the domain's, released while QEMU is launched and spoken to; a MODIFY job is held throughout
  * Errors:  the launch's own (phase, QEMU's words, hint); later ones are wrapped with the step
  *
- * Theory of operation.  launch -> live is set, state paused/starting up -> status file (marked "starting": a daemon
- * that dies from here on finds a half-started machine and kills it) -> questions and settings over QMP -> cont ->
+ * Theory of operation.  launch -> (the process exists, and is not QEMU yet) status file, marked "starting": a daemon
+ * that dies from here on finds a half-started machine and kills it -> live is set, state paused/starting up -> questions and settings over QMP -> cont ->
  * STARTED.  A failure after the launch kills the process and tears down quietly: no client was told of a start, so none
  * is told of an end.
  */
@@ -18,6 +18,7 @@
 #define LOG_AREA "domain.start"
 #include "util/log.h"
 #include "domain/complete.h"
+#include "domain/fd_groups.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
 #include "qemu/caps.h"
@@ -26,7 +27,6 @@
 #include "store/status.h"
 #include "api_enums.h"
 
-#define LAUNCH_MS    60000u
 #define BALLOON_PATH "/machine/peripheral/"
 
 /* ---- questions --------------------------------------------------------------------------------------------------- */
@@ -191,6 +191,19 @@ static int set_passwords(Domain *d, Err *err)
 
 /* ---- the start --------------------------------------------------------------------------------------------------- */
 
+typedef struct Birth {
+    Domain *d;
+    DomainDef *def;
+    bool noted;
+} Birth;
+
+static int on_birth(void *data, const LaunchedProcess *proc, Err *err)
+{
+    Birth *b = data;
+    b->noted = true;
+    return domain_note_birth(b->d, b->def, proc, err);
+}
+
 /* Lock held on entry and return; released for the launch itself. */
 static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err)
 {
@@ -201,8 +214,10 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
     domain_unlock(d);
 
     int r = -1;
+    Birth birth = {d, def, false};
     g_autoptr(QemuConfig) cfg = domain_driver_config(d->drv);
     g_autoptr(QemuCaps) caps = domain_def_caps(d->drv, def, err);
+    g_autoptr(GPtrArray) fd_groups = domain_fd_groups(d);
     QemuAccel accel = def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG;
     if (caps && !qemu_caps_accel_usable(caps, accel))
         err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "Emulator '%s' does not support virt type 'kvm'", def->emulator);
@@ -214,13 +229,19 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .monitor_loop = o->monitor_loop,
                              .handlers = &monitor_handlers,
                              .handlers_data = link,
-                             .deadline = deadline_in_ms(LAUNCH_MS)};
+                             .deadline = domain_driver_start_deadline(d->drv),
+                             .born = on_birth,
+                             .fd_groups = fd_groups,
+                             .born_data = &birth};
         r = qemu_launch(&req, res, err);
         domain_def_keep_asked_cpu(def);
         def->cpu_asked.given = qemu_cpu_make_live(caps, accel, &def->cpu);
         if (r == 0 && status_pid_file(o->run_dir, def->name, res->proc.pid) < 0)
             log_warning("%s: no pid file in %s", def->name, o->run_dir);
     }
+    g_auto(Err) remove_err = ERR_INIT;
+    if (r < 0 && birth.noted && status_remove(o->run_dir, def->name, &remove_err) < 0)
+        log_warning("%s", remove_err.detail);
     domain_lock(d);
     if (r < 0)
         monitor_link_free(link, o->monitor_loop);
@@ -316,6 +337,7 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     /* BYPASS_CACHE and FORCE_BOOT concern a saved image; there is none. */
     uint64_t life = ++d->life;
     p->starting = true;
+    domain_mark_changed(d);
     p->owner_gone = false;
     p->autodestroy = (flags & VIR_DOMAIN_START_AUTODESTROY) ? owner_conn : 0;
     if (p->autodestroy)
@@ -324,6 +346,10 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
 
     LaunchResult res = {.child = {.pidfd = -1}};
     if (launch_process(d, own, &res, err) < 0) {
+        if (kill_switch_forget(d)) {
+            err_clear(err);
+            err_set(err, VIR_ERR_OPERATION_ABORTED, "domain '%s' was destroyed while it was being started", d->name);
+        }
         p->starting = p->owner_gone = false;
         p->autodestroy = 0;
         d->life = life + 1;

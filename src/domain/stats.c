@@ -6,7 +6,9 @@
  *
  * Theory of operation.  A round is one refresh of many machines.  For each machine that owes nothing a Probe sends its queries and
  * counts the answers; the last one makes the sample, puts it into the machine's slot and tells the round.  The round's caller sleeps
- * until all probes told or its time is up, and goes; probes still out finish on their own and free what they hold.
+ * until all probes told, and goes before that when waiting has no point: nobody has answered for LOOK_MS, and a look at the processes
+ * still out finds, twice, none that could answer (stopped, or asleep in the kernel on dead storage); or nobody has answered for as long
+ * as the caller allows.  Probes still out finish on their own and free what they hold.
  */
 #include "config.h"
 
@@ -19,6 +21,8 @@
 #include "util/log.h"
 
 #define PROBE_DEADLINE_MS 5000u
+#define LOOK_MS           3u
+#define ROUND_MS          5000u /* of answers coming in, at most */
 
 struct StatsSlot {
     Mutex lock; /* leaf */
@@ -32,11 +36,13 @@ typedef struct Round {
     Mutex lock; /* leaf */
     Cond told;
     unsigned out;
+    GArray *pids; /* pid_t of each probe's process; 0 once it has told */
 } Round;
 
 typedef struct Probe {
     Domain *dom; /* reference */
     Round *round;
+    unsigned place; /* in round->pids */
     DomainStats *sample;
     uint64_t slot_round;
     unsigned out;     /* answers still to come; monitor thread only, but for the sender's first count */
@@ -130,13 +136,15 @@ static void round_unref(Round *r)
         return;
     cond_done(&r->told);
     mutex_done(&r->lock);
+    g_array_unref(r->pids);
     g_free(r);
 }
 
-static void round_tell(Round *r)
+static void round_tell(Round *r, unsigned place)
 {
     {
         LOCK_SCOPE(&r->lock);
+        g_array_index(r->pids, pid_t, place) = 0;
         if (--r->out == 0)
             cond_broadcast(&r->told);
     }
@@ -157,7 +165,7 @@ static void probe_answered(Probe *p)
             slot->last = g_steal_pointer(&p->sample);
         }
     }
-    round_tell(p->round);
+    round_tell(p->round, p->place);
     domain_stats_unref(p->sample);
     object_unref(p->dom);
     g_free(p);
@@ -358,6 +366,8 @@ static void ask(Domain *d, Round *round)
     {
         LOCK_SCOPE(&round->lock);
         round->out++;
+        p->place = round->pids->len;
+        g_array_append_val(round->pids, v->pid);
     }
     Deadline dl = deadline_in_ms(PROBE_DEADLINE_MS);
     /* the last command's answer frees the probe: what is needed after is taken before */
@@ -371,21 +381,67 @@ static void ask(Domain *d, Round *round)
     }
 }
 
-void domain_stats_refresh(Domain *const *doms, unsigned n, unsigned wait_ms)
+static Round *round_begin(Domain *const *doms, unsigned n)
+{
+    Round *r = g_new0(Round, 1);
+    r->refs = 1;
+    mutex_init(&r->lock, LOCK_LEAF, "stats round");
+    cond_init(&r->told);
+    r->pids = g_array_sized_new(FALSE, FALSE, sizeof(pid_t), n);
+    for (unsigned i = 0; i < n; i++)
+        ask(doms[i], r);
+    return r;
+}
+
+void domain_stats_ask(Domain *const *doms, unsigned n)
+{
+    round_unref(round_begin(doms, n));
+}
+
+/* Whether any of the processes that have not answered could. */
+static bool any_can_answer(Round *r)
+{
+    g_autofree pid_t *pids;
+    unsigned n;
+    {
+        LOCK_SCOPE(&r->lock);
+        n = r->pids->len;
+        pids = g_memdup2(r->pids->data, n * sizeof(pid_t));
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (pids[i] && host_process_can_answer(pids[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Sleeps until an answer came, LOOK_MS passed or nobody is out.  Returns how many are. */
+static unsigned round_listen(Round *r)
+{
+    LOCK_SCOPE(&r->lock);
+    if (r->out > 0)
+        cond_wait_until(&r->told, &r->lock, deadline_in_ms(LOOK_MS));
+    return r->out;
+}
+
+void domain_stats_refresh(Domain *const *doms, unsigned n, unsigned silence_ms)
 {
     event_assert_may_block();
-    Round *round = g_new0(Round, 1);
-    round->refs = 1;
-    mutex_init(&round->lock, LOCK_LEAF, "stats round");
-    cond_init(&round->told);
-    for (unsigned i = 0; i < n; i++)
-        ask(doms[i], round);
-    Deadline d = deadline_in_ms(wait_ms);
+    Round *r = round_begin(doms, n);
+    Deadline end = deadline_in_ms(ROUND_MS), patience = deadline_in_ms(silence_ms);
+    unsigned before = n + 1, idle_looks = 0, out;
     pool_blocking_begin();
-    mutex_lock(&round->lock);
-    while (round->out > 0 && cond_wait_until(&round->told, &round->lock, d))
-        ;
-    mutex_unlock(&round->lock);
+    while ((out = round_listen(r)) > 0 && !deadline_passed(end) && !deadline_passed(patience)) {
+        if (out != before) {
+            before = out;
+            idle_looks = 0;
+            patience = deadline_in_ms(silence_ms);
+        } else if (any_can_answer(r)) {
+            idle_looks = 0;
+        } else if (++idle_looks == 2) {
+            break;
+        }
+    }
     pool_blocking_end();
-    round_unref(round);
+    round_unref(r);
 }

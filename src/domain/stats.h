@@ -10,7 +10,7 @@
 
 #include "domain/domain.h"
 
-#define STATS_FRESH_MS 150u /* how long a call waits for fresh numbers of QEMU */
+#define STATS_FRESH_MS 150u /* how long a call waits for fresh numbers while no guest answers at all */
 
 typedef struct DomainBlockStats {
     char *alias;     /* of the device, "virtio-disk0" */
@@ -58,9 +58,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainStats, domain_stats_unref)
 DomainStats *domain_stats_last(Domain *d);
 /* At the end of a life: a sample never outlives its machine's run. */
 void domain_stats_reset(Domain *d);
-/* Asks all these machines at once and waits until each has answered or wait_ms passed.  Machines that are off, or owe an answer from
- * before, are not waited for. */
-void domain_stats_refresh(Domain *const *doms, unsigned n, unsigned wait_ms);
+/* Asks all these machines at once and waits until each has answered, none of the rest can (stopped, asleep in the kernel), or nobody has
+ * for silence_ms.  Machines that are off, or owe an answer from before, are not waited for. */
+void domain_stats_refresh(Domain *const *doms, unsigned n, unsigned silence_ms);
+/* Asks and does not wait: the answers are the last known numbers of whoever looks next.  Any thread. */
+void domain_stats_ask(Domain *const *doms, unsigned n);
 /* The counters of one disk's top layer (depth 0) or of a backing layer. */
 const DomainBlockStats *domain_stats_block(const DomainStats *s, const char *alias, unsigned depth);
 

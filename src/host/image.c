@@ -6,15 +6,14 @@
  * Errors:  VIR_ERR_SYSTEM_ERROR, VIR_ERR_OPERATION_FAILED, VIR_ERR_OPERATION_INVALID, VIR_ERR_OPERATION_TIMEOUT
  *
  * Theory of operation.  The child does as little as possible: it gets a path and open flags, opens, looks, and sends back what it found
- * with the descriptor.  It allocates nothing, so the fork needs no exec.  Headers are parsed here, and here it is decided which backing
- * file comes next.  When the deadline passes, the child is killed and left alone: a process that hangs in the kernel does not even die,
+ * with the descriptor; or it gets a descriptor somebody else opened and only looks.  It allocates nothing, so the fork needs no exec.
+ * Headers are parsed here, and here it is decided which backing file comes next.  When the deadline passes, the child is killed and left alone: a process that hangs in the kernel does not even die,
  * so it is only reaped, by a later call, once it has.
  */
 #include "config.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
@@ -37,6 +36,7 @@
 typedef struct OpenRequest {
     int open_flags;
     bool want_header, any_type;
+    bool opened; /* the descriptor comes with the request */
     char path[IMAGE_MAX_PATH];
 } OpenRequest;
 
@@ -55,19 +55,13 @@ typedef struct OpenReply {
 
 /* ---- the child: system calls only -------------------------------------------------------------------------------------------- */
 
-/* Opens and looks; fills the reply, returns the descriptor or -1. */
-static int child_open(const OpenRequest *q, OpenReply *r)
+/* Looks at an open file; fills the reply. */
+static void child_look(const OpenRequest *q, OpenReply *r, int fd)
 {
-    /* a FIFO or a device must not keep us; the flag goes away again for what may block */
-    int fd = open(q->path, q->open_flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
-    if (fd < 0) {
-        r->error = errno;
-        return -1;
-    }
     struct stat st;
     if (fstat(fd, &st) < 0) {
         r->error = errno;
-        return fd;
+        return;
     }
     r->is_block = S_ISBLK(st.st_mode);
     r->mode = st.st_mode;
@@ -79,18 +73,18 @@ static int child_open(const OpenRequest *q, OpenReply *r)
     r->allocated = (uint64_t)st.st_blocks * 512;
     if (!r->is_block && !S_ISREG(st.st_mode) && !(q->any_type && !S_ISDIR(st.st_mode))) {
         r->error = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-        return fd;
+        return;
     }
     if (r->is_block) {
         uint64_t bytes = 0;
         if (ioctl(fd, BLKGETSIZE64, &bytes) == 0)
             r->size = r->allocated = bytes;
     }
-    if (!(q->open_flags & O_NONBLOCK)) {
+    if (!q->opened && !(q->open_flags & O_NONBLOCK)) {
         int fl = fcntl(fd, F_GETFL);
         if (fl < 0 || fcntl(fd, F_SETFL, fl & ~O_NONBLOCK) < 0) {
             r->error = errno;
-            return fd;
+            return;
         }
     }
     if (q->want_header) {
@@ -100,6 +94,17 @@ static int child_open(const OpenRequest *q, OpenReply *r)
         else
             r->header_len = (uint32_t)n;
     }
+}
+
+/* Opens and looks; fills the reply, returns the descriptor or -1. */
+static int child_open(const OpenRequest *q, OpenReply *r)
+{
+    /* a FIFO or a device must not keep us; the flag goes away again for what may block */
+    int fd = open(q->path, q->open_flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+    if (fd < 0)
+        r->error = errno;
+    else
+        child_look(q, r, fd);
     return fd;
 }
 
@@ -109,13 +114,13 @@ typedef union FdMessage {
     char space[CMSG_SPACE(sizeof(int))];
 } FdMessage;
 
-static bool child_reply(int sock, OpenReply *r, int fd)
+/* One packet, with a descriptor when fd >= 0.  Both sides use it: no allocation. */
+static bool send_packet(int sock, void *data, size_t len, int fd)
 {
-    size_t len = offsetof(OpenReply, header) + r->header_len;
-    struct iovec iov = {.iov_base = r, .iov_len = len};
+    struct iovec iov = {.iov_base = data, .iov_len = len};
     FdMessage m;
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    if (fd >= 0 && r->error == 0) {
+    if (fd >= 0) {
         memset(&m, 0, sizeof(m));
         msg.msg_control = m.space;
         msg.msg_controllen = sizeof(m.space);
@@ -128,6 +133,24 @@ static bool child_reply(int sock, OpenReply *r, int fd)
     return sendmsg(sock, &msg, MSG_NOSIGNAL) == (ssize_t)len;
 }
 
+/* The length of the packet, -1 with errno; *ret_fd is the descriptor that came with it, or -1. */
+static ssize_t receive_packet(int sock, void *data, size_t len, int *ret_fd)
+{
+    FdMessage m;
+    struct iovec iov = {.iov_base = data, .iov_len = len};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = m.space, .msg_controllen = sizeof(m.space)};
+    ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+    *ret_fd = -1;
+    struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+    if (n >= 0 && *ret_fd < 0 && (msg.msg_flags & MSG_CTRUNC)) {
+        errno = EMFILE; /* it was sent and found no number here */
+        return -1;
+    }
+    return n;
+}
+
 static void __attribute__((noreturn)) child_run(int sock, OpenRequest *q, OpenReply *r)
 {
     /* nothing of the daemon's stays open here should this process outlive its use */
@@ -135,12 +158,16 @@ static void __attribute__((noreturn)) child_run(int sock, OpenRequest *q, OpenRe
         _exit(1);
     syscall(SYS_close_range, 1u, ~0u, 0u);
     for (;;) {
-        ssize_t n = recv(0, q, sizeof(*q), 0);
-        if (n != (ssize_t)sizeof(*q))
+        int fd;
+        if (receive_packet(0, q, sizeof(*q), &fd) != (ssize_t)sizeof(*q))
             _exit(0);
         memset(r, 0, offsetof(OpenReply, header));
-        int fd = child_open(q, r);
-        bool sent = child_reply(0, r, fd);
+        if (q->opened)
+            child_look(q, r, fd);
+        else
+            fd = child_open(q, r);
+        size_t len = offsetof(OpenReply, header) + r->header_len;
+        bool sent = send_packet(0, r, len, q->opened || r->error ? -1 : fd);
         if (fd >= 0)
             close(fd);
         if (!sent)
@@ -209,8 +236,10 @@ static int opener_start(Opener *o, Deadline d, Err *err)
     if (pid < 0)
         return err_set_errno(err, e, "cannot open images: new process");
     o->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (o->pidfd < 0) { /* the child ends by itself when the socket closes */
+    if (o->pidfd < 0) {
         e = errno;
+        kill(pid, SIGKILL); /* it waits for its first request: nothing of storage holds it */
+        waitpid(pid, NULL, 0);
         return err_set_errno(err, e, "cannot open images: pidfd");
     }
     return 0;
@@ -246,16 +275,9 @@ static int opener_receive(Opener *o, int *ret_fd)
         if (deadline_passed(o->deadline))
             return -ETIME;
     }
-    FdMessage m;
-    struct iovec iov = {.iov_base = o->reply, .iov_len = sizeof(*o->reply)};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = m.space, .msg_controllen = sizeof(m.space)};
-    ssize_t n = recvmsg(o->sock, &msg, MSG_CMSG_CLOEXEC);
+    ssize_t n = receive_packet(o->sock, o->reply, sizeof(*o->reply), ret_fd);
     if (n < 0)
         return -errno;
-    *ret_fd = -1;
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
     size_t head = offsetof(OpenReply, header);
     if ((size_t)n < head || o->reply->header_len > HEADER_BYTES || (size_t)n != head + o->reply->header_len) {
         fd_close(ret_fd);
@@ -264,7 +286,8 @@ static int opener_receive(Opener *o, int *ret_fd)
     return 0;
 }
 
-static int opener_open(Opener *o, const ImageWant *want, const char *path, int flags, int *ret_fd, Err *err)
+/* `passed` is a descriptor to look at instead of opening the path, or -1. */
+static int opener_open(Opener *o, const ImageWant *want, const char *path, int flags, int passed, int *ret_fd, Err *err)
 {
     if (strlen(path) >= sizeof(o->request->path))
         return err_set_errno(err, ENAMETOOLONG, "cannot open '%.200s…'", path);
@@ -273,8 +296,9 @@ static int opener_open(Opener *o, const ImageWant *want, const char *path, int f
     q->open_flags = flags;
     q->want_header = want->flags & (IMAGE_WANT_CHAIN | IMAGE_WANT_PROBE);
     q->any_type = want->flags & IMAGE_WANT_ANY_TYPE;
+    q->opened = passed >= 0;
     g_strlcpy(q->path, path, sizeof(q->path));
-    if (send(o->sock, q, sizeof(*q), MSG_NOSIGNAL) != (ssize_t)sizeof(*q))
+    if (!send_packet(o->sock, q, sizeof(*q), passed))
         return err_set_errno(err, errno, "cannot open '%s': sending to the opener", path);
     int r = opener_receive(o, ret_fd);
     if (r == -ETIME) {
@@ -282,7 +306,7 @@ static int opener_open(Opener *o, const ImageWant *want, const char *path, int f
         return err_hint(err, "is the file system or device that holds it reachable?");
     }
     if (r < 0)
-        return err_set_errno(err, -r, "cannot open '%s': the opener ended", path);
+        return err_set_errno(err, -r, r == -EPIPE ? "cannot open '%s': the opener ended" : "cannot open '%s'", path);
     return 0;
 }
 
@@ -316,79 +340,6 @@ ImageNode *image_set_node(ImageSet *s, unsigned want, unsigned depth)
     return NULL;
 }
 
-/* The file name inside a "json:{…}" description of a plain local file, or NULL. Caller frees. */
-static char *json_filename(const char *text, ImageFmt *fmt, char **fmt_name)
-{
-    json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    const char *driver = json_string_value(json_object_get(o, "driver"));
-    json_t *file = json_object_get(o, "file");
-    const char *name = json_string_value(json_object_get(o, "file.filename"));
-    const char *proto = json_string_value(json_object_get(o, "file.driver"));
-    if (json_is_object(file)) {
-        name = json_string_value(json_object_get(file, "filename"));
-        proto = json_string_value(json_object_get(file, "driver"));
-    } else if (driver && (strcmp(driver, "file") == 0 || strcmp(driver, "host_device") == 0)) {
-        name = json_string_value(json_object_get(o, "filename"));
-        proto = driver;
-        driver = NULL;
-    }
-    char *ret = NULL;
-    if (name && (proto == NULL || strcmp(proto, "file") == 0 || strcmp(proto, "host_device") == 0)) {
-        ret = g_strdup(name);
-        if (driver) {
-            *fmt = image_fmt_find(driver);
-            g_free(*fmt_name);
-            *fmt_name = g_strdup(driver);
-        }
-    }
-    json_decref(o);
-    return ret;
-}
-
-/* "nbd://…", "http:…": something before the first slash ends in a colon. */
-static bool has_protocol(const char *path)
-{
-    size_t n = strcspn(path, ":/");
-    return path[n] == ':';
-}
-
-/* Absolute path of the backing file of `n`; NULL with Err when it is nothing local. Caller frees. */
-static char *backing_path(ImageNode *n, Err *err)
-{
-    ImageHeader *h = &n->header;
-    g_autofree char *name = NULL;
-    if (strncmp(h->backing, "json:", 5) == 0)
-        name = json_filename(h->backing + 5, &h->backing_fmt, &h->backing_fmt_name);
-    else if (strncmp(h->backing, "file:", 5) == 0 && !has_protocol(h->backing + 5))
-        name = g_strdup(h->backing + 5);
-    else if (!has_protocol(h->backing))
-        name = g_strdup(h->backing);
-    if (name == NULL) {
-        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "backing file '%s' of image '%s' is no local file", h->backing, n->path);
-        return NULL;
-    }
-    if (name[0] == '/')
-        return g_steal_pointer(&name);
-    g_autofree char *dir = g_path_get_dirname(n->path);
-    return g_build_filename(dir, name, NULL);
-}
-
-static int backing_format(ImageNode *n, const char *path, ImageFmt *ret, Err *err)
-{
-    const ImageHeader *h = &n->header;
-    if (h->backing_fmt_name == NULL) {
-        err_set(err, VIR_ERR_OPERATION_INVALID, "format of backing image '%s' of image '%s' was not specified in the image metadata", path,
-                n->path);
-        return err_hint(err, "record it with: qemu-img rebase -u -f %s -b '%s' -F FORMAT '%s'", image_fmt_names[h->fmt], h->backing,
-                        n->path);
-    }
-    if (h->backing_fmt == IMAGE_FMT_NONE)
-        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "format '%s' of backing image '%s' of image '%s'", h->backing_fmt_name, path,
-                       n->path);
-    *ret = h->backing_fmt;
-    return 0;
-}
-
 static int open_failed(const OpenReply *r, const char *path, const ImageNode *above, Err *err)
 {
     if (above) {
@@ -407,9 +358,12 @@ static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
 {
     AUTO_CLOSE int fd = -1;
     int flags = depth == 0 ? want->open_flags : O_RDONLY;
-    if (opener_open(o, want, path, flags, &fd, err) < 0)
+    int passed = depth == 0 && (want->flags & IMAGE_WANT_FD) ? want->fd : -1;
+    if (opener_open(o, want, path, flags, passed, &fd, err) < 0)
         return -1;
     const OpenReply *r = o->reply;
+    if (passed >= 0 && !r->error && (fd = fcntl(passed, F_DUPFD_CLOEXEC, 3)) < 0)
+        return err_set_errno(err, errno, "cannot duplicate the descriptor of '%s'", path);
     bool missing = r->error == ENOENT && depth == 0 && (want->flags & IMAGE_WANT_OPTIONAL);
     if (r->error && !missing)
         return open_failed(r, path, above, err);
@@ -460,12 +414,12 @@ static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "external data file '%s' of image '%s'", n->header.data_file, n->path);
         if (!(want->flags & IMAGE_WANT_CHAIN) || n->header.backing == NULL)
             return 0;
-        char *next = backing_path(n, err);
+        char *next = image_backing_path(n->path, &n->header, err);
         if (next == NULL)
             return -1;
         g_free(path);
         path = next;
-        if (backing_format(n, path, &fmt, err) < 0)
+        if (image_backing_format(n->path, &n->header, path, &fmt, err) < 0)
             return -1;
         above = n;
     }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "util/file.h"
 #include "host/hostfs.h"
 #include "host/proc.h"
 
@@ -25,6 +26,21 @@ enum {
     STAT_RSS = 24,
     STAT_PROCESSOR = 39,
 };
+
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+
+const char *host_boot_id(void)
+{
+    static gsize once;
+    static char id[64];
+    if (g_once_init_enter(&once)) {
+        g_autofree char *text = NULL;
+        size_t len;
+        g_strlcpy(id, file_read(BOOT_ID, sizeof(id), &text, &len) == 0 && text[0] ? g_strchomp(text) : "unknown", sizeof(id));
+        g_once_init_leave(&once, 1);
+    }
+    return id;
+}
 
 static int no_process(int r)
 {
@@ -66,17 +82,56 @@ static int read_stat(pid_t pid, pid_t tid, char **ret)
     return no_process(hostfs_read(ret, HOSTFS_SMALL, "/proc/%d/stat", (int)pid));
 }
 
-int host_process_cpu(pid_t pid, HostCpuTime *ret)
+static int cpu_of(const char *text, HostCpuTime *ret)
 {
-    g_autofree char *text = NULL;
     unsigned long long user, sys;
-    int r = read_stat(pid, 0, &text);
-    if (r < 0 || (r = stat_field(text, STAT_UTIME, &user)) < 0 || (r = stat_field(text, STAT_STIME, &sys)) < 0)
+    int r = stat_field(text, STAT_UTIME, &user);
+    if (r < 0 || (r = stat_field(text, STAT_STIME, &sys)) < 0)
         return r;
     ret->user_ns = ticks_to_ns(user);
     ret->system_ns = ticks_to_ns(sys);
     ret->total_ns = ret->user_ns + ret->system_ns;
     return 0;
+}
+
+static int rss_of(const char *text, unsigned long long *ret)
+{
+    unsigned long long pages, page_kib = (unsigned long long)sysconf(_SC_PAGESIZE) / 1024;
+    int r = stat_field(text, STAT_RSS, &pages);
+    if (r < 0)
+        return r;
+    if (pages > ULLONG_MAX / page_kib)
+        return -EBADMSG;
+    *ret = pages * page_kib;
+    return 0;
+}
+
+int host_process_cpu(pid_t pid, HostCpuTime *ret)
+{
+    g_autofree char *text = NULL;
+    int r = read_stat(pid, 0, &text);
+    return r < 0 ? r : cpu_of(text, ret);
+}
+
+int host_process_usage(pid_t pid, HostCpuTime *ret_cpu, unsigned long long *ret_rss_kib)
+{
+    g_autofree char *text = NULL;
+    HostCpuTime cpu;
+    int r = read_stat(pid, 0, &text);
+    if (r < 0 || (r = cpu_of(text, &cpu)) < 0 || (r = rss_of(text, ret_rss_kib)) < 0)
+        return r;
+    *ret_cpu = cpu;
+    return 0;
+}
+
+bool host_process_can_answer(pid_t pid)
+{
+    g_autofree char *text = NULL;
+    /* the main thread's own file: the kernel need not add up all threads for it */
+    if (read_stat(pid, pid, &text) < 0)
+        return true;
+    const char *at = strrchr(text, ')');
+    return !at || at[1] != ' ' || strchr("RSI", at[2]);
 }
 
 int host_thread_stat(pid_t pid, pid_t tid, unsigned long long *ret_ns, int *ret_cpu)
@@ -96,7 +151,7 @@ int host_thread_stat(pid_t pid, pid_t tid, unsigned long long *ret_ns, int *ret_
     return 0;
 }
 
-int host_thread_delay(pid_t pid, pid_t tid, unsigned long long *ret_delay_ns)
+int host_thread_sched(pid_t pid, pid_t tid, unsigned long long *ret_run_ns, unsigned long long *ret_delay_ns)
 {
     g_autofree char *text = NULL;
     unsigned long long run, wait;
@@ -108,6 +163,9 @@ int host_thread_delay(pid_t pid, pid_t tid, unsigned long long *ret_delay_ns)
     const char *at = text;
     if (!text_number(&at, &run) || *at++ != ' ' || !text_number(&at, &wait))
         return -EBADMSG;
+    if (run == 0) /* a thread that exists has run: nobody counts */
+        return -ENOTSUP;
+    *ret_run_ns = run;
     *ret_delay_ns = wait;
     return 0;
 }
@@ -115,14 +173,8 @@ int host_thread_delay(pid_t pid, pid_t tid, unsigned long long *ret_delay_ns)
 int host_process_rss_kib(pid_t pid, unsigned long long *ret)
 {
     g_autofree char *text = NULL;
-    unsigned long long pages, page_kib = (unsigned long long)sysconf(_SC_PAGESIZE) / 1024;
     int r = read_stat(pid, 0, &text);
-    if (r < 0 || (r = stat_field(text, STAT_RSS, &pages)) < 0)
-        return r;
-    if (pages > ULLONG_MAX / page_kib)
-        return -EBADMSG;
-    *ret = pages * page_kib;
-    return 0;
+    return r < 0 ? r : rss_of(text, ret);
 }
 
 int host_process_start_time(pid_t pid, unsigned long long *ret)

@@ -56,7 +56,7 @@ static const Field storage_source_table_fields[] = {
     REFUSE("@pool"),
     REFUSE("@volume"),
     REFUSE("@mode"),
-    REFUSE("@fdgroup"),
+    IGNORE("@fdgroup"),
     REFUSE("@query"),
     REFUSE("@tls"),
     REFUSE("@tlsHostname"),
@@ -82,6 +82,7 @@ static const Field storage_source_table_fields[] = {
     GROUP("slices", slices_table, 0),
     GROUP("seclabel", seclabel_table, 0),
     M_STR("@file", StorageSource, path, ABI),
+    M_STR("@fdgroup", StorageSource, fdgroup, 0),
     {.name = "@type", .at = AT_MEMORY, .type = T_ENUM, .off = offsetof(StorageSource, type), .flags = 0},
     {.name = "format", .at = AT_MEMORY, .type = T_ENUM, .off = offsetof(StorageSource, format), .flags = 0},
     M_OPT("@index", StorageSource, index, RUNTIME),
@@ -97,6 +98,17 @@ static const char *path_attr(const StorageSource *src)
     return src->type == STORAGE_BLOCK ? "dev" : "file";
 }
 
+/* Descriptors stand in for files; the path beside them is what the image is called. */
+static int fdgroup_parse(ParseCtx *c, xmlNode *node, StorageSource *src)
+{
+    src->fdgroup = node_attr(node, "fdgroup");
+    if (src->fdgroup == NULL)
+        return 0;
+    if (src->type != STORAGE_FILE)
+        return refuse_element(c, node, "fdgroup");
+    return src->path ? 0 : missing_attr(c, node, "file");
+}
+
 int storage_source_parse(ParseCtx *c, xmlNode *node, StorageSource *src, StartupPolicy *ret_policy)
 {
     if (table_parse(c, &storage_source_table, node, src) < 0)
@@ -104,6 +116,8 @@ int storage_source_parse(ParseCtx *c, xmlNode *node, StorageSource *src, Startup
     src->path = node_attr(node, path_attr(src));
     if (src->path && !*src->path)
         g_clear_pointer(&src->path, g_free);
+    if (fdgroup_parse(c, node, src) < 0)
+        return -1;
     if (ret_policy && attr_enum(c, node, "startupPolicy", startup_policy_names, STARTUP_MAX, ret_policy) < 0)
         return -1;
     if (!(c->flags & PARSE_INACTIVE) || (c->flags & PARSE_STATUS))
@@ -120,6 +134,7 @@ void storage_source_format(FormatCtx *c, const StorageSource *src, StartupPolicy
         return;
     xml_begin(w, "source");
     xml_attr(w, path_attr(src), src->path);
+    xml_attr(w, "fdgroup", src->fdgroup);
     xml_attr(w, "startupPolicy", enum_word(startup_policy_names, STARTUP_MAX, (int)policy));
     if (index)
         xml_attrf(w, "index", "%" PRIu64, src->index.v);
@@ -171,6 +186,8 @@ int storage_backing_parse(ParseCtx *c, xmlNode *parent, StorageSource *src)
             return missing_attr(c, format, "type");
         if (storage_source_parse(c, source, below, NULL) < 0)
             return -1;
+        if (!below->path)
+            return missing_attr(c, source, path_attr(below));
         if (!below->index.set && !(c->flags & PARSE_INACTIVE) &&
             attr_u64(c, node, "index", 10, UINT32_MAX, &below->index.v, &below->index.set) < 0)
             return -1;

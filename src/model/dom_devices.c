@@ -224,3 +224,18 @@ GPtrArray *domain_def_devices(const DomainDef *d, DeviceKind kind)
         return NULL;
     }
 }
+
+DeviceKind domain_def_remove_alias(DomainDef *d, const char *alias)
+{
+    DeviceKind kind = 0;
+    void *dev = domain_def_find_alias(d, alias, &kind); /* the info is a device's first member */
+    if (!dev)
+        return 0;
+    GPtrArray *list = domain_def_devices(d, kind);
+    if (list)
+        g_ptr_array_remove(list, dev);
+    else
+        d->memballoon = NULL;
+    device_def_free(kind, dev);
+    return kind;
+}

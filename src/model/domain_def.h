@@ -72,12 +72,14 @@ typedef struct DeviceInfo {
 typedef struct StorageSource {
     StorageType type;      /* file, block; others are refused for now */
     char *path;            /* file= or dev=; NULL: empty drive */
+    char *fdgroup;         /* file only: the descriptors associated with the machine under this name, instead of opening path */
     StorageFormat format;  /* 0: not given */
     OptU64 index;          /* live only: index= */
     TriState relabel;      /* <seclabel relabel=> given on the source */
     struct StorageSource *backing; /* <backingStore>; NULL: not given or end */
     bool backing_ends;     /* an empty <backingStore/> ends the chain */
     bool detected;         /* found by reading the image above, not given by the user: shown live only */
+    bool fd_writable;      /* a start's own: an image the guest only reads whose group has a read-write descriptor alone */
     OptU64 slice_offset, slice_size;
 } StorageSource;
 
@@ -397,6 +399,7 @@ typedef enum {
     PARSE_INACTIVE = 1 << 0, /* ignore live-only parts: ids, aliases not given by the user, pty paths, automatic ports */
     PARSE_VALIDATE = 1 << 1, /* unknown elements and attributes are errors naming path and line */
     PARSE_STATUS = 1 << 2,   /* the status file's form: keep everything, no completion */
+    PARSE_OWN = 1 << 3,      /* from a file of ours, which may be larger and deeper than what clients send */
 } ParseFlags;
 
 /* Parses <domain> text.  Unknown elements are collected in ret_unknown ("/domain/devices/foo line 7"; may be NULL) and ignored. */
@@ -429,6 +432,9 @@ int domain_def_complete(DomainDef *d, const CompleteEnv *env, Err *err);
 /* Whole-definition checks: duplicates, address conflicts, impossible combinations, parts not supported by Berth
  * (VIR_ERR_CONFIG_UNSUPPORTED naming the element). */
 int domain_def_validate(const DomainDef *d, Err *err);
+/* Whether it has what domain_def_complete() gives every definition: asked of what comes from a file, where nothing is filled in.  -1 with
+ * VIR_ERR_XML_ERROR naming what is missing. */
+int domain_def_check_whole(const DomainDef *d, Err *err);
 /* Live-only: aliases ("virtio-disk0", "net0" …) for devices without one.  At start. */
 void domain_def_assign_aliases(DomainDef *d);
 /* Parse one device element for attach/update; *ret_kind tells the struct. */
@@ -448,6 +454,8 @@ DeviceInfo *domain_def_find_alias(const DomainDef *d, const char *alias, DeviceK
 
 /* The list of a kind, borrowed; NULL for memballoon, which is one pointer. */
 GPtrArray *domain_def_devices(const DomainDef *d, DeviceKind kind);
+/* Takes the device of this alias out of `d`, the caller's own; its kind, or 0 when there is none. */
+DeviceKind domain_def_remove_alias(DomainDef *d, const char *alias);
 void device_def_free(DeviceKind kind, void *dev);
 void *device_def_copy(DeviceKind kind, const void *dev);
 /* The element alone, unindented.  Caller frees. */

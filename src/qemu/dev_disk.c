@@ -7,7 +7,8 @@
  * reach QEMU in fdset N.  QEMU picks from a set by access mode and locks the open file description it got; the set keeps its own copy
  * of the descriptor, so when a node moves to another descriptor the locks on the old one stay behind and QEMU later trips over them
  * ("Failed to get shared write lock", in 7.2 even an abort at the end of a commit).  Hence:
- *   - an image is given with one descriptor: read-write for the writable top, read-only for everything else;
+ *   - an image is given with one descriptor: read-write for the writable top, read-only for everything else, but where a client's group
+ *     of descriptors has a read-write one alone: then the storage node is read-write and the format node above it is not;
  *   - a writable image is opened without auto-read-only, so its node never moves, not even when it becomes a backing image;
  *   - to commit into a backing image: add-fd a read-write descriptor to its set, blockdev-reopen its storage node with auto-read-only
  *     and read-only off, then drop the locks left on the read-only one: qemu_image_make_writable.  The node stays read-write from then on.
@@ -419,8 +420,9 @@ static int argv_image(ArgvBuild *b, const DiskDef *disk, const StorageSource *sr
     if (src->backing && argv_image(b, disk, src->backing, err) < 0)
         return -1;
     bool read_only = src != disk->src || disk->readonly || disk_is_cdrom(disk);
-    g_autofree char *filename = plan_image(b, src, !read_only);
-    json_t *storage = qemu_storage_props(disk, src, filename, !read_only, err);
+    bool writable = !read_only || src->fd_writable;
+    g_autofree char *filename = plan_image(b, src, writable);
+    json_t *storage = qemu_storage_props(disk, src, filename, writable, err);
     if (storage == NULL)
         return -1;
     argv_add_json(b, "-blockdev", storage);

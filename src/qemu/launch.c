@@ -224,6 +224,14 @@ static void enter_cgroup(Launch *l)
         log_warning("%s: no cgroup of its own: %s", l->def->name, g_strerror(-r));
 }
 
+static int on_birth(void *data, pid_t pid, Err *err)
+{
+    Launch *l = data;
+    l->proc.pid = pid;
+    l->proc.start_time = process_start_time(pid);
+    return l->req->born ? l->req->born(l->req->born_data, &l->proc, err) : 0;
+}
+
 static int spawn_qemu(Launch *l, Err *err)
 {
     const QemuConfig *c = l->req->config;
@@ -254,6 +262,8 @@ static int spawn_qemu(Launch *l, Err *err)
         .cpus_size = sizeof(cpus),
         .umask = 0002,
         .cgroup_fd = l->cgroup_fd,
+        .before_exec = on_birth,
+        .before_exec_data = l,
     };
     if (c) {
         o.rlimit_core = c->max_core == UINT64_MAX ? 0 : MAX(c->max_core, 1);
@@ -262,8 +272,6 @@ static int spawn_qemu(Launch *l, Err *err)
     }
     if (spawn(&o, &l->child, err) < 0)
         return -1;
-    l->proc.pid = l->child.pid;
-    l->proc.start_time = process_start_time(l->child.pid);
     /* QEMU has them now; a copy of ours would keep a dead QEMU's sockets alive */
     launch_close_fds(l);
     return 0;

@@ -7,6 +7,7 @@
 #include "event/event.h"
 #include "host/image.h"
 #include "qemu/argv.h"
+#include "util/fdgroup.h"
 #include "util/spawn.h"
 
 /* Directories of one daemon; all absolute. */
@@ -15,6 +16,8 @@ typedef struct LaunchDirs {
     const char *log_dir;     /* /var/log/libvirt/qemu: NAME.log */
     const char *cgroup_root; /* NULL: found from /proc/self/cgroup */
 } LaunchDirs;
+
+typedef struct LaunchedProcess LaunchedProcess;
 
 typedef struct LaunchRequest {
     /* A private copy nobody else sees: id set, completed, validated.  Launch completes it as the live definition: aliases, backing
@@ -26,11 +29,16 @@ typedef struct LaunchRequest {
     EventLoop *monitor_loop;
     const struct QmpHandlers *handlers; /* events and EOF of the monitor; qmp/client.h */
     void *handlers_data;
+    GPtrArray *fd_groups; /* FdGroup*: what <source fdgroup=> may name; NULL: none */
     Deadline deadline; /* until QMP has answered */
+    /* The process exists and waits to become QEMU: to be noted where a restarted daemon looks.  -1 with Err ends the launch.  After it was
+     * called the launch may still fail.  NULL: none.  See SpawnOpts.before_exec. */
+    int (*born)(void *data, const LaunchedProcess *proc, Err *err);
+    void *born_data;
 } LaunchRequest;
 
 /* What is needed to find the process again; all of it goes into the status file. */
-typedef struct LaunchedProcess {
+struct LaunchedProcess {
     pid_t pid;
     uint64_t start_time;   /* field 22 of /proc/PID/stat: the pid means this process only together with it */
     char *monitor_path;
@@ -39,7 +47,7 @@ typedef struct LaunchedProcess {
     char *cgroup;          /* NULL: none of its own */
     unsigned node_index;   /* last node index given out */
     GPtrArray *taps;       /* char*: tap devices made by us, to be deleted with the guest */
-} LaunchedProcess;
+};
 
 typedef struct LaunchResult {
     LaunchedProcess proc;

@@ -140,12 +140,66 @@ static bool may_be_missing(const DiskDef *d)
     return d->startup_policy == STARTUP_OPTIONAL && (d->device == DISK_DEVICE_CDROM || d->device == DISK_DEVICE_FLOPPY);
 }
 
+/* QEMU locks open file descriptions, which the images of one group share: it would not notice two writers. */
+static int check_one_writer(const GArray *wants, const GArray *jobs, Err *err)
+{
+    for (unsigned i = 0; i < wants->len; i++) {
+        const ImageWant *w = &g_array_index(wants, ImageWant, i);
+        const ImageJob *a = &g_array_index(jobs, ImageJob, i);
+        for (unsigned k = 0; (w->flags & IMAGE_WANT_FD) && k < i; k++) {
+            const ImageWant *v = &g_array_index(wants, ImageWant, k);
+            const ImageJob *b = &g_array_index(jobs, ImageJob, k);
+            if (!(v->flags & IMAGE_WANT_FD) || strcmp(a->src->fdgroup, b->src->fdgroup) != 0)
+                continue;
+            bool one_writes = w->open_flags == O_RDWR || v->open_flags == O_RDWR;
+            if (one_writes && !(a->disk->shareable && b->disk->shareable))
+                return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "disks '%s' and '%s' share file descriptor group '%s' and one writes to it",
+                               b->disk->dst, a->disk->dst, a->src->fdgroup);
+        }
+    }
+    return 0;
+}
+
+static const FdGroup *find_group(const Launch *l, const char *name)
+{
+    for (unsigned i = 0; l->req->fd_groups && i < l->req->fd_groups->len; i++) {
+        const FdGroup *g = l->req->fd_groups->pdata[i];
+        if (strcmp(fd_group_name(g), name) == 0)
+            return g;
+    }
+    return NULL;
+}
+
+/* Which descriptor of its group an image gets.  Who only reads takes a read-write one where there is no other. */
+static int want_group(const Launch *l, const DiskDef *disk, StorageSource *s, bool writable, ImageWant *w, Err *err)
+{
+    const FdGroup *g = find_group(l, s->fdgroup);
+    if (g == NULL) {
+        err_set(err, VIR_ERR_INVALID_ARG, "file descriptor group '%s' was not associated with the domain", s->fdgroup);
+        return err_hint(err, "virDomainFDAssociate() gives disk '%s' its descriptors, on a connection that stays open", disk->dst);
+    }
+    w->flags |= IMAGE_WANT_FD;
+    w->fd = writable ? -1 : fd_group_pick(g, O_RDONLY);
+    s->fd_writable = false;
+    if (w->fd < 0) {
+        w->fd = fd_group_pick(g, O_RDWR);
+        s->fd_writable = !writable;
+    }
+    if (w->fd >= 0)
+        return 0;
+    err_set(err, VIR_ERR_INVALID_ARG, "file descriptor group '%s' has no descriptor open for %s, as disk '%s' needs", s->fdgroup,
+            writable ? "reading and writing" : "reading", disk->dst);
+    return err_hint(err, "associate one opened with %s", writable ? "O_RDWR" : "O_RDONLY or O_RDWR");
+}
+
 /* One want per image the definition names; the last of them leads on where the definition does not say it ends. */
-static void want_disk(DiskDef *disk, GArray *wants, GArray *jobs)
+static int want_disk(Launch *l, DiskDef *disk, GArray *wants, GArray *jobs, Err *err)
 {
     for (StorageSource *s = disk->src; s && s->path; s = s->backing) {
         bool writable = s == disk->src && !disk_is_read_only(disk);
         ImageWant w = {.path = s->path, .open_flags = writable ? O_RDWR : O_RDONLY, .fmt = qemu_image_fmt(s->format)};
+        if (s->fdgroup && want_group(l, disk, s, writable, &w, err) < 0)
+            return -1;
         if (s->backing == NULL && !s->backing_ends && may_have_backing(s->format))
             w.flags |= IMAGE_WANT_CHAIN;
         if (s == disk->src && may_be_missing(disk))
@@ -154,6 +208,7 @@ static void want_disk(DiskDef *disk, GArray *wants, GArray *jobs)
         g_array_append_val(wants, w);
         g_array_append_val(jobs, j);
     }
+    return 0;
 }
 
 static void want_boot_file(const char *path, GArray *wants, GArray *jobs)
@@ -240,10 +295,12 @@ int launch_open_images(Launch *l, Err *err)
     g_autoptr(GArray) wants = g_array_new(FALSE, TRUE, sizeof(ImageWant));
     g_autoptr(GArray) jobs = g_array_new(FALSE, TRUE, sizeof(ImageJob));
     for (unsigned i = 0; i < l->def->disks->len; i++) {
-        if (check_source(l->def->disks->pdata[i], err) < 0)
+        DiskDef *disk = l->def->disks->pdata[i];
+        if (check_source(disk, err) < 0 || want_disk(l, disk, wants, jobs, err) < 0)
             return -1;
-        want_disk(l->def->disks->pdata[i], wants, jobs);
     }
+    if (check_one_writer(wants, jobs, err) < 0)
+        return -1;
     want_boot_file(l->def->os.kernel, wants, jobs);
     want_boot_file(l->def->os.initrd, wants, jobs);
     want_boot_file(l->def->os.dtb, wants, jobs);

@@ -24,6 +24,7 @@
 #include <sys/un.h>
 #include <poll.h>
 
+#include "util/fault.h"
 #include "util/fd.h"
 #include "util/pool.h"
 #include "qmp/client_private.h"
@@ -248,12 +249,38 @@ static int check_sendable_locked(QmpClient *c, const char *name, size_t len, Qmp
     return 0;
 }
 
+#ifdef ENABLE_FAULTS
+#define STOPPED_MS 300u
+
+/* What a test wants of this command: refused by QEMU (here, without asking it), the connection closed, QEMU stopped. */
+static int slot_fault(QmpClient *c, Slot *s)
+{
+    int close_it = 0, stopped = 0;
+    int e = fault_qmp(s->name, &close_it, &stopped);
+    if (close_it)
+        qmp_client_close(c, "injected fault");
+    if (stopped)
+        s->deadline = deadline_in_ms(STOPPED_MS);
+    if (e == 0)
+        return 0;
+    s->status = close_it ? QMP_CLOSED : QMP_GENERIC_ERROR;
+    return err_set(&s->err, VIR_ERR_INTERNAL_ERROR, "unable to execute QEMU command '%s': injected fault", s->name);
+}
+#else
+static int slot_fault(QmpClient *c, Slot *s)
+{
+    return 0;
+}
+#endif
+
 /* Makes slot and chunk of a command and has them sent.  On failure the slot is not in the table; status and err are in it. */
 static int slot_send(QmpClient *c, Slot *s, json_t *command, const int *fds, unsigned n_fds)
 {
     s->status = QMP_REFUSED;
     if (n_fds > QMP_MAX_FDS)
         return err_set(&s->err, VIR_ERR_INVALID_ARG, "too many descriptors for QEMU command '%s'", s->name);
+    if (slot_fault(c, s) < 0)
+        return -1;
     {
         LOCK_SCOPE(&c->lock);
         s->id = c->next_id++;

@@ -35,8 +35,11 @@ int autostart_set(const char *autostart_dir, const char *config_dir, const char 
     r = dir_make(autostart_dir, 0700);
     if (r == 0 && symlink(target, path) < 0)
         r = -errno;
-    if (r == 0)
+    if (r == 0) {
         r = dir_sync_parent(path);
+        if (r < 0)
+            file_remove(path, 0); /* refused means not done */
+    }
     if (r < 0)
         return err_set_errno(err, -r, "cannot make the autostart link '%s'", path);
     return 0;

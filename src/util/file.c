@@ -15,13 +15,57 @@
 #include "util/fd.h"
 #include "util/file.h"
 
-int dir_sync_parent(const char *path)
+#define SAVED_MAX (64u << 20)
+
+static int open_parent(const char *path)
 {
     g_autofree char *dir = g_path_get_dirname(path);
-    AUTO_CLOSE int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int dir_sync_parent(const char *path)
+{
+    AUTO_CLOSE int fd = open_parent(path);
     if (fd < 0)
-        return -errno;
+        return fd;
     return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* What a name led to before it is changed.  A change whose directory cannot be synced is taken back with it: the caller is told that
+ * nothing was changed, and that has to be so. */
+typedef struct Saved {
+    char *text; /* of a file, or where a link leads; NULL: there was nothing, or nothing we could keep */
+    size_t len;
+    mode_t mode;
+    bool link, absent;
+} Saved;
+
+static Saved save(const char *path)
+{
+    Saved s = {0};
+    struct stat st;
+    if (lstat(path, &st) < 0) {
+        s.absent = errno == ENOENT;
+    } else if (S_ISLNK(st.st_mode)) {
+        s.link = true;
+        s.text = g_file_read_link(path, NULL);
+    } else if (file_read(path, SAVED_MAX, &s.text, &s.len) == 0) {
+        s.mode = st.st_mode & 07777;
+    }
+    return s;
+}
+
+static void restore(const char *path, const Saved *s)
+{
+    if (s->text && !s->link) {
+        file_replace(path, s->text, s->len, s->mode, 0);
+        return;
+    }
+    if (s->text || s->absent)
+        unlink(path);
+    if (s->text && symlink(s->text, path) < 0)
+        return; /* the link is lost; the failure that led here is told */
 }
 
 int file_replace(const char *path, const void *data, size_t len, mode_t mode, FileWriteFlags flags)
@@ -30,21 +74,29 @@ int file_replace(const char *path, const void *data, size_t len, mode_t mode, Fi
     g_autofree char *base = g_path_get_basename(path);
     g_autofree char *tmp = g_strdup_printf("%s/.%s.XXXXXX", dir, base);
 
+    bool durable = flags & FILE_DURABLE;
+    AUTO_CLOSE int dir_fd = durable ? open_parent(path) : -1;
+    if (durable && dir_fd < 0)
+        return dir_fd;
     AUTO_CLOSE int fd = mkostemp(tmp, O_CLOEXEC);
     if (fd < 0)
         return -errno;
+    Saved saved = durable ? save(path) : (Saved){0};
     int r = fd_write_all(fd, data, len);
     if (r == 0 && fchmod(fd, mode) < 0)
         r = -errno;
-    if (r == 0 && (flags & FILE_DURABLE) && fsync(fd) < 0)
+    if (r == 0 && durable && fsync(fd) < 0)
         r = -errno;
     if (r == 0 && rename(tmp, path) < 0)
         r = -errno;
     if (r < 0) {
         unlink(tmp);
-        return r;
+    } else if (durable && fsync(dir_fd) < 0) {
+        r = -errno;
+        restore(path, &saved);
     }
-    return (flags & FILE_DURABLE) ? dir_sync_parent(path) : 0;
+    g_free(saved.text);
+    return r;
 }
 
 int file_read(const char *path, size_t max, char **ret, size_t *ret_len)
@@ -62,9 +114,21 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len)
 
 int file_remove(const char *path, FileWriteFlags flags)
 {
-    if (unlink(path) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    return (flags & FILE_DURABLE) ? dir_sync_parent(path) : 0;
+    if (!(flags & FILE_DURABLE))
+        return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+    AUTO_CLOSE int dir_fd = open_parent(path);
+    if (dir_fd < 0)
+        return dir_fd == -ENOENT ? 0 : dir_fd;
+    Saved saved = save(path);
+    int r = 0;
+    if (unlink(path) < 0) {
+        r = errno == ENOENT ? 0 : -errno;
+    } else if (fsync(dir_fd) < 0) {
+        r = -errno;
+        restore(path, &saved);
+    }
+    g_free(saved.text);
+    return r;
 }
 
 int dir_make(const char *path, mode_t mode)

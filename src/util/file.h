@@ -9,11 +9,12 @@ typedef enum {
 } FileWriteFlags;
 
 /* Replaces `path` by `data` of `len` bytes: temporary in the same directory, mode `mode`, rename.  A reader sees the old or the new
- * content, never a mix; a failure leaves the old and no temporary.  0 or negative errno.  May block on storage: not on an event thread. */
+ * content, never a mix; a failure, of the directory's sync too, leaves the old and no temporary.  0 or negative errno.  May block on storage:
+ * not on an event thread. */
 int file_replace(const char *path, const void *data, size_t len, mode_t mode, FileWriteFlags flags);
 /* Reads a regular file of at most `max` bytes (-EFBIG beyond, -EINVAL for anything but a regular file).  *ret is NUL-terminated. */
 int file_read(const char *path, size_t max, char **ret, size_t *ret_len);
-/* Unlinks and, with FILE_DURABLE, fsyncs the directory.  A missing file is 0. */
+/* Unlinks a file or symbolic link and, with FILE_DURABLE, fsyncs the directory; puts it back when that fails.  A missing file is 0. */
 int file_remove(const char *path, FileWriteFlags flags);
 /* mkdir -p; directories made get `mode`.  0 or negative errno. */
 int dir_make(const char *path, mode_t mode);

@@ -6,7 +6,9 @@ libutil_a_SOURCES = \
 	src/util/deadline.h \
 	src/util/err.c src/util/err.h \
 	src/util/err_text.c \
+	src/util/fault.c src/util/fault.h \
 	src/util/fd.c src/util/fd.h \
+	src/util/fdgroup.c src/util/fdgroup.h \
 	src/util/file.c src/util/file.h \
 	src/util/intern.c src/util/intern.h \
 	src/util/lock.c src/util/lock.h \

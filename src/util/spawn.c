@@ -5,11 +5,19 @@
  * Locks:   none; all signals are blocked around the clone so that no handler of ours runs in the child
  * Errors:  VIR_ERR_SYSTEM_ERROR naming program and step; the child reports through a pipe that exec closes
  *
- * Theory of operation.  Everything is prepared before the clone: vectors, the descriptor plan, /dev/null.  The child then makes system
- * calls only.  It uses raw ones for the ids, because glibc's wrappers would try to bring the other threads along, which exist in its
- * books but not in the child.  Descriptors: all wanted ones are first duplicated above the highest target, so that no source is
- * overwritten by another's target; then everything from 3 on becomes close-on-exec; then the wanted ones are put in place, which clears
- * that mark for exactly them.
+ * Theory of operation.  Everything is prepared before the clone: vectors, the descriptor plan, /dev/null.  The child then makes raw
+ * system calls only, and its code is not instrumented.  glibc's wrappers for the ids would try to bring the other threads along, which
+ * exist in its books but not in the child; those of a sanitizer's runtime take locks that another thread may hold at the clone: a child
+ * that stops there would keep copies of all our sockets for ever.  Descriptors: all wanted ones are first duplicated above the highest
+ * target, so that no source is overwritten by another's target, then put in place; all others are closed at once, not only by exec, so
+ * that a client whose daemon is killed meanwhile sees its connection end.
+ *
+ * With before_exec the child waits, just before exec, for a byte from us.  The caller notes who the child is before it becomes
+ * anything; when we are killed before that, the child reads an end of file and goes too.
+ *
+ * Where this file knows how (x86-64), the child borrows our memory until it executes, on a stack of its own, while the calling thread alone
+ * waits: copying the page tables of a daemon with many machines, and breaking the copies up again page by page, costs milliseconds and stops all
+ * its threads for moments.  Elsewhere, and where the kernel refuses, it is a plain copy.  The child writes nothing but its plan and its stack.
  *
  * The cgroup is entered by CLONE_INTO_CGROUP: writing to cgroup.procs afterwards takes a kernel-wide lock and an RCU grace period,
  * milliseconds in which nothing happens.
@@ -27,6 +35,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -42,6 +51,7 @@
 /* Descriptors a child can be given at most; more is a mistake of the caller. */
 #define SPAWN_MAX_FDS 4096u
 #define SPAWN_STDERR_KEPT 2048u
+#define CHILD_STACK 65536u
 
 typedef enum {
     STEP_FDS,
@@ -76,6 +86,9 @@ typedef struct StepReport {
     int error;
 } StepReport;
 
+/* For what runs in the child: see above. */
+#define IN_CHILD __attribute__((no_sanitize("thread", "address", "undefined")))
+
 /* One descriptor on its way into the child. */
 typedef struct FdMove {
     int fd;
@@ -92,6 +105,7 @@ typedef struct Plan {
     unsigned n_moves;
     int max_target;
     int status_fd;
+    int go_fd; /* -1: need not wait */
     bool privileged;
     bool enter_cgroup; /* the kernel did not put us there */
     pid_t parent;
@@ -101,54 +115,77 @@ static const char *const default_env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/
 
 /* ---- in the child: system calls only ---------------------------------------------------------------------------------------- */
 
-static void __attribute__((noreturn)) child_fail(const Plan *p, SpawnStep step, int error)
+static void IN_CHILD __attribute__((noreturn)) child_exit(int status)
 {
-    StepReport r = {step, error};
-    ssize_t n = write(p->status_fd, &r, sizeof(r));
-    _exit(n == (ssize_t)sizeof(r) ? 127 : 126);
+    for (;;)
+        syscall(SYS_exit_group, status);
 }
 
-static int child_place_fds(Plan *p)
+static void IN_CHILD __attribute__((noreturn)) child_fail(const Plan *p, SpawnStep step, int error)
 {
-    int above = p->max_target + 1;
-    int s = fcntl(p->status_fd, F_DUPFD_CLOEXEC, above);
+    StepReport r = {step, error};
+    long n = syscall(SYS_write, p->status_fd, &r, sizeof(r));
+    child_exit(n == (long)sizeof(r) ? 127 : 126);
+}
+
+static int IN_CHILD child_close(int first, int last)
+{
+    return first <= last && syscall(SYS_close_range, (unsigned)first, (unsigned)last, 0u) < 0 ? -errno : 0;
+}
+
+/* The wanted ones are in order of their targets, 0 to 2 among them. */
+static int IN_CHILD child_place_fds(Plan *p)
+{
+    const int status_slot = p->max_target + 1, go_slot = p->max_target + 2, above = p->max_target + 3;
+    /* both out of the way of all slots before anything is put there */
+    int s = (int)syscall(SYS_fcntl, p->status_fd, F_DUPFD_CLOEXEC, above);
     if (s < 0)
         return -errno;
     p->status_fd = s;
+    if (p->go_fd >= 0 && (p->go_fd = (int)syscall(SYS_fcntl, p->go_fd, F_DUPFD_CLOEXEC, above)) < 0)
+        return -errno;
     for (unsigned i = 0; i < p->n_moves; i++) {
-        p->moves[i].high = fcntl(p->moves[i].fd, F_DUPFD_CLOEXEC, above);
+        p->moves[i].high = (int)syscall(SYS_fcntl, p->moves[i].fd, F_DUPFD_CLOEXEC, above);
         if (p->moves[i].high < 0)
             return -errno;
     }
-    if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+    if (syscall(SYS_dup3, p->status_fd, status_slot, O_CLOEXEC) < 0 ||
+        (p->go_fd >= 0 && syscall(SYS_dup3, p->go_fd, go_slot, O_CLOEXEC) < 0))
         return -errno;
+    p->status_fd = status_slot;
+    int r, next = 0; /* the first number not looked at */
     for (unsigned i = 0; i < p->n_moves; i++) {
-        if (dup2(p->moves[i].high, p->moves[i].target) < 0)
+        int target = p->moves[i].target;
+        if ((r = child_close(next, target - 1)) < 0)
+            return r;
+        if (syscall(SYS_dup3, p->moves[i].high, target, 0) < 0)
             return -errno;
+        next = target + 1;
     }
-    return 0;
+    if (p->go_fd >= 0)
+        p->go_fd = go_slot;
+    else if ((r = child_close(go_slot, go_slot)) < 0)
+        return r;
+    return syscall(SYS_close_range, (unsigned)above, ~0u, 0u) < 0 ? -errno : 0;
 }
 
-static int child_enter_cgroup(const Plan *p)
+static int IN_CHILD child_enter_cgroup(const Plan *p)
 {
-    int fd = openat(p->opts->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
+    long fd = syscall(SYS_openat, p->opts->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || syscall(SYS_write, fd, "0", (size_t)1) != 1)
         return -errno;
-    if (write(fd, "0", 1) != 1)
-        return -errno;
-    close(fd);
     return 0;
 }
 
-static int child_limit(int what, uint64_t value)
+static int IN_CHILD child_limit(int what, uint64_t value)
 {
     if (value == 0)
         return 0;
     struct rlimit r = {.rlim_cur = value, .rlim_max = value};
-    return setrlimit((__rlimit_resource_t)what, &r) < 0 ? -errno : 0;
+    return syscall(SYS_prlimit64, 0, what, &r, NULL) < 0 ? -errno : 0;
 }
 
-static int child_limits(const SpawnOpts *o)
+static int IN_CHILD child_limits(const SpawnOpts *o)
 {
     int r = child_limit(RLIMIT_CORE, o->rlimit_core);
     if (r == 0)
@@ -159,28 +196,26 @@ static int child_limits(const SpawnOpts *o)
 }
 
 /* Empties the bounding and ambient sets; the others go with the change of ids, or with capset when the id stays 0. */
-static int child_drop_bounding(void)
+static int IN_CHILD child_drop_bounding(void)
 {
     for (int cap = 0; cap < 64; cap++) {
-        if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
+        if (syscall(SYS_prctl, PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
             if (errno == EINVAL)
                 break; /* beyond the kernel's last one */
             return -errno;
         }
     }
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
-        return -errno;
-    return 0;
+    return syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-static int child_drop_caps(void)
+static int IN_CHILD child_drop_caps(void)
 {
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0, 0, 0}, {0, 0, 0}};
     return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
 }
 
-static int child_change_ids(const Plan *p)
+static int IN_CHILD child_change_ids(const Plan *p)
 {
     const SpawnOpts *o = p->opts;
     if (!p->privileged)
@@ -194,19 +229,31 @@ static int child_change_ids(const Plan *p)
     return 0;
 }
 
-static void child_reset_signals(void)
+static void IN_CHILD child_reset_signals(void)
 {
-    /* by system call: libc's function refuses the two signals it keeps for itself, and those can be inherited ignored as well.  All
-     * zero is SIG_DFL without flags in the kernel's layout of every architecture. */
-    unsigned long dfl[8] = {0};
+    /* libc's function refuses the two signals it keeps for itself, and those can be inherited ignored as well.  All zero is SIG_DFL
+     * without flags in the kernel's layout of every architecture, and the empty set. */
+    unsigned long zero[8] = {0};
     for (int s = 1; s <= 64; s++)
-        syscall(SYS_rt_sigaction, s, dfl, NULL, (size_t)8); /* fails for KILL and STOP */
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+        syscall(SYS_rt_sigaction, s, zero, NULL, (size_t)8); /* fails for KILL and STOP */
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, zero, NULL, (size_t)8);
 }
 
-static void __attribute__((noreturn)) child_run(Plan *p)
+/* Sleeps until the parent has noted who we are; ends when it cannot. */
+static void IN_CHILD child_await_go(const Plan *p)
+{
+    char go;
+    long n;
+    if (p->go_fd < 0)
+        return;
+    do
+        n = syscall(SYS_read, p->go_fd, &go, (size_t)1);
+    while (n < 0 && errno == EINTR);
+    if (n != 1)
+        child_exit(126);
+}
+
+static void IN_CHILD __attribute__((noreturn)) child_run(Plan *p)
 {
     const SpawnOpts *o = p->opts;
     int r;
@@ -215,14 +262,14 @@ static void __attribute__((noreturn)) child_run(Plan *p)
         child_fail(p, STEP_CGROUP, -r);
     if ((r = child_place_fds(p)) < 0)
         child_fail(p, STEP_FDS, -r);
-    if (o->new_session && setsid() < 0)
+    if (o->new_session && syscall(SYS_setsid) < 0)
         child_fail(p, STEP_SESSION, errno);
-    umask(o->umask ? o->umask : 0077);
+    syscall(SYS_umask, o->umask ? o->umask : 0077);
     if ((r = child_limits(o)) < 0)
         child_fail(p, STEP_LIMITS, -r);
     if (o->cpus && syscall(SYS_sched_setaffinity, 0, o->cpus_size, o->cpus) < 0)
         child_fail(p, STEP_CPUS, errno);
-    if (chdir(o->cwd ? o->cwd : "/") < 0)
+    if (syscall(SYS_chdir, o->cwd ? o->cwd : "/") < 0)
         child_fail(p, STEP_CWD, errno);
     if (o->change_ids) {
         if (p->privileged && (r = child_drop_bounding()) < 0)
@@ -232,20 +279,42 @@ static void __attribute__((noreturn)) child_run(Plan *p)
         if ((r = child_drop_caps()) < 0)
             child_fail(p, STEP_CAPS, -r);
     }
-    if (o->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+    if (o->no_new_privs && syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         child_fail(p, STEP_PRIVS, errno);
     if (o->die_with_parent) {
         /* after the change of ids, which clears it; the kernel watches the thread that called spawn() */
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
             child_fail(p, STEP_PRIVS, errno);
-        if (getppid() != p->parent)
-            _exit(126);
+        if (syscall(SYS_getppid) != p->parent)
+            child_exit(126);
     }
-    execve(p->argv[0], p->argv, p->env);
+    child_await_go(p);
+    syscall(SYS_execve, p->argv[0], p->argv, p->env);
     child_fail(p, STEP_EXEC, errno);
 }
 
 /* ---- in the parent ----------------------------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+/* clone3() whose child runs child_run(p) on args->stack.  Not by syscall(): the child would return from it on a stack where nobody called it.
+ * Returns what the kernel does: a pid or a negative errno. */
+static pid_t clone_borrowing(struct clone_args *args, Plan *p)
+{
+    long r;
+    __asm__ volatile("syscall\n\t"
+                     "testq %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "xorl %%ebp, %%ebp\n\t"
+                     "movq %[plan], %%rdi\n\t"
+                     "callq *%[run]\n\t"
+                     "ud2\n"
+                     "1:"
+                     : "=a"(r)
+                     : "0"((long)SYS_clone3), "D"(args), "S"(sizeof(*args)), [plan] "r"(p), [run] "r"(child_run)
+                     : "rcx", "r11", "cc", "memory");
+    return (pid_t)r;
+}
+#endif
 
 /* Clones into the cgroup when the kernel can, else plainly; the child then enters by itself.  0 in the child, pid, or -errno. */
 static pid_t clone_child(Plan *p, int *ret_pidfd)
@@ -261,7 +330,21 @@ static pid_t clone_child(Plan *p, int *ret_pidfd)
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (uint64_t)p->opts->cgroup_fd;
     }
-    pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+    pid_t pid;
+#if defined(__x86_64__)
+    struct clone_args borrowing = args;
+    char *stack = g_malloc(CHILD_STACK + 16);
+    borrowing.flags |= CLONE_VM | CLONE_VFORK;
+    borrowing.stack = ((uint64_t)(uintptr_t)stack + 15) & ~(uint64_t)15;
+    borrowing.stack_size = CHILD_STACK;
+    pid = clone_borrowing(&borrowing, p);
+    g_free(stack); /* the child has executed or ended */
+    if (pid > 0) {
+        *ret_pidfd = pidfd;
+        return pid;
+    }
+#endif
+    pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
     if (pid < 0 && (errno == ENOSYS || (cgroup && (errno == EINVAL || errno == E2BIG)))) {
         p->enter_cgroup = cgroup;
         pid = fork();
@@ -290,7 +373,12 @@ static int check_opts(const SpawnOpts *o, Err *err)
     return 0;
 }
 
-/* Fills p->moves: the three standard ones, then the caller's. */
+static int by_target(const void *a, const void *b)
+{
+    return ((const FdMove *)a)->target - ((const FdMove *)b)->target;
+}
+
+/* Fills p->moves: the three standard ones and the caller's, by target. */
 static int plan_fds(Plan *p, int null_fd, Err *err)
 {
     const SpawnOpts *o = p->opts;
@@ -306,6 +394,7 @@ static int plan_fds(Plan *p, int null_fd, Err *err)
         p->moves[p->n_moves++] = (FdMove){o->fds[i].fd, -1, target};
         p->max_target = MAX(p->max_target, target);
     }
+    qsort(p->moves, p->n_moves, sizeof(p->moves[0]), by_target);
     return 0;
 }
 
@@ -350,6 +439,11 @@ int spawn(const SpawnOpts *opts, Child *ret, Err *err)
         return err_set_errno(err, errno, "cannot start %s: pipe", opts->argv[0]);
     AUTO_CLOSE int report_fd = pipe_fds[0];
     AUTO_CLOSE int status_fd = pipe_fds[1];
+    int go_fds[2] = {-1, -1};
+    if (opts->before_exec && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, go_fds) < 0)
+        return err_set_errno(err, errno, "cannot start %s: socket pair", opts->argv[0]);
+    AUTO_CLOSE int child_go = go_fds[0];
+    AUTO_CLOSE int our_go = go_fds[1];
 
     const char *const *env = opts->env ? opts->env : default_env;
     Plan p = {
@@ -357,6 +451,7 @@ int spawn(const SpawnOpts *opts, Child *ret, Err *err)
         .argv = (char *const *)(uintptr_t)opts->argv, /* execve's prototype predates const; it changes nothing */
         .env = (char *const *)(uintptr_t)env,
         .status_fd = status_fd,
+        .go_fd = child_go,
         .privileged = me == 0,
         .parent = getpid(),
     };
@@ -378,13 +473,25 @@ int spawn(const SpawnOpts *opts, Child *ret, Err *err)
         return err_set_errno(err, -pid, "cannot start %s: new process", opts->argv[0]);
 
     fd_close(&status_fd);
+    fd_close(&child_go);
+    Child child = {pid, pidfd};
+    if (opts->before_exec && opts->before_exec(opts->before_exec_data, pid, err) < 0) {
+        child_kill(&child);
+        return -1;
+    }
+    int unsent = our_go >= 0 && send(our_go, "g", 1, MSG_NOSIGNAL) != 1 ? errno : 0;
+    if (unsent)
+        fd_close(&our_go); /* a child that still waits sees the end and ends too; one that has ended left its report */
     StepReport report;
     if (read_report(report_fd, &report)) {
-        fd_close(&pidfd);
-        waitpid(pid, NULL, 0);
+        child_kill(&child);
         return report_failure(&report, opts, err);
     }
-    *ret = (Child){pid, pidfd};
+    if (unsent) {
+        child_kill(&child);
+        return err_set_errno(err, unsent, "cannot start %s: telling the new process to go on", opts->argv[0]);
+    }
+    *ret = child;
     return 0;
 }
 

@@ -33,6 +33,10 @@ typedef struct SpawnOpts {
     const unsigned long *cpus; /* bits of the CPUs it may run on; NULL: unchanged */
     size_t cpus_size;          /* in bytes */
     mode_t umask;             /* 0: 0077 */
+    /* Called in the parent when the child exists but is not the program yet; -1 with Err kills it.  Should we be killed before this
+     * returns, the child ends too: who the child is can be noted with no moment in which it is nobody's. NULL: none. */
+    int (*before_exec)(void *data, pid_t pid, Err *err);
+    void *before_exec_data;
     int cgroup_fd;            /* open cgroup v2 directory the child is moved to before exec; <= 0: none */
 } SpawnOpts;
 

@@ -10,3 +10,7 @@ tests/lint/headers.stamp: $(lint_headers) $(xdr_headers)
 	$(AM_V_GEN)$(MKDIR_P) tests/lint; failed=; for h in $(lint_headers); do \
 		echo "#include \"$$h\"" | $(CC) $(DEFS) $(AM_CPPFLAGS) $(CPPFLAGS) $(AM_CFLAGS) $(CFLAGS) -fsyntax-only -x c - || failed=yes; \
 	done; test -z "$$failed" && touch $@
+
+# The model of who applies the news of a block job.
+TESTS += tests/model/check.sh
+EXTRA_DIST += tests/model/check.sh tests/model/blockjob.pml

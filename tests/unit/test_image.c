@@ -108,6 +108,36 @@ static void test_chain(void **state)
     assert_true(fcntl(top->fd, F_GETFD) & FD_CLOEXEC);
 }
 
+/* The first file is a descriptor: its path is only the name its backing file is looked for beside. */
+static void test_passed(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autofree char *gone = in_dir("passed.qcow2");
+    qemu_img("create", "-q", "-f", "qcow2", "-b", "base.raw", "-F", "raw", "passed.qcow2", NULL);
+    int fd = open(gone, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(unlink(gone), 0);
+    ImageWant w = {.path = gone, .fd = fd, .fmt = IMAGE_FMT_QCOW2, .flags = IMAGE_WANT_CHAIN | IMAGE_WANT_FD};
+    g_autoptr(ImageSet) s = image_open(&w, 1, deadline_in_ms(10000), &err);
+    if (s == NULL)
+        print_error("%s\n", err.detail);
+    assert_non_null(s);
+    assert_int_equal(s->nodes->len, 2);
+    ImageNode *top = image_set_node(s, 0, 0);
+    struct stat a, b;
+    assert_true(top->fd != fd);
+    assert_int_equal(fstat(fd, &a) | fstat(top->fd, &b), 0);
+    assert_int_equal(a.st_ino, b.st_ino);
+    assert_true(fcntl(top->fd, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(top->header.virtual_size, 8u << 20);
+    close(fd);
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    w.fd = fd;
+    assert_null(image_open(&w, 1, deadline_in_ms(10000), &err));
+    assert_int_equal(err.os_errno, EISDIR);
+    close(fd);
+}
+
 static void test_missing(void **state)
 {
     g_auto(Err) err = ERR_INIT;
@@ -310,7 +340,8 @@ static void test_magic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chain),         cmocka_unit_test(test_missing),      cmocka_unit_test(test_optional),
+        cmocka_unit_test(test_chain),         cmocka_unit_test(test_passed),
+        cmocka_unit_test(test_missing),      cmocka_unit_test(test_optional),
         cmocka_unit_test(test_format_not_recorded), cmocka_unit_test(test_loop),   cmocka_unit_test(test_wrong_format),
         cmocka_unit_test(test_json_backing),  cmocka_unit_test(test_not_a_file),   cmocka_unit_test(test_many),
         cmocka_unit_test(test_look),

@@ -47,8 +47,31 @@ static void test_made_up(void **state)
     assert_int_equal(host_thread_stat(PID, 78, &v, &cpu), 0);
     assert_int_equal(v, 5 * tick);
     assert_int_equal(cpu, 3);
-    assert_int_equal(host_thread_delay(PID, 78, &v), 0);
+    unsigned long long run;
+    assert_int_equal(host_thread_sched(PID, 78, &run, &v), 0);
+    assert_int_equal(run, 1000);
     assert_int_equal(v, 2000);
+    fakeroot_file("0 0 0\n", "/proc/77/task/78/schedstat");
+    assert_int_equal(host_thread_sched(PID, 78, &run, &v), -ENOTSUP);
+    assert_int_equal(host_process_usage(PID, &t, &v), 0);
+    assert_int_equal(t.total_ns, 42 * tick);
+    assert_int_equal(v, 300ULL * (unsigned long long)sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void test_can_answer(void **state)
+{
+    static const struct {
+        char state;
+        bool can;
+    } cases[] = {{'R', true}, {'S', true}, {'I', true}, {'T', false}, {'t', false}, {'D', false}, {'Z', false}, {'X', false}};
+    for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+        g_autofree char *text = g_strdup_printf("77 (a) S) %c 1 77\n", cases[i].state);
+        fakeroot_file(text, "/proc/77/task/77/stat");
+        assert_int_equal(host_process_can_answer(PID), cases[i].can);
+    }
+    fakeroot_file("nonsense\n", "/proc/77/task/77/stat");
+    assert_true(host_process_can_answer(PID));
+    assert_true(host_process_can_answer(PID + 1));
 }
 
 static void test_broken(void **state)
@@ -83,7 +106,7 @@ static void test_nobody(void **state)
     assert_int_equal(host_process_cpu(0, &t), -ESRCH);
     assert_int_equal(host_process_cpu(-1, &t), -ESRCH);
     assert_int_equal(host_thread_stat(1, 0, &v, &cpu), -ESRCH);
-    assert_int_equal(host_thread_delay(1, -1, &v), -ESRCH);
+    assert_int_equal(host_thread_sched(1, -1, &v, &v), -ESRCH);
 }
 
 static void test_ourselves(void **state)
@@ -106,6 +129,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_made_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_can_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody, setup, teardown),
         cmocka_unit_test(test_ourselves),

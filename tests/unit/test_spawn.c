@@ -10,9 +10,13 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "util/fd.h"
 #include "util/spawn.h"
@@ -185,6 +189,98 @@ static void test_cpus(void **state)
     assert_string_equal(out, "Cpus_allowed_list:\t0\n");
 }
 
+/* ---- before exec ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct Birth {
+    pid_t pid;
+    bool fail;
+    int close_fd, watch_fd; /* -1: none */
+    int tell_fd;            /* -1, or: write the pid there and die */
+} Birth;
+
+static int on_birth(void *data, pid_t pid, Err *err)
+{
+    Birth *b = data;
+    b->pid = pid;
+    if (b->tell_fd >= 0) {
+        if (write(b->tell_fd, &pid, sizeof(pid)) != (ssize_t)sizeof(pid))
+            _exit(3);
+        kill(getpid(), SIGKILL);
+    }
+    if (b->close_fd >= 0) {
+        close(b->close_fd);
+        struct pollfd p = {.fd = b->watch_fd, .events = POLLIN};
+        assert_int_equal(poll(&p, 1, 30000), 1);
+        assert_true(p.revents & POLLHUP);
+    }
+    return b->fail ? err_set(err, VIR_ERR_OPERATION_FAILED, "not wanted") : 0;
+}
+
+static const char *const true_argv[] = {"/bin/true", NULL};
+
+static void test_not_the_program_yet(void **state)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    /* our end is closed in on_birth: the child, who waits for us, must have no copy */
+    Birth b = {.close_fd = pair[0], .watch_fd = pair[1], .tell_fd = -1};
+    SpawnOpts o = {
+        .argv = true_argv, .fd_in = -1, .fd_out = -1, .fd_err = -1, .before_exec = on_birth, .before_exec_data = &b};
+    Child c;
+    int status;
+    assert_int_equal(spawn(&o, &c, NULL), 0);
+    assert_int_equal(c.pid, b.pid);
+    assert_int_equal(child_wait(&c, deadline_in_ms(30000), &status), 1);
+    assert_int_equal(status, 0);
+    fd_close(&c.pidfd);
+    close(pair[1]);
+}
+
+static void test_refused_before_exec(void **state)
+{
+    Birth b = {.fail = true, .close_fd = -1, .tell_fd = -1};
+    SpawnOpts o = {
+        .argv = true_argv, .fd_in = -1, .fd_out = -1, .fd_err = -1, .before_exec = on_birth, .before_exec_data = &b};
+    Child c;
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(spawn(&o, &c, &err), -1);
+    assert_string_equal(err.detail, "not wanted");
+    assert_int_equal(waitpid(b.pid, NULL, WNOHANG), -1); /* reaped */
+}
+
+static void test_killed_before_exec(void **state)
+{
+    int tell[2], out[2];
+    assert_int_equal(pipe(tell), 0);
+    assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
+    pid_t daemon = fork();
+    assert_true(daemon >= 0);
+    if (daemon == 0) {
+        const char *argv[] = {"/bin/echo", "lives", NULL};
+        Birth b = {.close_fd = -1, .tell_fd = tell[1]};
+        SpawnOpts o = {
+            .argv = argv, .fd_in = -1, .fd_out = out[1], .fd_err = -1, .before_exec = on_birth, .before_exec_data = &b};
+        Child c;
+        spawn(&o, &c, NULL);
+        _exit(4);
+    }
+    close(out[1]);
+    pid_t orphan;
+    assert_int_equal(read(tell[0], &orphan, sizeof(orphan)), sizeof(orphan));
+    int status;
+    assert_int_equal(waitpid(daemon, &status, 0), daemon);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(waitpid(orphan, &status, 0), orphan); /* ours now */
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 126);
+    char byte;
+    assert_int_equal(read(out[0], &byte, 1), 0); /* never became the program */
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+    close(out[0]);
+    close(tell[0]);
+    close(tell[1]);
+}
+
 static void test_ids_and_caps(void **state)
 {
     if (geteuid() != 0)
@@ -213,6 +309,8 @@ int main(void)
         cmocka_unit_test(test_relative_program), cmocka_unit_test(test_bad_cwd),        cmocka_unit_test(test_stderr_in_error),
         cmocka_unit_test(test_signal_in_error), cmocka_unit_test(test_output_bound),    cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_wait_and_kill),   cmocka_unit_test(test_signals_reset),   cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_not_the_program_yet), cmocka_unit_test(test_refused_before_exec),
+        cmocka_unit_test(test_killed_before_exec),
         cmocka_unit_test(test_cpus),            cmocka_unit_test(test_ids_and_caps),    cmocka_unit_test(test_root_without_caps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

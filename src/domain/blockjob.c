@@ -1,0 +1,470 @@
+/* domain/blockjob.c - one block job of one machine: its states and its news
+ *
+ * Owns:    BlockJob, the list of them in the machine, the queue of news of each, the one place where news are applied
+ * Threads: events are kept by the drain; applied on workers
+ * Locks:   the domain's for every field; released for QMP while news are applied, under a job of the machine
+ * Errors:  VIR_ERR_OPERATION_INVALID, VIR_ERR_BLOCK_COPY_ACTIVE
+ *
+ * Theory of operation.  All jobs are started with auto-dismiss off: QEMU keeps a concluded job until we say that we know, so the conclusion is
+ * never missed, whether the event came, or query-jobs told of it after a restart.  Two events tell of an end: BLOCK_JOB_COMPLETED or
+ * CANCELLED brings the outcome, JOB_STATUS_CHANGE "concluded", a moment later, means that the job can be dismissed.  Only the latter becomes
+ * news; without the former the outcome is asked for.  READY also comes by two events, and is news once.
+ *
+ * The order of a conclusion: definitions, list of jobs, status file, event to clients, dismissal, nodes.  A daemon that dies between any two
+ * of these finds either the job still in its status file, and applies the conclusion (the kind's function can be run twice), or a concluded job
+ * in QEMU that no file knows, which is dismissed.
+ */
+#include "config.h"
+
+#include <string.h>
+
+#define LOG_AREA "domain.blockjob"
+#include "util/log.h"
+#include "domain/blockjob_private.h"
+#include "domain/private.h"
+#include "api_enums.h"
+
+static const char *const state_names[BLOCKJOB_STATE_MAX] = {"starting", "running", "ready", "pivoting", "aborting", "over"};
+
+/* What may be asked of a job in which state. */
+static const bool allowed[BLOCKJOB_STATE_MAX][BLOCKJOB_VERB_MAX] = {
+    /*                      speed  pivot  abort */
+    [BLOCKJOB_STARTING] = {false, false, false},
+    [BLOCKJOB_RUNNING]  = {true,  false, true},
+    [BLOCKJOB_READY]    = {true,  true,  true},
+    [BLOCKJOB_PIVOTING] = {false, false, false},
+    [BLOCKJOB_ABORTING] = {false, false, false},
+    [BLOCKJOB_OVER]     = {false, false, false},
+};
+
+/* ---- the object -------------------------------------------------------------------------------------------------- */
+
+BlockJob *blockjob_ref(BlockJob *job)
+{
+    g_atomic_int_inc(&job->refs);
+    return job;
+}
+
+void blockjob_unref(BlockJob *job)
+{
+    if (!job || !g_atomic_int_dec_and_test(&job->refs))
+        return;
+    if (job->data && job->ops->free_data)
+        job->ops->free_data(job->data);
+    g_free(job->id);
+    g_free(job->disk);
+    g_free(job->target);
+    g_free(job->error);
+    g_free(job);
+}
+
+static void drop_ref(gpointer p)
+{
+    blockjob_unref(p);
+}
+
+static GPtrArray *jobs_of(Domain *d)
+{
+    domain_assert_locked(d);
+    if (!d->priv->blockjobs)
+        d->priv->blockjobs = g_ptr_array_new_with_free_func(drop_ref);
+    return d->priv->blockjobs;
+}
+
+unsigned blockjob_count(Domain *d)
+{
+    domain_assert_locked(d);
+    return d->priv->blockjobs ? d->priv->blockjobs->len : 0;
+}
+
+BlockJob *blockjob_at(Domain *d, unsigned i)
+{
+    return jobs_of(d)->pdata[i];
+}
+
+BlockJob *blockjob_of_disk(Domain *d, const char *disk_alias)
+{
+    for (unsigned i = 0; i < blockjob_count(d); i++) {
+        BlockJob *job = blockjob_at(d, i);
+        if (!g_strcmp0(job->disk, disk_alias))
+            return job;
+    }
+    return NULL;
+}
+
+BlockJob *blockjob_by_id(Domain *d, const char *id)
+{
+    for (unsigned i = 0; i < blockjob_count(d); i++) {
+        BlockJob *job = blockjob_at(d, i);
+        if (!g_strcmp0(job->id, id))
+            return job;
+    }
+    return NULL;
+}
+
+BlockJob *blockjob_new(Domain *d, const BlockJobOps *ops, const char *id, const char *disk_alias, const char *target, void *data,
+                       Err *err)
+{
+    GPtrArray *jobs = jobs_of(d);
+    job_assert_held(d);
+    const BlockJob *other = blockjob_of_disk(d, disk_alias);
+    if (other) {
+        err_set(err, VIR_ERR_OPERATION_INVALID, "disk '%s' already has a block job: %s '%s', %s", target, other->ops->what, other->id,
+                state_names[other->state]);
+        err_hint(err, "wait for its end, or end it with 'virsh blockjob %s %s --abort'", d->name, target);
+        return NULL;
+    }
+    if (jobs->len >= BLOCKJOBS_MAX || blockjob_by_id(d, id)) {
+        err_set(err, VIR_ERR_OPERATION_INVALID, "domain '%s' has %u block jobs already", d->name, jobs->len);
+        return NULL;
+    }
+    BlockJob *job = g_new0(BlockJob, 1);
+    job->refs = 2;
+    job->ops = ops;
+    job->data = data;
+    job->id = g_strdup(id);
+    job->disk = g_strdup(disk_alias);
+    job->target = g_strdup(target);
+    job->outcome = BLOCKJOB_NO_STATUS;
+    job->begun_us = (uint64_t)g_get_real_time();
+    g_ptr_array_add(jobs, job);
+    domain_mark_changed(d);
+    return job;
+}
+
+static void forget(Domain *d, BlockJob *job)
+{
+    job->state = BLOCKJOB_OVER;
+    job->n_news = 0;
+    g_ptr_array_remove(jobs_of(d), job); /* keeps the order of the others */
+    domain_mark_changed(d);
+}
+
+void blockjob_started(Domain *d, BlockJob *job)
+{
+    domain_assert_locked(d);
+    if (job->state == BLOCKJOB_STARTING)
+        blockjob_set_state(d, job, BLOCKJOB_RUNNING);
+}
+
+void blockjob_refused(Domain *d, BlockJob *job)
+{
+    domain_assert_locked(d);
+    if (job->state != BLOCKJOB_OVER)
+        forget(d, job);
+}
+
+void blockjobs_forget(Domain *d)
+{
+    domain_assert_locked(d);
+    while (blockjob_count(d))
+        forget(d, blockjob_at(d, 0));
+}
+
+void blockjob_set_state(Domain *d, BlockJob *job, BlockJobState state)
+{
+    domain_assert_locked(d);
+    if (job->state == state)
+        return;
+    log_debug("%s: block job %s of %s: %s -> %s", d->name, job->id, job->target, state_names[job->state], state_names[state]);
+    if (state == BLOCKJOB_ABORTING)
+        job->aborted_ready = job->state == BLOCKJOB_READY;
+    job->state = state;
+    domain_mark_changed(d);
+}
+
+int blockjob_allows(const BlockJob *job, BlockJobVerb verb, Err *err)
+{
+    if (allowed[job->state][verb])
+        return 0;
+    if (verb == BLOCKJOB_VERB_PIVOT && job->state <= BLOCKJOB_RUNNING) {
+        err_set(err, VIR_ERR_BLOCK_COPY_ACTIVE, "block job of disk '%s' is not ready for the pivot yet", job->target);
+        return err_hint(err, "wait for its BLOCK_JOB_READY event ('virsh blockjob --info' shows the progress), then pivot again"), -1;
+    }
+    err_set(err, VIR_ERR_OPERATION_INVALID, "block job '%s' of disk '%s' is %s", job->id, job->target, state_names[job->state]);
+    return err_hint(err, "wait for its end; an event tells of it"), -1;
+}
+
+const char *blockjob_id(const BlockJob *job)
+{
+    return job->id;
+}
+
+const BlockJobOps *blockjob_ops(const BlockJob *job)
+{
+    return job->ops;
+}
+
+void *blockjob_data(const BlockJob *job)
+{
+    return job->data;
+}
+
+const char *blockjob_disk(const BlockJob *job)
+{
+    return job->disk;
+}
+
+const char *blockjob_target(const BlockJob *job)
+{
+    return job->target;
+}
+
+BlockJobState blockjob_state(const BlockJob *job)
+{
+    return job->state;
+}
+
+const char *blockjob_error(const BlockJob *job)
+{
+    return job->error;
+}
+
+/* ---- news: kept -------------------------------------------------------------------------------------------------- */
+
+bool blockjob_has_news(const BlockJob *job)
+{
+    return job->n_news > 0;
+}
+
+static void task(Domain *d, void *userdata)
+{
+    BlockJob *job = userdata;
+    g_atomic_int_set(&job->task_queued, 0);
+    while (!job->region && blockjob_has_news(job) && blockjob_apply(d, job) != BLOCKJOB_NO_STATUS)
+        ;
+}
+
+static void task_done(void *userdata)
+{
+    BlockJob *job = userdata;
+    g_atomic_int_set(&job->task_queued, 0);
+    blockjob_unref(job);
+}
+
+void blockjob_kick(Domain *d, BlockJob *job)
+{
+    domain_assert_locked(d);
+    if (job->region || !blockjob_has_news(job) || !g_atomic_int_compare_and_exchange(&job->task_queued, 0, 1))
+        return;
+    domain_task(d, JOB_MODIFY, "news of a block job", d->life, task, blockjob_ref(job), task_done);
+}
+
+/* Each kind of news comes once in a job's life: the queue cannot overflow, and repetition is no news. */
+static void keep(Domain *d, BlockJob *job, BlockJobNews news)
+{
+    if (job->said & (1u << news))
+        return;
+    job->said |= 1u << news;
+    job->news[job->n_news++] = news;
+    cond_broadcast(&d->obj.changed);
+    blockjob_kick(d, job);
+}
+
+static const char *text(json_t *data, const char *key)
+{
+    return json_string_value(json_object_get(data, key));
+}
+
+/* The first outcome stands: after it QEMU has nothing else to say about a job. */
+static void learn_outcome(BlockJob *job, int outcome, const char *error)
+{
+    if (job->outcome != BLOCKJOB_NO_STATUS)
+        return;
+    job->outcome = outcome;
+    if (error && !job->error)
+        job->error = g_strdup(error);
+}
+
+static void learn_status(Domain *d, BlockJob *job, const char *status)
+{
+    if (!g_strcmp0(status, "ready") || !g_strcmp0(status, "standby"))
+        keep(d, job, NEWS_READY);
+    else if (!g_strcmp0(status, "concluded"))
+        keep(d, job, NEWS_CONCLUDED);
+    else if (!g_strcmp0(status, "null"))
+        keep(d, job, NEWS_CONCLUDED); /* dismissed behind our back: over all the same */
+}
+
+void blockjob_event(Domain *d, const char *name, json_t *data)
+{
+    bool change = !strcmp(name, "JOB_STATUS_CHANGE");
+    const char *id = text(data, change ? "id" : "device");
+    BlockJob *job = id ? blockjob_by_id(d, id) : NULL;
+    if (!job) {
+        log_info("%s: %s of a job that is not ours: %s", d->name, name, id ? id : "-");
+        return;
+    }
+    if (change) {
+        learn_status(d, job, text(data, "status"));
+    } else if (!strcmp(name, "BLOCK_JOB_READY")) {
+        keep(d, job, NEWS_READY);
+    } else if (!strcmp(name, "BLOCK_JOB_COMPLETED")) {
+        const char *error = text(data, "error");
+        job->bytes = (uint64_t)json_integer_value(json_object_get(data, "offset"));
+        learn_outcome(job, error ? VIR_DOMAIN_BLOCK_JOB_FAILED : VIR_DOMAIN_BLOCK_JOB_COMPLETED, error);
+    } else if (!strcmp(name, "BLOCK_JOB_CANCELLED")) {
+        job->bytes = (uint64_t)json_integer_value(json_object_get(data, "offset"));
+        learn_outcome(job, VIR_DOMAIN_BLOCK_JOB_CANCELED, NULL);
+    } else if (!strcmp(name, "BLOCK_JOB_ERROR")) {
+        log_warning("%s: block job %s of %s met an I/O error (%s, %s)", d->name, job->id, job->target, text(data, "operation"),
+                    text(data, "action"));
+    }
+}
+
+/* One job as query-jobs tells of it. */
+static void learn_from_query(Domain *d, BlockJob *job, json_t *info)
+{
+    const char *status = text(info, "status"), *error = text(info, "error");
+    if (!g_strcmp0(status, "concluded")) {
+        job->bytes = (uint64_t)json_integer_value(json_object_get(info, "current-progress"));
+        if (error)
+            learn_outcome(job, VIR_DOMAIN_BLOCK_JOB_FAILED, error);
+        else
+            learn_outcome(job, job->state == BLOCKJOB_ABORTING ? VIR_DOMAIN_BLOCK_JOB_CANCELED : VIR_DOMAIN_BLOCK_JOB_COMPLETED, NULL);
+    }
+    if (job->state == BLOCKJOB_STARTING)
+        blockjob_started(d, job);
+    learn_status(d, job, status);
+}
+
+static json_t *find_info(json_t *jobs, const char *id)
+{
+    size_t i;
+    json_t *info;
+    json_array_foreach(jobs, i, info)
+    {
+        if (!g_strcmp0(text(info, "id"), id))
+            return info;
+    }
+    return NULL;
+}
+
+static void dismiss(Domain *d, const char *id)
+{
+    g_auto(Err) err = ERR_INIT;
+    if (domain_qmp(d, "job-dismiss", json_pack("{s:s}", "id", id), NULL, &err) < 0)
+        log_warning("%s: block job %s is not dismissed: %s", d->name, id, err.detail);
+}
+
+void blockjob_compare(Domain *d, json_t *jobs)
+{
+    domain_assert_locked(d);
+    job_assert_held(d);
+    for (unsigned i = 0; i < blockjob_count(d); i++) {
+        BlockJob *job = blockjob_at(d, i);
+        json_t *info = find_info(jobs, job->id);
+        if (info) {
+            learn_from_query(d, job, info);
+        } else if (job->outcome == BLOCKJOB_NO_STATUS && !job->n_news) {
+            learn_outcome(job, VIR_DOMAIN_BLOCK_JOB_FAILED, "QEMU does not know this job any more");
+            keep(d, job, NEWS_CONCLUDED);
+        }
+        blockjob_kick(d, job);
+    }
+    /* Those whose conclusion we applied, and then died before we could say so. */
+    size_t i;
+    json_t *info;
+    json_array_foreach(jobs, i, info)
+    {
+        const char *id = text(info, "id");
+        if (id && g_str_has_prefix(id, BLOCKJOB_ID_PREFIX) && !g_strcmp0(text(info, "status"), "concluded") &&
+            !blockjob_by_id(d, id))
+            dismiss(d, id);
+    }
+}
+
+/* ---- news: applied ----------------------------------------------------------------------------------------------- */
+
+static void tell(Domain *d, const BlockJob *job, int status)
+{
+    static const int ids[] = {VIR_DOMAIN_EVENT_ID_BLOCK_JOB, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2};
+    for (unsigned i = 0; i < N_ELEMENTS(ids); i++) {
+        DomainEvent *e = domain_event_new(EVENT_DOMAIN, ids[i], d);
+        bool by_path = ids[i] == VIR_DOMAIN_EVENT_ID_BLOCK_JOB;
+        e->block_job.path = by_path && job->ops->path ? job->ops->path(d, job) : g_strdup(job->target);
+        e->block_job.type = job->ops->type;
+        e->block_job.status = status;
+        domain_publish_event(d, e);
+    }
+}
+
+/* The status file as it is now; the lock is released meanwhile.  False: the machine ended. */
+static bool flush(Domain *d)
+{
+    g_auto(Err) err = ERR_INIT;
+    uint64_t life = domain_leave(d);
+    if (domain_flush(d, &err) < 0)
+        log_warning("status of %s is not written: %s", d->name, err.detail);
+    err_clear(&err);
+    return domain_enter(d, life, &err) == 0;
+}
+
+static int apply_ready(Domain *d, BlockJob *job)
+{
+    if (job->state == BLOCKJOB_STARTING || job->state == BLOCKJOB_RUNNING)
+        blockjob_set_state(d, job, BLOCKJOB_READY);
+    if (job->ops->ready)
+        job->ops->ready(d, job);
+    tell(d, job, VIR_DOMAIN_BLOCK_JOB_READY);
+    return VIR_DOMAIN_BLOCK_JOB_READY;
+}
+
+/* What became of a job for which no event said it. */
+static bool ask_outcome(Domain *d, BlockJob *job)
+{
+    g_auto(Err) err = ERR_INIT;
+    json_t *jobs = NULL;
+    if (domain_qmp(d, "query-jobs", NULL, &jobs, &err) < 0) {
+        log_warning("%s: the end of block job %s is not known: %s", d->name, job->id, err.detail);
+        return false;
+    }
+    json_t *info = find_info(jobs, job->id);
+    if (info)
+        learn_from_query(d, job, info);
+    else
+        learn_outcome(job, VIR_DOMAIN_BLOCK_JOB_FAILED, "QEMU does not know this job any more");
+    json_decref(jobs);
+    return job->outcome != BLOCKJOB_NO_STATUS;
+}
+
+static int apply_conclusion(Domain *d, BlockJob *job)
+{
+    if (job->outcome == BLOCKJOB_NO_STATUS && !ask_outcome(d, job))
+        return BLOCKJOB_NO_STATUS; /* stays news: asked again when QEMU answers again */
+    /* A copy in step that is given up has "completed" for QEMU. */
+    int status = job->outcome == VIR_DOMAIN_BLOCK_JOB_COMPLETED && job->aborted_ready ? VIR_DOMAIN_BLOCK_JOB_CANCELED : job->outcome;
+    uint64_t life = d->life;
+    log_info("%s: block job %s of %s: %s%s%s", d->name, job->id, job->target,
+             status == VIR_DOMAIN_BLOCK_JOB_COMPLETED  ? "completed"
+             : status == VIR_DOMAIN_BLOCK_JOB_CANCELED ? "cancelled"
+                                                       : "failed",
+             job->error ? ": " : "", job->error ? job->error : "");
+    job->ops->concluded(d, job, status);
+    if (d->life != life || job->state == BLOCKJOB_OVER)
+        return BLOCKJOB_NO_STATUS; /* the machine ended; or its monitor was lost, and what it is reached by will tell again */
+    forget(d, job);
+    bool lives = flush(d);
+    tell(d, job, status);
+    if (!lives)
+        return status;
+    dismiss(d, job->id);
+    if (d->life == life && !d->priv->dying && job->ops->cleanup)
+        job->ops->cleanup(d, job, status);
+    return status;
+}
+
+int blockjob_apply(Domain *d, BlockJob *job)
+{
+    domain_assert_locked(d);
+    job_assert_held(d);
+    if (!job->n_news || job->state == BLOCKJOB_OVER)
+        return BLOCKJOB_NO_STATUS;
+    g_autoptr(BlockJob) keep_it G_GNUC_UNUSED = blockjob_ref(job);
+    int status = job->news[0] == NEWS_READY ? apply_ready(d, job) : apply_conclusion(d, job);
+    if (status != BLOCKJOB_NO_STATUS && job->n_news) { /* forget() empties the queue */
+        job->n_news--;
+        memmove(job->news, job->news + 1, job->n_news * sizeof(*job->news));
+    }
+    return status;
+}

@@ -1,0 +1,31 @@
+/* domain/blockjob_private.h - the inside of a block job; for blockjob.c and blockjob_sync.c only
+ */
+#pragma once
+
+#include "domain/blockjob.h"
+
+/* Each comes at most once in a job's life, in this order. */
+typedef enum {
+    NEWS_READY,
+    NEWS_CONCLUDED,
+    NEWS_MAX,
+} BlockJobNews;
+
+struct BlockJob {
+    gint refs;
+    gint task_queued; /* a task that will apply news waits for its turn */
+    const BlockJobOps *ops;
+    void *data;
+    char *id, *disk, *target;
+    /* all below: domain lock */
+    BlockJobState state;
+    bool aborted_ready;          /* the abort was asked for when it was READY */
+    unsigned said;               /* bits of BlockJobNews that were kept once */
+    BlockJobNews news[NEWS_MAX]; /* not yet applied, oldest first */
+    unsigned n_news;
+    int outcome;            /* VIR_DOMAIN_BLOCK_JOB_*, BLOCKJOB_NO_STATUS while not known */
+    char *error;
+    uint64_t bytes;         /* done, as QEMU said at the end */
+    uint64_t begun_us;      /* wall clock */
+    BlockJobSync *region;   /* open, or NULL */
+};

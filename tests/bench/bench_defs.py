@@ -1,0 +1,239 @@
+#!/usr/bin/python3
+"""What 10,000 definitions cost: to list, to ask, to write, to keep, to start with.
+
+Usage: bench_defs.py [--berthd PROGRAM] [--peer] [--load PROGRAM] [--small] [ROW...]
+
+Everything runs in a private directory on the file system of /var/tmp; the definitions are written by the daemon itself.  Beside each
+number stands the least the same work costs without a daemon, measured in the same run by defs_load.  One JSON object a line.
+--small uses 1,000 definitions instead of 10,000.  ROW: list, ask, define, memory, start.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+
+# Of the size a plain machine's file has with the stock daemon: 1.2 KiB.
+DEFINITION = """<domain type='qemu'>
+  <name>@NAME@</name>
+  <memory unit='KiB'>1048576</memory>
+  <vcpu>2</vcpu>
+  <os><type arch='x86_64' machine='pc-i440fx-7.2'>hvm</type></os>
+  <devices>
+    <controller type='usb' model='none'/>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file='/var/lib/libvirt/images/machine.qcow2'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
+
+
+class Daemon:
+    """A private berthd; every call starts a new one in the same directories."""
+
+    def __init__(self, program, top):
+        self.program, self.top, self.process = program, top, None
+        self.socket = os.path.join(top, "run", "libvirt-sock")
+        for name in ("etc", "lib", "run", "log", "cache"):
+            os.makedirs(os.path.join(top, name), exist_ok=True)
+        with open(os.path.join(top, "etc", "libvirtd.conf"), "w") as conf:
+            conf.write('auth_unix_rw = "none"\nunix_sock_group = "root"\nunix_sock_rw_perms = "0700"\n'
+                       'log_outputs = "3:file:%s/log/daemon.log"\n' % top)
+        with open(os.path.join(top, "etc", "qemu.conf"), "w") as conf:
+            conf.write('user = "root"\ngroup = "root"\nsecurity_driver = "none"\n')
+
+    def argv(self):
+        d = self.top
+        return [self.program, "--sysconfdir", d + "/etc", "--statedir", d + "/lib", "--rundir", d + "/run",
+                "--logdir", d + "/log", "--cachedir", d + "/cache"]
+
+    def start(self):
+        self.process = subprocess.Popen(self.argv(), stdout=subprocess.DEVNULL)
+        while True:
+            try:
+                with Probe(self.socket):
+                    return
+            except OSError:
+                if self.process.poll() is not None:
+                    sys.exit("the daemon ended at once, see %s/log" % self.top)
+                time.sleep(0.002)
+
+    def stop(self, sig=signal.SIGTERM):
+        self.process.send_signal(sig)
+        self.process.wait()
+
+    def memory(self):
+        """Own memory of the process in KiB: what it would give back by ending."""
+        with open("/proc/%d/smaps_rollup" % self.process.pid) as rollup:
+            return sum(int(line.split()[1]) for line in rollup if line.startswith(("Private_Dirty", "Private_Clean")))
+
+    def cpu_us(self):
+        with open("/proc/%d/stat" % self.process.pid) as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) * 1e6 / os.sysconf("SC_CLK_TCK")
+
+
+class Probe:
+    def __init__(self, path):
+        import socket
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(path)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+
+class Bench:
+    def __init__(self, options):
+        self.o = options
+        self.n = 1000 if options.small else 10000
+        self.top = tempfile.mkdtemp(prefix="berth-defs-", dir="/var/tmp")
+        self.xml = os.path.join(self.top, "definition.xml")
+        with open(self.xml, "w") as out:
+            out.write(DEFINITION)
+        self.daemon = Daemon(options.berthd, self.top)
+
+    def load(self, *args):
+        out = subprocess.run([self.o.load] + [str(a) for a in args], check=True, stdout=subprocess.PIPE, text=True).stdout
+        return [float(word) for word in out.split()]
+
+    def row(self, row, limit, ours, peer, unit, bar, met, note=""):
+        print(json.dumps({"row": row, "limit": round(limit, 2), "ours": round(ours, 2), "peer": peer, "unit": unit,
+                          "ratio": round(ours / limit, 2) if limit else None, "bar": bar, "met": bool(met), "note": note}), flush=True)
+
+    def files(self):
+        return os.path.join(self.top, "etc", "qemu")
+
+    def stored(self):
+        """Bytes of one definition's file."""
+        name = next(f for f in os.listdir(self.files()) if f.endswith(".xml"))
+        return os.stat(os.path.join(self.files(), name)).st_size
+
+    # ---- rows --------------------------------------------------------------------------------------------------------------
+
+    def fill(self, upto):
+        """As many definitions as that, all by the daemon (which runs), from 16 connections."""
+        have = len([f for f in os.listdir(self.files()) if f.endswith(".xml")])
+        if have < upto:
+            self.load("define", self.daemon.socket, self.xml, "fill%d" % upto, 10, (upto - have) // 10)
+
+    def list(self):
+        ours, limits = [], []
+        for _ in range(5):
+            us, n, size = self.load("list", self.daemon.socket, 30)
+            ours.append(us)
+            limits.append(self.load("ping", int(size), 30)[0])
+        us = statistics.median(ours)
+        self.row("list all of %d defined" % n, statistics.median(limits) / 1000, us / 1000, 54.0, "ms", "≤ 4 ms", us <= 4000)
+
+    def ask(self):
+        for kind, peer in (("xml", 104.0), ("info", 97.0)):
+            ours, limits = [], []
+            for _ in range(5):
+                us, size = self.load("each", self.daemon.socket, kind, 4000)
+                ours.append(us)
+                limits.append(self.load("ping", int(size), 4000)[0])
+            us = statistics.median(ours)
+            self.row("%s with %d defined" % ("dumpxml" if kind == "xml" else "dominfo", self.n), statistics.median(limits), us, peer,
+                     "µs", "≤ 20 µs", us <= 20)
+
+    def define(self):
+        rounds = 100
+        ours, limits = [], []
+        for i in range(8):
+            limits.append(self.load("disk", self.top, self.xml, rounds)[0])
+            ours.append(self.load("define", self.daemon.socket, self.xml, "serial%d" % i, 1, rounds)[1])
+        us, limit = statistics.median(ours), statistics.median(limits)
+        self.row("define, durable", limit / 1000, us / 1000, 3.3, "ms", "≤ 1.3 × limit", us <= 1.3 * limit)
+        for conns in (8, 32):
+            each, best = 640 // conns, []
+            for i in range(3):
+                best.append(self.load("define", self.daemon.socket, self.xml, "group%d-%d" % (conns, i), conns, each)[0] / (conns * each))
+            us = statistics.median(best)
+            self.row("define from %d connections at once, each" % conns, limit / 1000, us / 1000, None, "ms", "< limit (syncs shared)",
+                     us < limit)
+
+    def memory(self):
+        with_all = []
+        empty = Daemon(self.o.berthd, os.path.join(self.top, "empty"))
+        empty.start()
+        self.load("list", empty.socket, 1)
+        base = empty.memory()
+        grown = self.daemon.memory()  # the one that was told all of them
+        empty.stop()
+        n = len([f for f in os.listdir(self.files()) if f.endswith(".xml")])
+        self.daemon.stop()
+        for _ in range(2):
+            self.daemon.start()
+            self.load("list", self.daemon.socket, 1)
+            with_all.append(self.daemon.memory())
+            self.daemon.stop()
+        self.daemon.start()
+        size = self.stored() / 1024
+        for what, kib in (("after defining them", grown), ("after a start", with_all[0]), ("after a second start", with_all[1])):
+            each = (kib - base) / n
+            self.row("memory per defined domain, " + what, size, each, 6.3, "KiB", "≤ 3 KiB", each <= 3, "%d defined" % n)
+
+    def start(self):
+        self.daemon.stop()
+        for count, bar, peer in ((0, 30, 127.0), (1000, 60, 959.0), (10000, 300, 5500.0)):
+            if count > self.n:
+                continue
+            top = os.path.join(self.top, "start%d" % count)
+            d = Daemon(self.o.berthd, top)
+            os.makedirs(top + "/etc/qemu", exist_ok=True)
+            names = sorted(f for f in os.listdir(self.files()) if f.endswith(".xml"))[:count]
+            for name in names:
+                shutil.copy(os.path.join(self.files(), name), top + "/etc/qemu/")
+            shutil.copytree(os.path.join(self.top, "cache"), top + "/cache", dirs_exist_ok=True,
+                            ignore=lambda d, names: [n for n in names if n == "definitions"])
+            first = self.load("start", d.socket, *d.argv())[0]
+            ours, limits = [], []
+            for _ in range(9 if count < 10000 else 5):
+                us, n = self.load("start", d.socket, *d.argv())
+                ours.append(us)
+                limits.append(self.load("exec", self.o.load, "read", top + "/etc/qemu")[0])
+            us = statistics.median(ours)
+            self.row("exec to connect + list, %d defined" % n, statistics.median(limits) / 1000, us / 1000, peer, "ms", "≤ %d ms" % bar,
+                     us <= bar * 1000, "files never seen before: %.0f ms; limit: exec, read every file" % (first / 1000))
+        self.daemon.start()
+
+    def run(self):
+        self.daemon.start()
+        try:
+            self.fill(self.n)
+            for name in self.o.rows or ("list", "ask", "memory", "start", "define"):
+                getattr(self, name)()
+        finally:
+            self.daemon.stop()
+            shutil.rmtree(self.top)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--berthd", default=os.environ.get("BERTHD", os.path.join(os.getcwd(), "berthd")))
+    p.add_argument("--load", default=os.environ.get("DEFS_LOAD", os.path.join(os.getcwd(), "tests", "bench", "defs_load")))
+    p.add_argument("--peer", action="store_true", help="accepted; the peer's numbers are those of its own measurement")
+    p.add_argument("--small", action="store_true")
+    p.add_argument("rows", nargs="*", choices=[[], "list", "ask", "memory", "start", "define"])
+    Bench(p.parse_args()).run()
+
+
+if __name__ == "__main__":
+    main()

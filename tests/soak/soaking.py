@@ -1,0 +1,200 @@
+"""What the soaks share: a daemon with guests that can be started, the crowd of tests/soak/load.c, and what is left when it has gone.
+
+The environment names the programs: BERTHD the daemon, BERTH_LOAD the crowd, BERTH_HEAP the library that says what the heap has in use.
+"""
+
+import collections
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from lib import server as servers, xml as guest_xml  # noqa: E402
+
+CONF = "max_clients = 5000\nmax_queued_clients = 5000\nmax_client_requests = 20\nmax_workers = 40\n"
+SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|ERROR \*\*|assertion|CRITICAL \*\*|WARNING \*\*")
+
+Left = collections.namedtuple("Left", "fds threads heap rss files cgroups")
+
+
+def number(name, default):
+    """A count from the environment."""
+    return int(os.environ.get(name, default))
+
+
+class Daemon(servers.Berthd):
+    """The daemon under soak; `heap`: its heap can be asked for, which needs a build without sanitizers."""
+
+    def __init__(self, heap=False, wrapper=(), env=None, **kw):
+        kw.setdefault("libvirtd_conf", CONF)
+        super().__init__(**kw)
+        self.heap = heap
+        self.wrapper = list(wrapper)
+        self.more_env = env or {}
+        self.guests = []
+
+    def argv(self):
+        return self.wrapper + super().argv()
+
+    def environment(self):
+        env = super().environment()
+        if self.heap:
+            env["LD_PRELOAD"] = os.environ["BERTH_HEAP"]
+            env["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"  # what a thread keeps for itself counts as in use
+            env["BERTH_HEAP_SOCKET"] = self.box.path("heap")
+        env.update(self.more_env)
+        return env
+
+    # ---- guests ------------------------------------------------------------------------------
+
+    def add_guests(self, count):
+        """Machines with one of each device that leaves something behind: image, tap, pty, sockets."""
+        for i in range(count):
+            name = "guest-%d" % i
+            ident = uuid.uuid5(uuid.NAMESPACE_DNS, name)
+            image = self.image(name + ".img", "1M", "raw")
+            xml = guest_xml.domain(name, uuid=ident, memory=16, memballoon="<memballoon model='virtio'/>", devices=guest_xml.disk(
+                image, fmt="raw") + """
+    <interface type='bridge'><source bridge='berth-br0'/><model type='virtio'/></interface>
+    <channel type='unix'><target type='virtio' name='org.example.soak'/></channel>
+    <graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/>
+    <video><model type='vga' vram='16384'/></video>""")
+            path = self.file(name + ".xml", xml)
+            self.guests.append("%s=%s=%s" % (name, ident, path))
+            self.sh("define", path)
+
+    def put_back(self):
+        """Stops all, undefines what clients defined, and makes the guests what they were."""
+        self.stop_guests()
+        for line in self.sh("list", "--all", "--name").split():
+            self.sh("undefine", line)
+        for guest in self.guests:
+            self.sh("define", guest.split("=")[2])
+
+    def stop_guests(self):
+        for line in self.sh("list", "--name").split():
+            self.virsh("destroy", line)
+        for _ in range(100):
+            if not self.box.qemus():
+                return
+            time.sleep(0.1)
+        assert self.box.qemus() == []
+
+    # ---- the crowd -----------------------------------------------------------------------------
+
+    def load(self, calls, clients=64, seed=1, power=4, timeout=None):
+        """Runs the crowd; returns its counts."""
+        template = self.file("domain.xml", guest_xml.domain("@NAME@", uuid="@UUID@", memory=16, memballoon="<memballoon model='none'/>"))
+        argv = [os.environ["BERTH_LOAD"], "--calls", str(calls), "--clients", str(clients), "--seed", str(seed), "--power", str(power),
+                "--domain", template]
+        for guest in self.guests:
+            argv += ["--guest", guest]
+        argv += [self.socket, self.box.path("run", "libvirt-sock-ro")]
+        began = time.monotonic()
+        done = subprocess.run(argv, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=timeout)
+        assert self.process.poll() is None, "the daemon ended\n%s\n%s" % (done.stderr[-2000:], self.text())
+        assert done.returncode == 0, "%s\n%s" % (done.stderr[-4000:], self.text())
+        counts = json.loads(done.stdout)
+        counts["seconds"] = round(time.monotonic() - began, 1)
+        print(json.dumps(counts), flush=True)
+        return counts
+
+    def killer(self, seed=1, pause=1.0):
+        """Kills, stops and continues guests at random until end() is called."""
+        return Killer(self, seed, pause)
+
+    # ---- what is left ----------------------------------------------------------------------------
+
+    def descriptors(self):
+        pid = self.process.pid
+        found = []
+        for fd in os.listdir("/proc/%d/fd" % pid):
+            try:
+                found.append(re.sub(r"\[\d+\]", "", os.readlink("/proc/%d/fd/%s" % (pid, fd))))
+            except FileNotFoundError:
+                pass
+        # sd-event makes one timerfd a loop and clock when first needed, and keeps it
+        return sorted(fd for fd in found if "timerfd" not in fd)
+
+    def heap_in_use(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            path = self.box.path("asker")
+            if os.path.exists(path):
+                os.unlink(path)
+            sock.bind(path)
+            sock.settimeout(60)
+            sock.sendto(b"?", self.box.path("heap"))
+            return int(sock.recv(200).split()[0])
+
+    def resident_kib(self):
+        with open("/proc/%d/smaps_rollup" % self.process.pid) as rollup:
+            return int(re.search(r"Rss:\s+(\d+)", rollup.read()).group(1))
+
+    def left(self):
+        pid = self.process.pid
+        files = []
+        for where in ("run", "etc", "lib"):
+            for directory, _, names in os.walk(self.box.path(where)):
+                files += [os.path.join(directory, name) for name in names if not name.startswith("asker")]
+        cgroups = 0
+        for directory, names, _ in os.walk("/sys/fs/cgroup"):
+            cgroups += sum(1 for name in names if name.startswith("machine-qemu") or name.endswith(".libvirt-qemu"))
+        heap = self.heap_in_use() if self.heap else 0
+        return Left(self.descriptors(), len(os.listdir("/proc/%d/task" % pid)), heap, self.resident_kib(), sorted(files), cgroups)
+
+    def settled(self, fds=None, threads=0, seconds=45):
+        """left(), when idle workers have ended and calls whose clients have gone are over; nothing tells when that is."""
+        end = time.monotonic() + seconds
+        while True:
+            now = self.descriptors(), len(os.listdir("/proc/%d/task" % self.process.pid))
+            if (now[0] == fds and now[1] <= threads) or time.monotonic() > end:
+                return self.left()
+            time.sleep(0.3)
+
+    def clean_log(self):
+        with open(self.box.path("output"), errors="replace") as output:
+            found = [line for line in output if SANITIZER.search(line)]
+        assert not found, self.text()
+
+
+class Killer(threading.Thread):
+    def __init__(self, daemon, seed, pause):
+        super().__init__()
+        self.server = daemon
+        self.rnd = random.Random(seed)
+        self.pause = pause
+        self.over = threading.Event()
+        self.kills = self.stops = 0
+        self.start()
+
+    def run(self):
+        while not self.over.wait(self.rnd.random() * 2 * self.pause):
+            qemus = self.server.box.qemus()
+            if not qemus:
+                continue
+            pid = self.rnd.choice(qemus)[0]
+            manner = self.rnd.randrange(3)
+            try:
+                if manner < 2:
+                    os.kill(pid, signal.SIGKILL if manner == 0 else signal.SIGTERM)
+                    self.kills += 1
+                else:
+                    os.kill(pid, signal.SIGSTOP)
+                    self.stops += 1
+                    self.over.wait(self.rnd.random())
+                    os.kill(pid, signal.SIGCONT)
+            except ProcessLookupError:
+                pass
+
+    def end(self):
+        self.over.set()
+        self.join()

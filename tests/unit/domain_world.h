@@ -1,0 +1,39 @@
+/* tests/unit/domain_world.h - the real domain driver over a launch that is only played
+ *
+ * Everything from the job queue to the status file is real.  A child that only sleeps stands for the process, and the test says where
+ * the monitor's descriptor comes from.
+ */
+#pragma once
+
+#include "domain/domain.h"
+#include "domain/driver.h"
+#include "domain/events.h"
+#include "event/event.h"
+#include "object/bus.h"
+#include "util/pool.h"
+
+extern EventLoop *world_client_loop, *world_monitor_loop;
+extern Pool *world_pool;
+extern DomainDriver *world_drv;
+extern char *world_dir;
+
+/* The monitor's end for a QEMU played by this child; called by the launch. */
+extern int (*world_monitor)(pid_t child);
+/* Each event that reaches clients; borrowed. */
+extern void (*world_on_event)(const DomainEvent *e);
+
+/* cmocka's group and test fixtures. */
+int world_begin(void **state);
+int world_end(void **state);
+int world_setup(void **state);
+int world_teardown(void **state);
+
+/* A child that sleeps until it is killed, and dies with the test. */
+pid_t world_child(void);
+/* An XML of a machine without devices. */
+char *world_xml(const char *name, const char *uuid);
+/* Runs a call as the gate would: job, lock, call, unlock, flush, end. */
+typedef int (*WorldCall)(Domain *d, void *arg, Err *err);
+int world_as_gate(Domain *d, JobKind kind, WorldCall call, void *arg, Err *err);
+/* Sleeps until the machine is off; false after 10 s. */
+bool world_wait_off(Domain *d);
