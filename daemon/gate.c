@@ -27,6 +27,7 @@
 #include "daemon/events.h"
 #include "daemon/gate.h"
 #include "daemon/proctable.h"
+#include "daemon/tidy.h"
 #include "api_enums.h"
 #include "domain/driver.h"
 #include "domain/fd_groups.h"
@@ -339,6 +340,7 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
         return;
     cl->open = false;
     event_hub_drop_conn(s->events, c);
+    tidy_closed(s->tidy);
     /* refused() of a cancelled call frees it here and now, so its successor is taken first */
     GList *next;
     for (GList *l = cl->calls.head; l; l = next) {

@@ -28,6 +28,7 @@
 #include "daemon/listen.h"
 #include "daemon/options.h"
 #include "daemon/server.h"
+#include "daemon/tidy.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
 #include "util/fd.h"
@@ -269,6 +270,7 @@ static int up(Daemon *d, Err *err)
     s->pool = pool_new(&pl);
     s->bus = bus_new(s->client_loop);
     s->events = event_hub_new();
+    s->tidy = tidy_new(s);
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
     if (host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0)
@@ -317,6 +319,7 @@ static void down(Daemon *d)
     listen_close(d->listen);
     if (s->rpc)
         rpc_server_stop(s->rpc, "the daemon stops");
+    tidy_free(g_steal_pointer(&s->tidy));
     if (d->pid_file_ours) /* while the machines' lock is ours still: after it another daemon may have written its own */
         unlink(d->options.pid_file);
     /* Calls end first (they hold machines), then machines.  What workers posted to the client loop holds some of both; freed with that

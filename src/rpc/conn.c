@@ -41,11 +41,6 @@ RpcConn *rpc_conn_unref(RpcConn *c)
         return NULL;
     g_assert(c->fd < 0);
     g_assert(!c->partial && c->orphan_fd < 0);
-    while (c->posted) {
-        OutItem *it = c->posted;
-        c->posted = it->next;
-        out_item_free(it);
-    }
     if (c->userdata_free)
         c->userdata_free(c->userdata);
     g_ptr_array_unref(c->streams);
@@ -354,7 +349,6 @@ void rpc_conn_close(RpcConn *c, const char *reason_fmt, ...)
 static void do_close_after_flush(void *arg)
 {
     g_autoptr(RpcConn) c = arg;
-    conn_take_posted(c);
     if (c->dead || rpc_conn_state(c) >= RPC_CONN_CLOSING)
         return;
     if (rpc_conn_state(c) != RPC_CONN_OPEN && rpc_conn_state(c) != RPC_CONN_AUTH) {
@@ -435,7 +429,6 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     c->fd = fd;
     c->read_only = l->spec.read_only;
     c->last_rx_us = now_us();
-    c->posted_tail = &c->posted;
     c->orphan_fd = -1;
     mutex_init(&c->lock, LOCK_LEAF, "rpc connection");
     out_queue_init(&c->out);

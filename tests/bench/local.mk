@@ -1,6 +1,6 @@
 # `make bench`: numbers, not verdicts; build without sanitizers for them.
 # Load generators in C, which the benches run; a bench finds them below $BERTH_BUILD.
-bench_programs = tests/bench/bench_rpc tests/bench/vm_bare tests/lib/stub_qemu
+bench_programs = tests/bench/bench_rpc tests/bench/load tests/bench/vm_bare tests/lib/stub_qemu
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 BENCHFLAGS =
@@ -10,6 +10,8 @@ bench: $(sbin_PROGRAMS) $(bench_programs)
 
 tests_bench_bench_rpc_SOURCES = tests/bench/bench_rpc.c
 tests_bench_bench_rpc_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
+
+tests_bench_load_SOURCES = tests/bench/load.c
 
 # driven by bench_defs.py
 EXTRA_PROGRAMS += tests/bench/defs_load
