@@ -15,6 +15,7 @@ import fnmatch
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -74,6 +75,18 @@ ROWS = [
     ("growth of a start + destroy", "0"),
 ]
 
+# Names of rows as benches give them, where they are a row above under another name.
+SAME = {
+    "define, durable": "define on disk (durable)",
+    "define from 32 connections at once, each": "concurrent defines",
+    "memory per defined domain, after a start": "memory per defined domain",
+}
+
+
+def row_name(name):
+    name = re.sub(r"\b(\d{1,3})(000)\b", r"\1,\2", name)  # 10000 is 10,000
+    return SAME.get(name, name)
+
 
 def run_bench(path, peer, seconds):
     """(rows, what went wrong or None) of one bench."""
@@ -118,6 +131,7 @@ def collect(only, peer):
         if wrong:
             problems.append("%s: %s" % (name, wrong))
         for row in found:
+            row["row"] = row_name(row["row"])
             rows[row["row"]] = row
     return rows, problems
 
@@ -202,8 +216,8 @@ def facts():
     ]
 
 
-def kept(lines, table_text):
-    """The lines, with those of an earlier table where nothing was measured."""
+def kept(lines, table_text, partial):
+    """The lines, with those of an earlier table where nothing was measured; after a run of a part its other rows too."""
     old = {}
     for line in table_text.splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
@@ -211,15 +225,16 @@ def kept(lines, table_text):
             old[cells[0]] = cells
     names = {line[0] for line in lines}
     lines = [old.get(line[0], line) if line[3] == "not measured" else line for line in lines]
-    return lines + [cells for name, cells in old.items() if name not in names and name != HEAD[0] and not name.startswith("-")]
+    more = [cells for name, cells in old.items() if name not in names and name != HEAD[0] and not name.startswith("-")]
+    return lines + (more if partial else [])
 
 
-def write(lines, problems, argv):
+def write(lines, problems, argv, partial):
     with open(DOCUMENT, encoding="utf-8") as document:
         text = document.read()
     before, rest = text.split(BEGIN, 1)
     present, after = rest.split(END, 1)
-    lines = kept(lines, present)
+    lines = kept(lines, present, partial)
     flags = " ".join(argv)
     body = ["Made by `make bench%s`." % (' BENCHFLAGS="%s"' % flags if flags else ""), *facts(), "", markdown(lines)]
     if problems:
@@ -253,7 +268,7 @@ def main():
     for problem in problems:
         print("!", problem)
     if options.write:
-        write(table(rows, True), problems, sys.argv[1:])
+        write(table(rows, True), problems, sys.argv[1:], bool(options.only))
 
 
 if __name__ == "__main__":
