@@ -72,6 +72,17 @@ race_tests() {
     (configure_in "$build/tsan" CC=clang-14 --enable-tsan --enable-faults) && check_in "$build/tsan" TESTS="$(echo $thread_tests)"
 }
 
+# The whole daemon with 64 clients of all manners and guests that are killed meanwhile; its long form, and more, is `make soak`.
+race_daemon() {
+    make -C "$build/tsan" -j"$jobs" berthd soak-programs >"$build/tsan/soak.out" 2>&1 || { tail -30 "$build/tsan/soak.out"; return 1; }
+    BERTHD=$build/tsan/berthd BERTH_LOAD=$build/tsan/tests/soak/load BERTH_SOAK_CALLS=5000 PYTHONDONTWRITEBYTECODE=1 \
+        /usr/bin/python3 -m pytest -p no:cacheprovider -q "$src/tests/soak/test_crowd.py" >"$build/crowd.out" 2>&1
+    rc=$?
+    detail=$(tail -1 "$build/crowd.out")
+    [ $rc = 0 ] || tail -200 "$build/crowd.out"
+    return $rc
+}
+
 integration_tests() {
     BERTHD=$build/asan/berthd PYTHONDONTWRITEBYTECODE=1 \
         /usr/bin/python3 -m pytest -p no:cacheprovider -q --durations=5 "$src/tests/integration" >"$build/integration.out" 2>&1
@@ -92,6 +103,7 @@ stage "compile, clang 14 -Werror" compile_clang
 stage "compile and install, gcc -Werror" compile_gcc
 stage "unit tests, gcc ASan+UBSan" unit_tests
 stage "thread tests, clang TSan" race_tests
+stage "64 clients, daemon with TSan" race_daemon
 if [ -x "$build/asan/berthd" ]; then
     stage "integration tests and tour" integration_tests
 else

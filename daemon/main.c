@@ -224,9 +224,10 @@ static int domains_init(Daemon *d, Err *err)
     g_autofree char *run_dir = g_build_filename(dirs->run, "qemu", NULL);
     g_autofree char *state_dir = g_build_filename(dirs->state, "qemu", NULL);
     g_autofree char *log_dir = g_build_filename(dirs->log, "qemu", NULL);
-    g_autofree char *cache_dir = g_build_filename(dirs->cache, "qemu", "capabilities", NULL);
+    g_autofree char *cache_dir = g_build_filename(dirs->cache, "qemu", NULL);
+    g_autofree char *caps_dir = g_build_filename(cache_dir, "capabilities", NULL);
 
-    QemuCapsConfig cc = {.cache_dir = cache_dir, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    QemuCapsConfig cc = {.cache_dir = caps_dir, .uid = (uid_t)-1, .gid = (gid_t)-1};
     if (s->privileged && qemu_config_ids(d->qemu_config, &cc.uid, &cc.gid, err) < 0)
         return -1;
     s->caps = qemu_caps_cache_new(&cc);
@@ -241,6 +242,7 @@ static int domains_init(Daemon *d, Err *err)
                           .run_dir = run_dir,
                           .state_dir = state_dir,
                           .log_dir = log_dir,
+                          .cache_dir = cache_dir,
                           .privileged = s->privileged};
     s->domains = domain_driver_new(&o, err);
     if (!s->domains)

@@ -6,6 +6,7 @@
 #include "event/event.h"
 #include "object/bus.h"
 #include "object/registry.h"
+#include "store/defs.h"
 
 typedef struct DomainDriverOpts {
     EventLoop *monitor_loop;
@@ -19,6 +20,7 @@ typedef struct DomainDriverOpts {
     const char *run_dir;         /* /run/libvirt/qemu: status files, pid files, monitor sockets' parent when short paths are needed */
     const char *state_dir;       /* /var/lib/libvirt/qemu: per-guest directories, managed save */
     const char *log_dir;         /* /var/log/libvirt/qemu */
+    const char *cache_dir;       /* /var/cache/libvirt/qemu: what can be found out again; NULL: nothing is kept */
     bool privileged;
 } DomainDriverOpts;
 
@@ -43,6 +45,8 @@ void domain_driver_set_start_timeout(DomainDriver *drv, unsigned ms);
 Deadline domain_driver_start_deadline(DomainDriver *drv);
 
 Registry *domain_driver_registry(DomainDriver *drv);
+/* The definitions on disk (store/defs.h). */
+DefsStore *domain_driver_defs(DomainDriver *drv);
 Bus *domain_driver_bus(DomainDriver *drv);
 const DomainDriverOpts *domain_driver_opts(DomainDriver *drv);
 /* A reference to the present qemu.conf settings; unref with qemu_config_unref. */

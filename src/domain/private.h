@@ -27,7 +27,7 @@ typedef struct KillSwitch {
     Deadline grace_end;  /* of the last request */
     bool graceful;       /* no SIGKILL unless asked again without */
     bool unresponsive;   /* the monitor is stuck: no use in asking nicely */
-    Timer *timer;        /* SIGKILL when the grace is over */
+    Timer *timer;        /* SIGKILL when the grace is over; made with the first life, set once */
 } KillSwitch;
 
 /* Descriptors clients associated with the machine. */
@@ -54,7 +54,7 @@ typedef struct DomainPrivate {
     uint64_t written; /* the count the status file shows */
     bool flushing;    /* somebody writes the status file */
     bool config_busy; /* somebody changes the stored definition */
-    DomainDef *last;  /* what ran last, for readers of a transient machine that has ended */
+    StoredDef *last;  /* what ran last, for readers of a transient machine that has ended */
 
     QmpClient *qmp; /* NULL: off */
     MonitorLink *link;
@@ -164,7 +164,7 @@ void domain_event_missed(Domain *d, const char *name, json_t *data);
 
 /* The object of this name and uuid: a new one, already in the registry, or the one that is there (*ret_new false). NULL
  * when name or uuid belong to another.  A reference. */
-Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err);
+Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *ret_new, Err *err);
 
 /* fd_groups.c */
 
@@ -210,7 +210,7 @@ void kill_switch_disarm(Domain *d);
 bool kill_switch_forget(Domain *d);
 /* The daemon ends: what it was asked to destroy, and what it has only half started, goes without further grace. */
 void kill_switch_hurry(Domain *d, bool starting);
-void kill_switch_init(Domain *d, EventLoop *loop);
+void kill_switch_init(Domain *d);
 void kill_switch_done(Domain *d);
 /* Signals if the machine is in `life` (0: any).  False when it is not. */
 bool kill_switch_signal(Domain *d, uint64_t life, int sig);

@@ -18,11 +18,15 @@
 #include "store/status.h"
 
 static char *dir;
+static DefsStore *store;
 
 static int setup(void **state)
 {
     dir = g_strdup("/tmp/berth-store-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
+    if (!mkdtemp(dir))
+        return -1;
+    store = defs_open(dir, NULL);
+    return 0;
 }
 
 static void remove_all(const char *path)
@@ -43,6 +47,7 @@ static void remove_all(const char *path)
 
 static int teardown(void **state)
 {
+    defs_close(store);
     remove_all(dir);
     g_free(dir);
     return 0;
@@ -63,6 +68,12 @@ static DomainDef *def_named(const char *name)
     return d;
 }
 
+static StoredDef *stored_named(const char *name)
+{
+    g_autoptr(DomainDef) d = def_named(name);
+    return stored_def_new(d);
+}
+
 static char *path_of(const char *file)
 {
     return g_build_filename(dir, file, NULL);
@@ -78,6 +89,15 @@ static bool there(const char *file)
 {
     g_autofree char *p = path_of(file);
     return access(p, F_OK) == 0;
+}
+
+/* As a daemon that starts. */
+static GPtrArray *load_anew(const char *path)
+{
+    DefsStore *s = defs_open(path, NULL);
+    GPtrArray *all = defs_load(s);
+    defs_close(s);
+    return all;
 }
 
 static void test_names(void **state)
@@ -105,18 +125,18 @@ static void test_names(void **state)
         assert_int_equal(err.code, cases[i].code);
     }
     /* the longest name also has room for its temporary */
-    g_autoptr(DomainDef) d = def_named(fits);
+    g_autoptr(StoredDef) d = stored_named(fits);
     g_auto(Err) err = ERR_INIT;
-    assert_int_equal(defs_save(dir, d, &err), 0);
-    assert_int_equal(defs_remove(dir, fits, &err), 0);
+    assert_int_equal(defs_save(store, fits, d, true, &err), 0);
+    assert_int_equal(defs_remove(store, fits, &err), 0);
 }
 
 static void test_definitions(void **state)
 {
     g_auto(Err) err = ERR_INIT;
-    g_autoptr(DomainDef) a = def_named("a"), z = def_named("z--<&'");
-    assert_int_equal(defs_save(dir, z, &err), 0);
-    assert_int_equal(defs_save(dir, a, &err), 0);
+    g_autoptr(StoredDef) a = stored_named("a"), z = stored_named("z--<&'");
+    assert_int_equal(defs_save(store, "z--<&'", z, true, &err), 0);
+    assert_int_equal(defs_save(store, "a", a, true, &err), 0);
     struct stat st;
     g_autofree char *p = path_of("a.xml");
     assert_int_equal(stat(p, &st), 0);
@@ -130,28 +150,28 @@ static void test_definitions(void **state)
     assert_false(there(".gone.xml.Ab12Cd"));
     assert_true(there(".keep.xml.ab.xml"));
 
-    g_autoptr(GPtrArray) all = defs_load(dir);
+    g_autoptr(GPtrArray) all = load_anew(dir);
     assert_int_equal(all->len, 2);
-    assert_string_equal(((DomainDef *)all->pdata[0])->name, "a");
-    assert_string_equal(((DomainDef *)all->pdata[1])->name, "z--<&'");
+    assert_string_equal(((LoadedDef *)all->pdata[0])->name, "a");
+    assert_string_equal(((LoadedDef *)all->pdata[1])->name, "z--<&'");
     assert_true(there("broken.xml")); /* left for its owner to repair */
 
-    g_autoptr(DomainDef) b = def_named("b");
-    assert_int_equal(defs_rename(dir, "a", b, &err), 0);
+    g_autoptr(StoredDef) b = stored_named("b");
+    assert_int_equal(defs_rename(store, "a", "b", b, &err), 0);
     assert_false(there("a.xml"));
     assert_true(there("b.xml"));
     g_autofree char *b_xml = path_of("b.xml"), *old_xml = path_of("old.xml");
     assert_int_equal(rename(b_xml, old_xml), 0); /* as a crash in the middle leaves it */
-    g_autoptr(GPtrArray) again = defs_load(dir);
+    g_autoptr(GPtrArray) again = load_anew(dir);
     assert_int_equal(again->len, 2);
     assert_false(there("old.xml"));
     assert_true(there("b.xml"));
-    assert_int_equal(defs_remove(dir, "b", &err), 0);
-    assert_int_equal(defs_remove(dir, "b", &err), 0);
+    assert_int_equal(defs_remove(store, "b", &err), 0);
+    assert_int_equal(defs_remove(store, "b", &err), 0);
     assert_false(there("b.xml"));
 
     g_autofree char *missing = path_of("nowhere");
-    g_autoptr(GPtrArray) none = defs_load(missing);
+    g_autoptr(GPtrArray) none = load_anew(missing);
     assert_int_equal(none->len, 0);
     assert_int_equal(err.code, 0);
 }
@@ -161,9 +181,9 @@ static void test_failed_write_keeps_old(void **state)
     if (geteuid() == 0) { /* permissions do not stop root: a directory in the way does */
         g_autofree char *p = path_of("x.xml");
         g_auto(Err) err = ERR_INIT;
-        g_autoptr(DomainDef) x = def_named("x");
+        g_autoptr(StoredDef) x = stored_named("x");
         assert_int_equal(mkdir(p, 0700), 0);
-        assert_int_equal(defs_save(dir, x, &err), -1);
+        assert_int_equal(defs_save(store, "x", x, true, &err), -1);
         assert_int_equal(err.code, VIR_ERR_SYSTEM_ERROR);
         assert_non_null(strstr(err.detail, p));
         g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
@@ -178,8 +198,8 @@ static void test_autostart(void **state)
 {
     g_auto(Err) err = ERR_INIT;
     g_autofree char *links = path_of("autostart");
-    g_autoptr(DomainDef) a = def_named("a");
-    assert_int_equal(defs_save(dir, a, &err), 0);
+    g_autoptr(StoredDef) a = stored_named("a");
+    assert_int_equal(defs_save(store, "a", a, true, &err), 0);
     assert_false(autostart_get(links, "a"));
     assert_int_equal(autostart_set(links, dir, "a", true, &err), 0);
     assert_int_equal(autostart_set(links, dir, "a", true, &err), 0);
