@@ -164,6 +164,9 @@ static int set_element(DomainDef *d, const char *text, const char *key, const ch
 {
     if (!uri || (text && !key))
         return err_set(err, VIR_ERR_INVALID_ARG, "a metadata element needs a namespace URI and, to be set, a key");
+    /* what is no name would make a document nobody can read again */
+    if (text && xmlValidateNCName((const xmlChar *)key, 0) != 0)
+        return err_set(err, VIR_ERR_INVALID_ARG, "'%s' is no prefix of an XML namespace", key);
     g_autoptr(xmlDoc) given = NULL;
     if (text) {
         given = xml_parse(text, strlen(text), "(metadata_xml)", err);
