@@ -94,6 +94,18 @@ int domain_def_make_whole(DomainDriver *drv, DomainDef *def, Err *err)
     return r;
 }
 
+/* What the machine type can hold; the accelerator's own limit is told by QEMU at start. */
+static int check_vcpus(DomainDriver *drv, const DomainDef *def, Err *err)
+{
+    g_autoptr(QemuCaps) caps = domain_def_caps(drv, def, err);
+    const QemuMachine *m = caps ? qemu_caps_machine(caps, def->os.machine) : NULL;
+    if (m == NULL || def->max_vcpus <= m->max_cpus)
+        return err_is_set(err) ? -1 : 0;
+    return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0,
+                        "Maximum CPUs greater than specified machine type limit %u: machine '%s', %u vcpus", m->max_cpus, m->name,
+                        def->max_vcpus);
+}
+
 DomainDef *domain_def_from_client(DomainDriver *drv, const char *xml, bool strict, Err *err)
 {
     g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
@@ -105,7 +117,7 @@ DomainDef *domain_def_from_client(DomainDriver *drv, const char *xml, bool stric
             err->domain = VIR_FROM_DOMAIN; /* of the document, not of the driver */
         return NULL;
     }
-    if (domain_def_make_whole(drv, def, err) < 0)
+    if (domain_def_make_whole(drv, def, err) < 0 || check_vcpus(drv, def, err) < 0)
         return NULL;
     if (unknown->len) {
         g_autoptr(GString) s = g_string_new(NULL);

@@ -95,6 +95,8 @@ static void on_shutdown(Domain *d, const EventCtx *c)
     if (p->got_shutdown)
         return;
     p->got_shutdown = true;
+    if (p->stop_reason == VIR_DOMAIN_SHUTOFF_CRASHED)
+        return; /* ours, after a panic: listeners know of the crash, and its end follows */
     if (!asked && !p->stop_reason && starts_over(d, text(c, "reason"))) {
         /* the guest goes on in a moment: for readers and listeners it never stopped, as with libvirt */
         domain_task(d, JOB_MODIFY, "reboot of the guest", d->life, domain_start_over, NULL, NULL);

@@ -100,6 +100,12 @@ static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
         return REFUSED(err, "unsupported driver name '%s' for disk '%s'", disk->driver_name, disk->dst);
     if (disk->readonly && disk->device == DISK_DEVICE_DISK && (disk->bus == DISK_BUS_IDE || disk->bus == DISK_BUS_SATA))
         return REFUSED(err, "readonly %s disks are not supported", disk_bus_names[disk->bus]);
+    if (disk->bus == DISK_BUS_VIRTIO && disk->info.addr.type == ADDRESS_DRIVE)
+        return REFUSED(err, "virtio disk cannot have an address of type 'drive' (disk '%s')", disk->dst);
+    if (disk->vendor && strlen(disk->vendor) > 8)
+        return REFUSED(err, "disk vendor is more than 8 characters (disk '%s')", disk->dst);
+    if (disk->product && strlen(disk->product) > 16)
+        return REFUSED(err, "disk product is more than 16 characters (disk '%s')", disk->dst);
     if (disk->model && disk->bus != DISK_BUS_VIRTIO)
         return REFUSED(err, "disk model='%s' is only for bus='virtio' (disk '%s')", disk_model_names[disk->model], disk->dst);
     if (disk->rotation_rate.set && disk->bus != DISK_BUS_SCSI && disk->bus != DISK_BUS_IDE && disk->bus != DISK_BUS_SATA)
@@ -233,6 +239,11 @@ static int check_small(const DomainDef *d, Err *err)
         const PanicDef *p = d->panics->pdata[i];
         if (p->model == PANIC_PSERIES || p->model == PANIC_S390)
             return REFUSED(err, "panic model '%s' is not for this machine", panic_model_names[p->model]);
+        for (guint k = 0; k < i; k++) {
+            if (((const PanicDef *)d->panics->pdata[k])->model == p->model)
+                return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "Multiple panic devices with model '%s'",
+                                    panic_model_names[p->model]);
+        }
     }
     for (guint i = 0; i < d->inputs->len; i++) {
         const InputDef *in = d->inputs->pdata[i];

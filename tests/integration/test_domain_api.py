@@ -234,3 +234,18 @@ def test_cpus_compared_and_reduced(conn):
     assert "<model fallback='forbid'>Westmere</model>" in shared and "avx" not in shared
     assert "name='aes'" in conn.baselineCPU(hosts, L.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES)
     assert code(conn.baselineCPU, [nehalem], 0) == (L.VIR_ERR_CONFIG_UNSUPPORTED, L.VIR_FROM_CPU)
+
+
+def test_what_could_not_be_started_or_read_again_is_refused(conn, domain_xml):
+    text = domain_xml("vm", real=False)
+    assert code(conn.defineXML, text.replace("<vcpu>1<", "<vcpu>300<")) == (L.VIR_ERR_CONFIG_UNSUPPORTED, L.VIR_FROM_QEMU)
+    two = "<panic model='isa'/><panic model='isa'/>"
+    assert code(conn.defineXML, domain_xml("vm", real=False, devices=two)) == (L.VIR_ERR_XML_ERROR, L.VIR_FROM_DOMAIN)
+    drive = "<address type='drive' controller='0' bus='0' target='0' unit='0'/>"
+    assert code(conn.defineXML, domain_xml("vm", real=False, devices=xml.disk("/x", extra=drive)))[0] == L.VIR_ERR_CONFIG_UNSUPPORTED
+    vendor = xml.disk("/x", "sda", "scsi", extra="<vendor>ninechars</vendor>")
+    assert code(conn.defineXML, domain_xml("vm", real=False, devices=vendor))[0] == L.VIR_ERR_CONFIG_UNSUPPORTED
+    dom = conn.defineXML(text)
+    with pytest.raises(L.libvirtError):
+        dom.setMetadata(L.VIR_DOMAIN_METADATA_ELEMENT, "<x/>", "1k", "urn:x", L.VIR_DOMAIN_AFFECT_CONFIG)
+    assert conn.defineXML(dom.XMLDesc()).name() == "vm"
