@@ -34,7 +34,8 @@
 #include "util/file.h"
 #include "util/log.h"
 
-#define GRACE_MS 5000u /* what running calls get at the end */
+#define GRACE_MS 3000u /* what running calls get at the end */
+#define LAST_MS  2000u /* and those that waited for a QEMU, when they are told to stop */
 
 typedef struct Daemon {
     Server server;
@@ -112,6 +113,7 @@ static void reload(Daemon *d)
         rpc_server_set_limits(d->server.rpc, &rl);
         g_atomic_int_set(&d->server.job_timeout_ms, c->job_timeout * 1000);
         domain_driver_reload(d->server.domains, q);
+        domain_driver_set_start_timeout(d->server.domains, (unsigned)c->start_timeout * 1000);
         daemon_config_unref(d->config);
         qemu_config_unref(d->qemu_config);
         d->config = c;
@@ -241,7 +243,10 @@ static int domains_init(Daemon *d, Err *err)
                           .log_dir = log_dir,
                           .privileged = s->privileged};
     s->domains = domain_driver_new(&o, err);
-    return s->domains ? 0 : -1;
+    if (!s->domains)
+        return -1;
+    domain_driver_set_start_timeout(s->domains, (unsigned)d->config->start_timeout * 1000);
+    return 0;
 }
 
 static void free_event(void *e)
@@ -291,6 +296,18 @@ static int up(Daemon *d, Err *err)
     return 0;
 }
 
+/* What still waits cannot be woken: for storage, for a process that does not end.  It would be waited for until its deadline; but all that
+ * counts is in the files, and the next daemon finds the rest as after a crash. */
+static void __attribute__((noreturn)) leave_them(Server *s)
+{
+    PoolStats st;
+    pool_stats(s->pool, &st);
+    log_warning("%u calls wait for what does not answer: not waited for", st.blocked + st.running[LANE_FAST] + st.running[LANE_NORMAL] +
+                                                                            st.running[LANE_LONG]);
+    domain_driver_flush(s->domains);
+    _exit(0);
+}
+
 static void down(Daemon *d)
 {
     Server *s = &d->server;
@@ -306,6 +323,8 @@ static void down(Daemon *d)
     if (s->pool && !pool_wait_idle(s->pool, deadline_in_ms(GRACE_MS))) {
         log_info("calls still wait for their machines: given up");
         domain_driver_let_go(s->domains);
+        if (!pool_wait_idle(s->pool, deadline_in_ms(LAST_MS)))
+            leave_them(s);
     }
     pool_free(s->pool);
     domain_driver_free(s->domains);

@@ -13,8 +13,10 @@
 #include "config.h"
 
 #include <string.h>
+#include <sys/syscall.h>
 
 #define LOG_AREA "domain"
+#include "util/fd.h"
 #include "util/log.h"
 #include "host/proc.h"
 #include "domain/private.h"
@@ -253,6 +255,11 @@ int domain_note_birth(Domain *d, DomainDef *def, const LaunchedProcess *proc, Er
     rec.persistent = d->persistent;
     domain_unlock(d);
     int r = status_save(domain_driver_opts(d->drv)->run_dir, &rec, err);
+    if (r == 0) {
+        AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, proc->pid, 0);
+        if (pidfd >= 0)
+            kill_switch_arm(d, take_fd(&pidfd), proc->pid, rec.life);
+    }
     status_record_clear(&rec);
     return r;
 }

@@ -26,6 +26,7 @@ struct DomainView {
     DomainDef *config;      /* own reference; NULL: transient */
     DomainDef *live;        /* own reference; NULL: off */
     bool persistent, autostart, updated, managed_save;
+    bool starting;          /* a start is under way: off yet, but there may be a process to destroy */
     pid_t pid;              /* 0: off */
     uint64_t life;
     uint64_t balloon_kib;   /* actual, 0 when not known */

@@ -27,7 +27,8 @@
 #include "store/status.h"
 #include "api_enums.h"
 
-#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID  "/proc/sys/kernel/random/boot_id"
+#define START_MS 60000
 
 struct DomainDriver {
     gint refs;
@@ -37,6 +38,7 @@ struct DomainDriver {
     GPtrArray *to_reconnect; /* Reconnect, until go */
     gint next_id;
     gint autodestroy_seen;
+    gint start_ms;
     Mutex lock; /* LOCK_BUS: pool_submit() is called under it */
     unsigned tasks;
     bool stopping;
@@ -240,6 +242,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
     drv->refs = 1;
     drv->lock_fd = -1;
     drv->next_id = 1;
+    drv->start_ms = START_MS;
     drv->opts = *opts;
     drv->opts.config_dir = g_strdup(opts->config_dir);
     drv->opts.autostart_dir = g_strdup(opts->autostart_dir);
@@ -363,9 +366,22 @@ void domain_driver_let_go(DomainDriver *drv)
     for (unsigned i = 0; i < all->len; i++) {
         Domain *d = all->pdata[i];
         domain_lock(d);
+        kill_switch_hurry(d, d->priv->starting);
         if (d->priv->qmp)
             domain_drop_monitor(d, "the daemon ends");
         domain_unlock(d);
+    }
+}
+
+void domain_driver_flush(DomainDriver *drv)
+{
+    if (!drv)
+        return;
+    g_autoptr(GPtrArray) all = registry_list(drv->registry);
+    for (unsigned i = 0; i < all->len; i++) {
+        g_auto(Err) err = ERR_INIT;
+        if (domain_flush(all->pdata[i], &err) < 0)
+            log_warning("%s", err.detail);
     }
 }
 
@@ -410,6 +426,16 @@ void domain_driver_reload(DomainDriver *drv, QemuConfig *config)
         drv->config = qemu_config_ref(config);
     }
     qemu_config_unref(old);
+}
+
+void domain_driver_set_start_timeout(DomainDriver *drv, unsigned ms)
+{
+    g_atomic_int_set(&drv->start_ms, (gint)ms);
+}
+
+Deadline domain_driver_start_deadline(DomainDriver *drv)
+{
+    return deadline_in_ms((uint64_t)g_atomic_int_get(&drv->start_ms));
 }
 
 QemuConfig *domain_driver_config(DomainDriver *drv)

@@ -30,11 +30,17 @@ void domain_driver_go(DomainDriver *drv);
 /* First step of the end: from its return on the driver itself puts no task into the pool and arms no timer.  Calls that run go on.  NULL
  * is fine. */
 void domain_driver_stop(DomainDriver *drv);
-/* After stop, when calls still wait for a QEMU: closes all monitors, so that every waiter fails at once.  The machines run on. */
+/* After stop, when calls still wait for a QEMU: closes all monitors, so that every waiter fails at once.  The machines run on, except
+ * those that are being destroyed or are only half started. */
 void domain_driver_let_go(DomainDriver *drv);
+/* Writes the status files that are behind. */
+void domain_driver_flush(DomainDriver *drv);
 /* After the pool is gone: flushes status files, leaves machines running. */
 void domain_driver_free(DomainDriver *drv);
 void domain_driver_reload(DomainDriver *drv, struct QemuConfig *config);
+/* How long a start may take until QEMU answers; 60 s unless told otherwise. */
+void domain_driver_set_start_timeout(DomainDriver *drv, unsigned ms);
+Deadline domain_driver_start_deadline(DomainDriver *drv);
 
 Registry *domain_driver_registry(DomainDriver *drv);
 Bus *domain_driver_bus(DomainDriver *drv);

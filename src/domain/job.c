@@ -1,8 +1,9 @@
 /* domain/job.c - who may work on a machine now
  *
- * Owns:    the queue of parked requests of one domain, the two holders (short job, ASYNC job), the timer of the
- * deadlines Threads: any; callbacks run on the thread that made the change Locks:   queue.lock (leaf; no callback runs
- * under it) Errors:  VIR_ERR_OPERATION_TIMEOUT naming the holder, VIR_ERR_OPERATION_ABORTED
+ * Owns:    the queue of parked requests of one domain, the two holders (short job, ASYNC job), the timer of the deadlines
+ * Threads: any; callbacks run on the thread that made the change
+ * Locks:   queue.lock (leaf; no callback runs under it)
+ * Errors:  VIR_ERR_OPERATION_TIMEOUT naming the holder, VIR_ERR_OPERATION_ABORTED
  *
  * Theory of operation.  A request that changes nothing for others is one lock and a look at two pointers.  Whenever a
  * place may have become free, scan() walks the queue once in order and takes out what may run: since a short job is

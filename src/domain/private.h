@@ -95,6 +95,7 @@ static inline void domain_assert_locked(const Domain *d)
 Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *name);
 void domain_set_name(Domain *d, const char *name);
 /* Writes the status file of a process that is about to become the machine's QEMU: a daemon that finds no more than this kills it.
+ * From here on the kill switch works.
  * `def` is the caller's own yet.  No lock held; nobody else writes the file while the machine is off and its job is held. */
 int domain_note_birth(Domain *d, DomainDef *def, const LaunchedProcess *proc, Err *err);
 /* As domain_qmp, with the way it ended: callers decide by QEMU's class. */
@@ -207,6 +208,10 @@ int domain_shutoff_reason(const Domain *d);
 /* Installs pidfd (taken) and pid of a new life / forgets them. */
 void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life);
 void kill_switch_disarm(Domain *d);
+/* The same after a start that failed; true: a destroy asked for that, and has its wish.  Lock held. */
+bool kill_switch_forget(Domain *d);
+/* The daemon ends: what it was asked to destroy, and what it has only half started, goes without further grace. */
+void kill_switch_hurry(Domain *d, bool starting);
 void kill_switch_init(Domain *d, EventLoop *loop);
 void kill_switch_done(Domain *d);
 /* Signals if the machine is in `life` (0: any).  False when it is not. */

@@ -121,6 +121,31 @@ void kill_switch_disarm(Domain *d)
     k->pid = 0;
 }
 
+static bool kill_was_asked(Domain *d)
+{
+    KillSwitch *k = &d->priv->kill;
+    LOCK_SCOPE(&k->lock);
+    return k->pidfd >= 0 && k->asked_life == k->life;
+}
+
+bool kill_switch_forget(Domain *d)
+{
+    domain_assert_locked(d);
+    bool asked = kill_was_asked(d);
+    if (asked)
+        d->priv->destroyed_life = d->priv->kill.life;
+    kill_switch_disarm(d);
+    return asked;
+}
+
+void kill_switch_hurry(Domain *d, bool starting)
+{
+    KillSwitch *k = &d->priv->kill;
+    LOCK_SCOPE(&k->lock);
+    if (k->pidfd >= 0 && (starting || (k->asked_life == k->life && !k->graceful)))
+        pidfd_signal(k->pidfd, SIGKILL);
+}
+
 bool kill_switch_signal(Domain *d, uint64_t life, int sig)
 {
     KillSwitch *k = &d->priv->kill;
@@ -175,13 +200,6 @@ void domain_kill(Domain *d, unsigned flags)
     }
     if (grace && !graceful)
         timer_arm_by(k->timer, deadline_in_ms(LOOK_MS));
-}
-
-static bool kill_was_asked(Domain *d)
-{
-    KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE(&k->lock);
-    return k->pidfd >= 0 && k->asked_life == k->life;
 }
 
 void domain_set_stuck(Domain *d, bool stuck)

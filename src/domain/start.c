@@ -27,7 +27,6 @@
 #include "store/status.h"
 #include "api_enums.h"
 
-#define LAUNCH_MS    60000u
 #define BALLOON_PATH "/machine/peripheral/"
 
 /* ---- questions --------------------------------------------------------------------------------------------------- */
@@ -230,7 +229,7 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .monitor_loop = o->monitor_loop,
                              .handlers = &monitor_handlers,
                              .handlers_data = link,
-                             .deadline = deadline_in_ms(LAUNCH_MS),
+                             .deadline = domain_driver_start_deadline(d->drv),
                              .born = on_birth,
                              .fd_groups = fd_groups,
                              .born_data = &birth};
@@ -352,6 +351,7 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     /* BYPASS_CACHE and FORCE_BOOT concern a saved image; there is none. */
     uint64_t life = ++d->life;
     p->starting = true;
+    domain_mark_changed(d);
     p->owner_gone = false;
     p->autodestroy = (flags & VIR_DOMAIN_START_AUTODESTROY) ? owner_conn : 0;
     if (p->autodestroy)
@@ -360,6 +360,10 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
 
     LaunchResult res = {.child = {.pidfd = -1}};
     if (launch_process(d, own, &res, err) < 0) {
+        if (kill_switch_forget(d)) {
+            err_clear(err);
+            err_set(err, VIR_ERR_OPERATION_ABORTED, "domain '%s' was destroyed while it was being started", d->name);
+        }
         p->starting = p->owner_gone = false;
         p->autodestroy = 0;
         d->life = life + 1;

@@ -1,8 +1,9 @@
 /* domain/view.c - what readers see of a machine
  *
  * Owns:    the published view, and the job as readers see it
- * Threads: read from any, the event threads too; published by the holder of the domain lock, the job part by the job
- * queue Locks:   view_lock (leaf) Errors:  none
+ * Threads: read from any, the event threads too; published by the holder of the domain lock, the job part by the job queue
+ * Locks:   view_lock (leaf)
+ * Errors:  none
  *
  * A view never changes once published.  The job comes and goes without the domain lock, so its part is copied into a
  * new view on its own; its sequence number keeps an older state of the queue from overwriting a newer one.
@@ -67,6 +68,7 @@ static DomainView *build(Domain *d)
     v->persistent = d->persistent;
     v->autostart = d->autostart;
     v->updated = d->updated;
+    v->starting = p->starting;
     v->pid = v->live ? p->proc.pid : 0;
     v->life = d->life;
     v->balloon_kib = p->balloon_kib;

@@ -86,7 +86,8 @@ struct RpcServer {
     uint64_t last_id;
     uint8_t *scratch;
     int reserve_fd;       /* closed for a moment to turn a client away when descriptors run out */
-    sd_event_source *retry; /* accept again after running out */
+    sd_event_source *retry; /* accept again after running out; made before, as it takes a descriptor */
+    bool resting;
     bool stopped;
 };
 
@@ -143,6 +144,7 @@ struct RpcConn {
     bool turn_posted;
     bool anonymous;    /* counted in server->n_anonymous */
     bool processing;   /* in conn_process: sends are batched */
+    bool reading;      /* in conn_read */
     bool flushing;     /* in out_queue_write */
     bool dead;         /* teardown is posted; touch nothing */
     GPtrArray *streams; /* RpcStream, a ref each */

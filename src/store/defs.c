@@ -35,6 +35,8 @@ int defs_check_name(const char *name, Err *err)
         if (*p < 0x20 || *p == 0x7f)
             return err_set(err, VIR_ERR_XML_ERROR, "name cannot contain control characters (byte %u)", *p);
     }
+    if (!xml_is_text(name))
+        return err_set(err, VIR_ERR_XML_ERROR, "name is not text in UTF-8");
     if (strlen(name) > NAME_LIMIT)
         return err_set(err, VIR_ERR_XML_ERROR, "name is longer than the %d bytes a file's name can hold", NAME_LIMIT);
     return 0;
@@ -59,7 +61,14 @@ static bool plain_word(const char *s)
 
 #define HEADER "<!--\nWritten by the daemon, "
 
-/* Writes `def` into the file of `name`. */
+/* A stored definition from its text. */
+static DomainDef *parse_stored(const char *text, Err *err)
+{
+    g_autoptr(DomainDef) def = domain_def_parse(text, PARSE_INACTIVE | PARSE_OWN, NULL, err);
+    return def && domain_def_check_whole(def, err) == 0 ? g_steal_pointer(&def) : NULL;
+}
+
+/* Writes `def` into the file of `name`.  What could not be read again is refused now: at the next start the machine would be gone. */
 static int save_as(const char *dir, const char *name, const DomainDef *def, Err *err)
 {
     if (defs_check_name(def->name, err) < 0)
@@ -72,6 +81,9 @@ static int save_as(const char *dir, const char *name, const DomainDef *def, Err 
                "lost.\n"
                "To change this machine use\n  virsh edit %s\nor any other program that talks to the daemon.\n-->\n\n%s",
         plain_word(def->name) ? def->name : uuid, xml);
+    g_autoptr(DomainDef) again = parse_stored(text, err);
+    if (!again)
+        return err_wrap(err, "the definition of '%s' cannot be stored, as it could not be read again", def->name);
     g_autofree char *path = defs_path(dir, name);
     int r = file_replace(path, text, strlen(text), 0600, FILE_DURABLE);
     if (r == -ENOENT && dir_make(dir, 0700) == 0)
@@ -99,7 +111,7 @@ int defs_rename(const char *dir, const char *old_name, const DomainDef *def, Err
 {
     g_autofree char *from = defs_path(dir, old_name), *to = defs_path(dir, def->name), *before = NULL;
     size_t len;
-    int r = file_read(from, XML_MAX_BYTES, &before, &len);
+    int r = file_read(from, XML_OWN_BYTES, &before, &len);
     if (r < 0)
         return err_set_errno(err, -r, "cannot read the definition '%s'", from);
     if (save_as(dir, old_name, def, err) < 0)
@@ -123,12 +135,12 @@ static DomainDef *load(const char *dir, const char *name, bool *ret_ours, Err *e
     g_autofree char *path = defs_path(dir, name);
     g_autofree char *text = NULL;
     size_t len;
-    int r = file_read(path, XML_MAX_BYTES, &text, &len);
+    int r = file_read(path, XML_OWN_BYTES, &text, &len);
     if (r < 0) {
         err_set_errno(err, -r, "cannot read the definition '%s'", path);
         return NULL;
     }
-    DomainDef *def = domain_def_parse(text, PARSE_INACTIVE, NULL, err);
+    DomainDef *def = parse_stored(text, err);
     if (!def)
         err_wrap(err, "definition '%s'", path);
     *ret_ours = g_str_has_prefix(text, HEADER);

@@ -17,13 +17,21 @@
 #define ERR_FROM VIR_FROM_XML
 #include "util/xml.h"
 
-#define XML_MAX_NODES 200000u
+typedef struct Limits {
+    unsigned bytes, depth, nodes;
+    int options; /* of libxml2, which has limits of its own */
+} Limits;
+
+static const Limits limits_of_clients = {XML_MAX_BYTES, XML_MAX_DEPTH, 200000, 0};
+static const Limits limits_of_ours = {XML_OWN_BYTES, XML_OWN_DEPTH, 2000000, XML_PARSE_HUGE};
+
 #define XML_ERR_LINE  80u /* of the offending line at most this much is quoted */
 
 /* ---- parsing --------------------------------------------------------------------------------------------------------------- */
 
 /* What the SAX hooks below count; reached through ctxt->_private. */
 typedef struct ParseGuard {
+    const Limits *limits;
     unsigned depth, nodes;
     const char *limit;    /* what was exceeded, or NULL */
     int line;
@@ -46,9 +54,9 @@ static void guard_start(void *ud, const xmlChar *name, const xmlChar *prefix, co
     xmlParserCtxt *ctxt = ud;
     ParseGuard *g = ctxt->_private;
     g->nodes += 1 + (unsigned)n_attr + (unsigned)n_ns;
-    if (++g->depth > XML_MAX_DEPTH)
+    if (++g->depth > g->limits->depth)
         guard_stop(ctxt, g, "elements are nested too deeply");
-    else if (g->nodes > XML_MAX_NODES)
+    else if (g->nodes > g->limits->nodes)
         guard_stop(ctxt, g, "too many elements and attributes");
     else
         g->start(ud, name, prefix, uri, n_ns, ns, n_attr, n_default, attrs);
@@ -107,19 +115,19 @@ static gpointer parser_init(gpointer unused)
     return NULL;
 }
 
-xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
+static xmlDoc *parse(const Limits *limits, const char *text, size_t len, const char *what, Err *err)
 {
     static GOnce once = G_ONCE_INIT;
     g_once(&once, parser_init, NULL);
-    if (len > XML_MAX_BYTES) {
+    if (len > limits->bytes) {
         err_set(err, VIR_ERR_XML_ERROR, "%s: the document has %zu bytes, at most %u are accepted", what, len,
-                XML_MAX_BYTES);
+                limits->bytes);
         return NULL;
     }
     xmlParserCtxt *ctxt = xmlNewParserCtxt();
     if (!ctxt)
         g_error("out of memory");
-    ParseGuard guard = {.start = ctxt->sax->startElementNs, .end = ctxt->sax->endElementNs};
+    ParseGuard guard = {.limits = limits, .start = ctxt->sax->startElementNs, .end = ctxt->sax->endElementNs};
     ctxt->_private = &guard;
     ctxt->sax->startElementNs = guard_start;
     ctxt->sax->endElementNs = guard_end;
@@ -127,7 +135,7 @@ xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
     ctxt->sax->serror = quiet;
     xmlDoc *doc = xmlCtxtReadMemory(ctxt, text, (int)len, NULL, NULL,
                                     XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS | XML_PARSE_COMPACT |
-                                        XML_PARSE_BIG_LINES);
+                                        XML_PARSE_BIG_LINES | limits->options);
     if (guard.limit) {
         err_set(err, VIR_ERR_XML_ERROR, "%s:%d: %s", what, guard.line, guard.limit);
     } else if (!doc || !ctxt->wellFormed) {
@@ -144,6 +152,16 @@ xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
         xmlFreeDoc(ctxt->myDoc);
     xmlFreeParserCtxt(ctxt);
     return NULL;
+}
+
+xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
+{
+    return parse(&limits_of_clients, text, len, what, err);
+}
+
+xmlDoc *xml_parse_own(const char *text, size_t len, const char *what, Err *err)
+{
+    return parse(&limits_of_ours, text, len, what, err);
 }
 
 /* ---- writer ---------------------------------------------------------------------------------------------------------------- */
@@ -170,12 +188,34 @@ void xml_writer_done(XmlWriter *w)
     *w = (XmlWriter){0};
 }
 
-/* The same characters libvirt escapes, in attributes and text alike; control characters that XML cannot hold are dropped. */
+/* Bytes of the character at `p`; 0: XML cannot hold it, or it is none. */
+static size_t char_len(const char *p)
+{
+    unsigned char c = (unsigned char)*p;
+    if (c < 0x80)
+        return c >= 0x20 || c == '\n' || c == '\t' || c == '\r';
+    gunichar u = g_utf8_get_char_validated(p, -1);
+    if (u >= (gunichar)-2 || u == 0xfffe || u == 0xffff)
+        return 0;
+    return (size_t)g_unichar_to_utf8(u, NULL);
+}
+
+bool xml_is_text(const char *s)
+{
+    for (size_t n; *s; s += n) {
+        n = char_len(s);
+        if (n == 0)
+            return false;
+    }
+    return true;
+}
+
+/* The same characters libvirt escapes, in attributes and text alike; what XML cannot hold is dropped. */
 static void append_escaped(GString *out, const char *s)
 {
-    for (const char *p = s; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        switch (c) {
+    for (const char *p = s; *p;) {
+        size_t n = char_len(p);
+        switch (*p) {
         case '<':
             g_string_append(out, "&lt;");
             break;
@@ -192,9 +232,9 @@ static void append_escaped(GString *out, const char *s)
             g_string_append(out, "&apos;");
             break;
         default:
-            if (c >= 0x20 || c == '\n' || c == '\t' || c == '\r')
-                g_string_append_c(out, (char)c);
+            g_string_append_len(out, p, (gssize)n);
         }
+        p += MAX(n, 1);
     }
 }
 

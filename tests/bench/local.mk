@@ -1,6 +1,6 @@
 # `make bench`: numbers, not verdicts; build without sanitizers for them.
 # Load generators in C, which the benches run; a bench finds them below $BERTH_BUILD.
-bench_programs = tests/bench/bench_rpc tests/bench/vm_bare
+bench_programs = tests/bench/bench_rpc tests/bench/vm_bare tests/lib/stub_qemu
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 BENCHFLAGS =
@@ -18,3 +18,6 @@ tests_bench_defs_load_SOURCES = tests/bench/defs_load.c
 tests_bench_defs_load_LDADD = $(GLIB_LIBS) -lpthread
 tests_bench_vm_bare_SOURCES = tests/bench/vm_bare.c
 tests_bench_vm_bare_LDADD = $(GLIB_LIBS)
+
+tests_lib_stub_qemu_SOURCES = tests/lib/stub_qemu.c
+tests_lib_stub_qemu_LDADD = $(JANSSON_LIBS)

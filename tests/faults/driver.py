@@ -213,12 +213,24 @@ class Driver:
         if action == "kill-qemu":
             self.ended_well(scenario, guests)
             self.prepare(scenario)
+        if action == "stop-qemu":  # it answers late, and takes new commands after that
+            eventually("the guest does not come back", lambda: self.owes_answer())
         outcome = self.call(scenario.run, self.connect())
         if not outcome.ok or not self.alive():
             raise Wrong("again, without a fault: %s" % outcome)
         if scenario.changes and not scenario.done(self.server, self.connect()):
             raise Wrong("again, without a fault: acknowledged, and not there")
         self.consistent()
+
+    def owes_answer(self):
+        for dom in self.connect().listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            try:
+                if dom.controlInfo()[0] != libvirt.VIR_DOMAIN_CONTROL_OK:
+                    return dom.controlInfo()
+            except libvirt.libvirtError as e:
+                if e.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+                    raise
+        return None
 
     def guests(self):
         """{name: (process, id)} of the machines that run."""

@@ -49,6 +49,7 @@ class Daemon(servers.Berthd):
         env = super().environment()
         if self.heap:
             env["LD_PRELOAD"] = os.environ["BERTH_HEAP"]
+            env["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"  # what a thread keeps for itself counts as in use
             env["BERTH_HEAP_SOCKET"] = self.box.path("heap")
         env.update(self.more_env)
         return env
@@ -71,6 +72,14 @@ class Daemon(servers.Berthd):
             self.guests.append("%s=%s=%s" % (name, ident, path))
             self.sh("define", path)
 
+    def put_back(self):
+        """Stops all, undefines what clients defined, and makes the guests what they were."""
+        self.stop_guests()
+        for line in self.sh("list", "--all", "--name").split():
+            self.sh("undefine", line)
+        for guest in self.guests:
+            self.sh("define", guest.split("=")[2])
+
     def stop_guests(self):
         for line in self.sh("list", "--name").split():
             self.virsh("destroy", line)
@@ -79,11 +88,6 @@ class Daemon(servers.Berthd):
                 return
             time.sleep(0.1)
         assert self.box.qemus() == []
-
-    def undefine_all(self, but=()):
-        for line in self.sh("list", "--all", "--name").split():
-            if line not in but:
-                self.sh("undefine", line)
 
     # ---- the crowd -----------------------------------------------------------------------------
 

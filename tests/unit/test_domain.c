@@ -737,6 +737,8 @@ static void test_reconnect(void **state)
     peer_reply(peer, "[]");
     peer_expect(peer, "query-block", NULL);
     peer_reply(peer, "[]");
+    peer_expect(peer, "query-jobs", NULL);
+    peer_reply(peer, "[]");
     driver_begin();
     d = domain_by_name(drv, "a", &err);
     {
@@ -822,6 +824,8 @@ static void test_lost_monitor(void **state)
     peer_expect(peer, "qom-list", NULL);
     peer_reply(peer, "[]");
     peer_expect(peer, "query-block", NULL);
+    peer_reply(peer, "[]");
+    peer_expect(peer, "query-jobs", NULL);
     peer_reply(peer, "[]");
     peer_expect(peer, "stop", NULL);
     peer_emit(peer, "STOP", NULL);

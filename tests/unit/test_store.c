@@ -52,8 +52,9 @@ static DomainDef *def_named(const char *name)
 {
     g_autofree char *xml =
         g_markup_printf_escaped("<domain type='qemu'><name>%s</name><uuid>a1b2c3d4-0000-4000-8000-000000000001</uuid>"
-                                "<memory unit='KiB'>65536</memory><vcpu>1</vcpu>"
-                                "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os></domain>",
+                                "<memory unit='KiB'>65536</memory><currentMemory>65536</currentMemory><vcpu>1</vcpu>"
+                                "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
+                                "<devices><emulator>/usr/bin/qemu-system-x86_64</emulator></devices></domain>",
                                 name);
     Err err = ERR_INIT;
     DomainDef *d = domain_def_parse(xml, PARSE_INACTIVE, NULL, &err);
