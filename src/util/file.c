@@ -114,6 +114,9 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len)
 
 int file_remove(const char *path, FileWriteFlags flags)
 {
+    struct stat st;
+    if (lstat(path, &st) < 0 && errno == ENOENT)
+        return 0; /* unlink() would say EROFS before it says that */
     if (!(flags & FILE_DURABLE))
         return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
     AUTO_CLOSE int dir_fd = open_parent(path);
