@@ -129,6 +129,7 @@ static void *worker_main(void *arg)
         if (l == LANE_MAX) {
             if (p->closing)
                 break;
+            /* The last one that could take a task stays: the host may refuse a new thread just when one is needed. */
             if (!wait_for_work(p) && next_lane(p) == LANE_MAX && p->st.threads - p->st.blocked > 1)
                 break;
             continue;
