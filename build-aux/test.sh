@@ -103,6 +103,16 @@ integration_tests() {
     return $rc
 }
 
+# Each point where something can fail, in the cheap scenarios; a sample in those with a QEMU; directories that are full or read-only.
+fault_tests() {
+    BERTHD=$build/asan/berthd PYTHONDONTWRITEBYTECODE=1 \
+        /usr/bin/python3 -m pytest -p no:cacheprovider -q "$src/tests/faults" >"$build/faults.out" 2>&1
+    rc=$?
+    detail=$(tail -1 "$build/faults.out")
+    [ $rc = 0 ] || tail -n 400 "$build/faults.out"
+    return $rc
+}
+
 [ "$(id -u)" = 0 ] || { echo "test.sh needs root: for apt, and for the namespaces the integration tests run in"; exit 1; }
 if [ -z "$BERTH_SKIP_DEPS" ]; then
     stage "dependencies" ./build-aux/install-deps.sh
@@ -118,6 +128,7 @@ stage "64 clients, daemon with TSan" race_daemon
 stage "fuzzing, clang libFuzzer ASan+UBSan" fuzz_runs
 if [ -x "$build/asan/berthd" ]; then
     stage "integration tests and tour" integration_tests
+    stage "fault injection" fault_tests
 else
     say "no daemon, no integration tests"
     failed=1

@@ -224,9 +224,7 @@ static void task_run_job(void *arg)
     else if (check_state(call, domain_is_active(d), &call->err) == 0)
         run_handler(call);
     domain_unlock(d);
-    g_auto(Err) flush_err = ERR_INIT;
-    if (domain_flush(d, &flush_err) < 0)
-        log_warning("status of %s is not written: %s", d->name, flush_err.detail);
+    domain_flush_or_retry(d);
     job_end(&call->job);
     call_done(call);
 }

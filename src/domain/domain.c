@@ -37,6 +37,7 @@ static void domain_free(Object *o)
     job_queue_done(&p->jobs);
     kill_switch_done(d);
     timer_free(p->retry);
+    timer_free(p->flush_retry);
     fd_groups_done(&p->fd_groups, d->drv);
     inbox_done(&p->inbox);
     domain_view_done(d);

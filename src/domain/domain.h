@@ -72,6 +72,8 @@ void domain_unlock(Domain *d);
 void domain_mark_changed(Domain *d);
 /* Writes the status file if something changed since the last time; lock not held, job held. */
 int domain_flush(Domain *d, Err *err);
+/* As domain_flush(); what fails is logged and tried again by itself, for as long as the machine runs. */
+void domain_flush_or_retry(Domain *d);
 static inline bool domain_is_active(const Domain *d);
 void domain_set_state(Domain *d, int state, int reason);
 /* Sleeps until something changes (or the deadline: false); lock held on entry and return, the inbox is drained. */

@@ -104,9 +104,7 @@ static void reconnect_task(void *arg)
     domain_lock(r->d);
     domain_reconnect(r->d, NULL);
     domain_unlock(r->d);
-    g_auto(Err) err = ERR_INIT;
-    if (domain_flush(r->d, &err) < 0)
-        log_warning("status of %s is not written: %s", r->d->name, err.detail);
+    domain_flush_or_retry(r->d);
     job_end(&r->job);
     domain_driver_task_end(r->d->drv);
     object_unref(r->d);
@@ -163,7 +161,8 @@ static Domain *machine_of(DomainDriver *drv, const StatusRecord *rec)
     return NULL;
 }
 
-static void load_one_status(DomainDriver *drv, const char *name)
+/* False: the machine is somebody else's, or cannot be told. */
+static bool load_one_status(DomainDriver *drv, const char *name)
 {
     g_auto(StatusRecord) rec = {0};
     g_auto(Err) err = ERR_INIT;
@@ -171,7 +170,7 @@ static void load_one_status(DomainDriver *drv, const char *name)
     case STATUS_OK:
         break;
     case STATUS_MISSING:
-        return;
+        return true;
     default: {
         g_autofree char *m = err_message(&err);
         log_warning("machine '%s' is left alone: %s", name, m);
@@ -180,13 +179,13 @@ static void load_one_status(DomainDriver *drv, const char *name)
             d->priv->foreign = true;
             object_unref(d);
         }
-        return;
+        return false;
     }
     }
     Domain *d = machine_of(drv, &rec);
     if (!d) {
         log_error("running machine '%s' is left alone: another machine has its name or uuid", name);
-        return;
+        return false;
     }
     domain_load_status(d, &rec);
     Reconnect *r = g_new0(Reconnect, 1);
@@ -198,14 +197,30 @@ static void load_one_status(DomainDriver *drv, const char *name)
                           .refused = reconnect_refused};
     job_request(d, &r->job);
     g_ptr_array_add(drv->to_reconnect, r);
+    return true;
+}
+
+static void sweep_leftovers(const DomainDriver *drv)
+{
+    LaunchDirs dirs = {.lib_dir = drv->opts.state_dir, .log_dir = drv->opts.log_dir};
+    g_autoptr(GHashTable) in_use = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (unsigned i = 0; i < drv->to_reconnect->len; i++) {
+        const Reconnect *r = drv->to_reconnect->pdata[i];
+        if (r->d->priv->proc.private_dir)
+            g_hash_table_add(in_use, g_path_get_basename(r->d->priv->proc.private_dir));
+    }
+    qemu_launch_sweep(&dirs, in_use);
 }
 
 static void load_status(DomainDriver *drv)
 {
     defs_clean(drv->opts.run_dir);
     g_autoptr(GPtrArray) names = defs_names(drv->opts.run_dir);
+    bool all_known = true;
     for (unsigned i = 0; i < names->len; i++)
-        load_one_status(drv, names->pdata[i]);
+        all_known = load_one_status(drv, names->pdata[i]) && all_known;
+    if (all_known) /* else a directory may belong to a machine of that other daemon */
+        sweep_leftovers(drv);
 }
 
 static int make_dirs(const DomainDriverOpts *o, Err *err)
@@ -313,9 +328,10 @@ static void let_go(Domain *d)
         log_warning("status of %s is not written: %s", d->name, err.detail);
     domain_lock(d);
     domain_drop_monitor(d, "the daemon ends");
-    Timer *retry = g_steal_pointer(&d->priv->retry);
+    Timer *retry = g_steal_pointer(&d->priv->retry), *flush_retry = g_steal_pointer(&d->priv->flush_retry);
     domain_unlock(d);
-    timer_free(retry); /* before the machine goes: it makes tasks of it */
+    timer_free(retry); /* before the machine goes: they make tasks of it */
+    timer_free(flush_retry);
     kill_switch_disarm(d);
 }
 

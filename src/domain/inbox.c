@@ -55,9 +55,7 @@ static void drain_task(void *arg)
     Domain *d = arg;
     domain_lock(d); /* drains */
     domain_unlock(d);
-    g_auto(Err) err = ERR_INIT;
-    if (domain_flush(d, &err) < 0)
-        log_warning("status of %s is not written: %s", d->name, err.detail);
+    domain_flush_or_retry(d);
     object_unref(d);
 }
 

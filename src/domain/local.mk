@@ -10,6 +10,7 @@ libdomain_a_SOURCES = \
 	src/domain/domain.c src/domain/domain.h src/domain/domain_struct.h src/domain/private.h src/domain/forward.h \
 	src/domain/driver.c src/domain/driver.h \
 	src/domain/fd_groups.c src/domain/fd_groups.h \
+	src/domain/flush.c \
 	src/domain/event.c src/domain/events.c src/domain/events.h \
 	src/domain/inbox.c src/domain/inbox.h \
 	src/domain/job.c src/domain/job.h \

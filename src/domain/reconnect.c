@@ -345,6 +345,32 @@ static int check_uuid(Domain *d, Err *err)
     return same ? 0 : -1;
 }
 
+/* A machine that is not to live on.  Nobody is told when nobody was told that it started. */
+static void end_unwanted(Domain *d, const char *why)
+{
+    log_info("%s: %s when the daemon ended; killed", d->name, why);
+    d->priv->owner_gone = false;
+    kill_switch_signal(d, 0, SIGKILL);
+    bury(d);
+}
+
+/* A file that says "starting" may be older than the start's success, when the disk was full just then: QEMU knows whether the guest ever
+ * ran.  0, or -1 with Err. */
+static int guest_begun(Domain *d, bool *ret_begun, Err *err)
+{
+    json_t *ret = NULL;
+    if (domain_qmp_status(d, QMP(QUERY_STATUS), NULL, &ret, err) != QMP_OK)
+        return -1;
+    *ret_begun = g_strcmp0(json_string_value(json_object_get(ret, "status")), "prelaunch") != 0;
+    json_decref(ret);
+    if (*ret_begun) {
+        d->priv->starting = d->priv->quiet_end = false;
+        d->priv->stop_reason = 0;
+        domain_mark_changed(d);
+    }
+    return 0;
+}
+
 static void retry(void *arg);
 
 /* Leaves the machine as it is, unreachable, and comes back. */
@@ -382,14 +408,10 @@ void domain_reconnect(Domain *d, void *unused)
         LOCK_SCOPE(&p->kill.lock);
         verified = p->kill.pidfd >= 0;
     }
-    if (verified && (p->starting || p->owner_gone)) {
-        log_info("%s: %s when the daemon ended; killed", d->name,
-                 p->starting ? "half started" : "to end with its client");
+    if (verified && p->owner_gone) {
         if (!p->starting)
             p->stop_reason = VIR_DOMAIN_SHUTOFF_DESTROYED;
-        p->owner_gone = false;
-        kill_switch_signal(d, 0, SIGKILL);
-        bury(d);
+        end_unwanted(d, "to end with its client");
         return;
     }
     p->owner_gone = false;
@@ -402,16 +424,26 @@ void domain_reconnect(Domain *d, void *unused)
         if (gone) {
             log_info("%s: ended while no daemon looked", d->name);
             bury(d);
+        } else if (verified && p->starting) {
+            end_unwanted(d, "half started");
         } else {
             leave_alone(d, &err);
         }
         return;
     }
-    if (check_uuid(d, &err) < 0 || domain_resync(d, &err) < 0) {
+    bool begun = true;
+    if (check_uuid(d, &err) < 0 || (p->starting && guest_begun(d, &begun, &err) < 0) || (begun && domain_resync(d, &err) < 0)) {
         if (p->dying || d->life != life)
             return;
         domain_drop_monitor(d, "not the machine's");
-        leave_alone(d, &err);
+        if (verified && p->starting)
+            end_unwanted(d, "half started");
+        else
+            leave_alone(d, &err);
+        return;
+    }
+    if (!begun) {
+        end_unwanted(d, "half started");
         return;
     }
     domain_set_stuck(d, false);

@@ -264,6 +264,20 @@ void domain_adopt(Domain *d, LaunchResult *res)
     domain_mark_changed(d);
 }
 
+/* A guest that waits for its first instruction looks half-started to the next daemon unless its file says that it is not; so there is no
+ * success without the file.  (One that runs is known by that.)  Lock held, released for the write. */
+static int keep_paused(Domain *d, Err *err)
+{
+    d->priv->starting = false;
+    domain_mark_changed(d);
+    uint64_t life = domain_leave(d);
+    int r = domain_flush(d, err);
+    if (domain_enter(d, life, r < 0 ? NULL : err) == 0 && r == 0)
+        return 0;
+    d->priv->starting = true;
+    return -1;
+}
+
 /* The steps between QEMU's answer and the guest's first instruction, and that.  Lock held, released by each QMP call.
  */
 static int after_launch(Domain *d, unsigned flags, Err *err)
@@ -278,7 +292,7 @@ static int after_launch(Domain *d, unsigned flags, Err *err)
         return -1;
     if (flags & VIR_DOMAIN_START_PAUSED) {
         domain_set_state(d, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_USER);
-        return 0;
+        return keep_paused(d, err);
     }
     p->run_reason = VIR_DOMAIN_RUNNING_BOOTED;
     if (domain_qmp(d, "cont", NULL, NULL, err) < 0)
@@ -444,9 +458,7 @@ Domain *domain_create_xml(DomainDriver *drv, const char *xml, unsigned flags, ui
         r = domain_launch(d, domain_def_copy(def), flags, owner_conn, err);
     domain_retire(d);
     domain_unlock(d);
-    g_auto(Err) flush_err = ERR_INIT;
-    if (domain_flush(d, &flush_err) < 0)
-        log_warning("status of %s is not written: %s", d->name, flush_err.detail);
+    domain_flush_or_retry(d);
     job_end(&job);
     if (r == 0)
         return d;

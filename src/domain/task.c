@@ -39,9 +39,7 @@ static void task_run(void *arg)
     if (!t->life || d->life == t->life)
         t->fn(d, t->userdata);
     domain_unlock(d);
-    g_auto(Err) err = ERR_INIT;
-    if (domain_flush(d, &err) < 0)
-        log_warning("status of %s is not written: %s", d->name, err.detail);
+    domain_flush_or_retry(d);
     job_end(&t->job);
     task_free(t);
 }

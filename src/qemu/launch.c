@@ -131,7 +131,7 @@ static void remove_tree(int parent, const char *name, unsigned depth)
     unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-static void remove_private_dir(const char *path)
+void launch_remove_private_dir(const char *path)
 {
     if (path == NULL)
         return;
@@ -149,7 +149,7 @@ static int make_private_dir(Launch *l, Err *err)
         return err_set_errno(err, -r, "cannot make directory '%s'", lib);
     l->proc.private_dir = g_build_filename(lib, name, NULL);
     l->proc.monitor_path = g_build_filename(l->proc.private_dir, "monitor.sock", NULL);
-    remove_private_dir(l->proc.private_dir); /* left by a crash; another guest's QEMU may have written in it */
+    launch_remove_private_dir(l->proc.private_dir); /* left by a crash; another guest's QEMU may have written in it */
     if (mkdir(l->proc.private_dir, 0750) < 0)
         return err_set_errno(err, errno, "cannot make directory '%s'", l->proc.private_dir);
     l->dir_made = true;
@@ -394,7 +394,7 @@ static void undo(Launch *l)
         launch_port_release(g_array_index(l->ports, int, i));
     if (l->dir_made) {
         remove_channels(l->def, l->proc.private_dir);
-        remove_private_dir(l->proc.private_dir);
+        launch_remove_private_dir(l->proc.private_dir);
     }
     forget_cgroup(l->proc.cgroup);
     launched_process_clear(&l->proc);
@@ -519,6 +519,6 @@ void qemu_launch_cleanup(const LaunchedProcess *proc, const DomainDef *def, cons
     }
     if (def && proc->private_dir)
         remove_channels(def, proc->private_dir);
-    remove_private_dir(proc->private_dir);
+    launch_remove_private_dir(proc->private_dir);
     forget_cgroup(proc->cgroup);
 }

@@ -69,6 +69,9 @@ int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc,
 /* After the process has ended (or was never found): removes sockets, private directory, taps, cgroup; writes `reason` with a time into
  * the guest's log ("shutting down, reason=destroyed").  Never fails; what cannot be removed is logged. Sleeps. */
 void qemu_launch_cleanup(const LaunchedProcess *proc, const DomainDef *def, const char *reason);
+/* Removes guests' directories but those whose names (not paths) are keys of `in_use`.  Before the first launch, and only where no other
+ * daemon has guests. */
+void qemu_launch_sweep(const LaunchDirs *dirs, GHashTable *in_use);
 
 void launched_process_clear(LaunchedProcess *p);
 void launched_process_copy(LaunchedProcess *dest, const LaunchedProcess *src);

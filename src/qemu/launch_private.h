@@ -42,6 +42,8 @@ int launch_open_log(Launch *l, Err *err);
 /* Appends "TIME: text" to a log. */
 void launch_log_line(const char *path, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* What was written to the log since `from`, its last `max` bytes. Caller frees. */
+/* A guest's directory and all in it, none of which is followed.  NULL is fine. */
+void launch_remove_private_dir(const char *path);
 char *launch_log_since(const char *path, off_t from, size_t max);
 /* Sets the error for a QEMU that ended by itself: its words, its status, a hint. */
 void launch_explain_exit(Launch *l, int status, Err *err);

@@ -36,5 +36,6 @@ libqemu_a_SOURCES += \
 	src/qemu/launch_ports.c \
 	src/qemu/launch_prepare.c \
 	src/qemu/launch_private.h \
+	src/qemu/launch_sweep.c \
 	src/qemu/launch_settle.c
 libqemu_a_SOURCES += src/qemu/image_writable.c src/qemu/image_writable.h

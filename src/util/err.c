@@ -60,6 +60,24 @@ int err_set_bare(Err *err, int domain, int code, const char *fmt, ...)
     return -1;
 }
 
+/* What an operator can do about it, where the number alone says that. */
+static const char *errno_hint(int errnum)
+{
+    switch (errnum) {
+    case ENOSPC:
+        return "make room on its file system";
+    case EDQUOT:
+        return "make room, or raise the quota";
+    case EROFS:
+        return "its file system must be mounted read-write";
+    case EMFILE:
+    case ENFILE:
+        return "the limit of open files must be raised: LimitNOFILE= of the service";
+    default:
+        return NULL;
+    }
+}
+
 int err_set_system(Err *err, int domain, int errnum, const char *fmt, ...)
 {
     if (!err_begin(err))
@@ -73,6 +91,7 @@ int err_set_system(Err *err, int domain, int errnum, const char *fmt, ...)
     err->domain = domain;
     err->level = VIR_ERR_ERROR;
     err->os_errno = errnum;
+    err->hint = g_strdup(errno_hint(errnum));
     return -1;
 }
 

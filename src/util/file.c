@@ -131,6 +131,9 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len)
 
 static int remove_durably(const char *path, DirSync *shared)
 {
+    struct stat st;
+    if (lstat(path, &st) < 0 && errno == ENOENT)
+        return 0; /* unlink() would say EROFS before it says that */
     AUTO_CLOSE int dir_fd = open_parent(path);
     if (dir_fd < 0)
         return dir_fd == -ENOENT ? 0 : dir_fd;
@@ -151,6 +154,9 @@ int file_remove(const char *path, FileWriteFlags flags)
 {
     if (flags & FILE_DURABLE)
         return remove_durably(path, NULL);
+    struct stat st;
+    if (lstat(path, &st) < 0 && errno == ENOENT)
+        return 0; /* the same */
     return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 

@@ -81,14 +81,16 @@ static void call_idler(Pool *p, Idler *i)
     pthread_cond_signal(&i->wake.c);
 }
 
-/* Sleeps until called.  False: nobody did within the limit for idle threads. */
+/* Sleeps until called.  False: nobody did within the limit for idle threads.  The last one that could take a task has no limit: the host
+ * may refuse a new thread just when one is needed. */
 static bool wait_for_work(Pool *p)
 {
     Idler me = {.next = p->idle};
     cond_init(&me.wake);
     p->idle = &me;
     p->st.idle++;
-    Deadline d = deadline_in_ms(p->limits.idle_ms);
+    bool last = p->st.threads - p->st.blocked == 1;
+    Deadline d = last ? (Deadline){UINT64_MAX} : deadline_in_ms(p->limits.idle_ms);
     bool in_time = true;
     while (!me.called && in_time)
         in_time = cond_wait_until(&me.wake, &p->lock, d);

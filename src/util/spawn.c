@@ -41,6 +41,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "util/fault.h"
 #include "util/fd.h"
 #include "util/pool.h"
 #include "util/spawn.h"
@@ -371,6 +372,9 @@ static pid_t clone_borrowing(struct clone_args *args, Plan *p)
 /* Clones into the cgroup when the kernel can, else plainly; the child then enters by itself.  0 in the child, pid, or -errno. */
 static pid_t clone_child(Plan *p, int *ret_pidfd)
 {
+    int fault = FAULT("clone");
+    if (fault)
+        return -fault;
     int pidfd = -1;
     struct clone_args args = {
         .flags = CLONE_PIDFD,
@@ -523,6 +527,9 @@ int spawn(const SpawnOpts *opts, Child *ret, Err *err)
 
     fd_close(&status_fd);
     fd_close(&child_go);
+#ifdef ENABLE_FAULTS
+    fault_child(pid);
+#endif
     Child child = {pid, pidfd};
     if (opts->before_exec && opts->before_exec(opts->before_exec_data, pid, err) < 0) {
         child_kill(&child);

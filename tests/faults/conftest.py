@@ -46,3 +46,22 @@ def shared(request):
         pytest.skip("this berthd was built without --enable-faults")
     yield server
     server.close()
+
+
+@pytest.fixture
+def own():
+    """Makes daemons of the test's own."""
+    if os.geteuid() != 0:
+        pytest.fail("namespaces of our own need root")
+    if not servers.Berthd.binary():
+        pytest.fail("BERTHD names no binary")
+    made = []
+
+    def make():
+        server = FaultyServer().open()
+        made.append(server)
+        return server
+
+    yield make
+    for server in made:
+        server.close()

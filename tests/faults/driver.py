@@ -104,12 +104,16 @@ class Driver:
         return [(pid, argv[0]) for pid, argv in self.box.processes()
                 if pid not in guests and pid != self.server.process.pid and argv[0] != "virsh"]
 
+    def inside(self, *path):
+        """A path as the daemon sees it, whatever is mounted there."""
+        return "/proc/%d/root%s" % (self.box.holder.pid, os.path.join(*path))
+
     def leftovers(self):
         """Files nobody owns."""
         wrong = []
-        for directory in ("etc/qemu", "run/qemu", "etc/qemu/autostart"):
+        for directory in ("/etc/libvirt/qemu", "/run/libvirt/qemu", "/etc/libvirt/qemu/autostart"):
             try:
-                wrong += [os.path.join(directory, f) for f in os.listdir(self.box.path(directory)) if f.startswith(".")]
+                wrong += [os.path.join(directory, f) for f in os.listdir(self.inside(directory)) if f.startswith(".")]
             except FileNotFoundError:
                 pass
         return wrong
@@ -119,14 +123,14 @@ class Driver:
         wrong = []
         doms = {d.name(): d for d in conn.listAllDomains()}
         try:
-            files = {f[:-4] for f in os.listdir(self.box.path("etc/qemu")) if f.endswith(".xml")}
+            files = {f[:-4] for f in os.listdir(self.inside("/etc/libvirt/qemu")) if f.endswith(".xml")}
         except FileNotFoundError:
             files = set()
         persistent = {n for n, d in doms.items() if d.isPersistent()}
         if files != persistent:
             wrong.append("definitions on disk %s, known %s" % (sorted(files), sorted(persistent)))
         for name in files & persistent:
-            with open(self.box.path("etc/qemu", name + ".xml")) as text:
+            with open(self.inside("/etc/libvirt/qemu", name + ".xml")) as text:
                 stored = text.read()
             if not stored.rstrip().endswith("</domain>"):
                 wrong.append("half a definition: %s" % name)
@@ -134,7 +138,7 @@ class Driver:
             for tag in ("name", "title", "uuid"):
                 if re.findall("<%s>.*?</%s>" % (tag, tag), stored) != re.findall("<%s>.*?</%s>" % (tag, tag), shown):
                     wrong.append("<%s> of %s differs on disk" % (tag, name))
-            linked = os.path.islink(self.box.path("etc/qemu/autostart", name + ".xml"))
+            linked = os.path.islink(self.inside("/etc/libvirt/qemu/autostart", name + ".xml"))
             if linked != bool(doms[name].autostart()):
                 wrong.append("autostart of %s: link %s, known %s" % (name, linked, doms[name].autostart()))
         running = collections.Counter(next(a for a in argv if a.startswith("guest="))[6:].split(",")[0]
@@ -142,10 +146,10 @@ class Driver:
         active = collections.Counter(n for n, d in doms.items() if d.isActive())
         if running != active:
             wrong.append("QEMU runs for %s, active are %s" % (dict(running), sorted(active)))
-        status = {f[:-4] for f in os.listdir(self.box.path("run/qemu")) if f.endswith(".xml")}
+        status = {f[:-4] for f in os.listdir(self.inside("/run/libvirt/qemu")) if f.endswith(".xml")}
         if status != set(active):
             wrong.append("status files of %s, active are %s" % (sorted(status), sorted(active)))
-        private = [d for d in os.listdir(self.box.path("lib/qemu")) if d.startswith("domain-")]
+        private = [d for d in os.listdir(self.inside("/var/lib/libvirt/qemu")) if d.startswith("domain-")]
         if len(private) != sum(active.values()):
             wrong.append("private directories %s, active are %s" % (private, sorted(active)))
         wrong += ["leftover %s" % f for f in self.leftovers()]
@@ -213,12 +217,24 @@ class Driver:
         if action == "kill-qemu":
             self.ended_well(scenario, guests)
             self.prepare(scenario)
+        if action == "stop-qemu":  # it answers late, and takes new commands after that
+            eventually("the guest does not come back", lambda: self.owes_answer())
         outcome = self.call(scenario.run, self.connect())
         if not outcome.ok or not self.alive():
             raise Wrong("again, without a fault: %s" % outcome)
         if scenario.changes and not scenario.done(self.server, self.connect()):
             raise Wrong("again, without a fault: acknowledged, and not there")
         self.consistent()
+
+    def owes_answer(self):
+        for dom in self.connect().listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+            try:
+                if dom.controlInfo()[0] != libvirt.VIR_DOMAIN_CONTROL_OK:
+                    return dom.controlInfo()
+            except libvirt.libvirtError as e:
+                if e.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+                    raise
+        return None
 
     def guests(self):
         """{name: (process, id)} of the machines that run."""

@@ -61,22 +61,22 @@ def walk(server, scenario, action, persistent=False, most=0, max_nth=3, only="",
 
 
 cheap = pytest.mark.parametrize("cls", scenarios.CHEAP, ids=lambda c: c.__name__)
-with_qemu = pytest.mark.parametrize("cls", scenarios.WITH_QEMU, ids=lambda c: c.__name__)
+with_qemu = pytest.mark.parametrize("cls", scenarios.WITH_QEMU if SOAK else scenarios.SHORT, ids=lambda c: c.__name__)
 
 
 @cheap
 def test_fails_once(shared, cls):
-    walk(shared, cls(), "errno")
+    walk(shared, cls(), "errno", most=12)
 
 
 @cheap
 def test_fails_for_good(shared, cls):
-    walk(shared, cls(), "errno", persistent=True)
+    walk(shared, cls(), "errno", persistent=True, most=1)
 
 
 @cheap
 def test_daemon_killed(shared, cls):
-    walk(shared, cls(), "kill-daemon", most=2, max_nth=1)
+    walk(shared, cls(), "kill-daemon", most=1, max_nth=1)
 
 
 @with_qemu

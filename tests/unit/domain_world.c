@@ -72,6 +72,10 @@ int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc,
     return err_set(err, VIR_ERR_OPERATION_FAILED, "gone");
 }
 
+void qemu_launch_sweep(const LaunchDirs *dirs, GHashTable *in_use)
+{
+}
+
 void qemu_launch_cleanup(const LaunchedProcess *proc, const DomainDef *def, const char *reason)
 {
 }

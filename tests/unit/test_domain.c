@@ -155,6 +155,10 @@ int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc,
     return attach(req, ret, err);
 }
 
+void qemu_launch_sweep(const LaunchDirs *dirs, GHashTable *in_use)
+{
+}
+
 void qemu_launch_cleanup(const LaunchedProcess *proc, const DomainDef *def, const char *reason)
 {
     g_atomic_int_inc(&cleanups);
