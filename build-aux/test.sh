@@ -1,6 +1,6 @@
 #!/bin/sh
 # Bare Debian 12, root: installs what is needed, then compiles with clang and with gcc, both with -Werror, runs every test under
-# AddressSanitizer and UndefinedBehaviorSanitizer, those of the concurrent parts under ThreadSanitizer, and the integration tests with real QEMU, a real kernel and stock clients.
+# AddressSanitizer and UndefinedBehaviorSanitizer, those of the concurrent parts under ThreadSanitizer, each fuzz target for a minute, and the integration tests with real QEMU, a real kernel and stock clients.
 # Ends with one line of totals a stage; the exit status is 0 only if nothing failed.
 # BERTH_TEST_BUILD names the directory of the builds (default: build-test in the source tree); BERTH_SKIP_DEPS=1 leaves apt alone.
 cd "$(dirname "$0")/.." || exit 1
@@ -72,6 +72,28 @@ race_tests() {
     (configure_in "$build/tsan" CC=clang-14 --enable-tsan --enable-faults) && check_in "$build/tsan" TESTS="$(echo $thread_tests)"
 }
 
+# The whole daemon with 64 clients of all manners and guests that are killed meanwhile; its long form, and more, is `make soak`.
+race_daemon() {
+    make -C "$build/tsan" -j"$jobs" berthd soak-programs >"$build/tsan/soak.out" 2>&1 || { tail -30 "$build/tsan/soak.out"; return 1; }
+    BERTHD=$build/tsan/berthd BERTH_LOAD=$build/tsan/tests/soak/load BERTH_SOAK_CALLS=5000 PYTHONDONTWRITEBYTECODE=1 \
+        /usr/bin/python3 -m pytest -p no:cacheprovider -q "$src/tests/soak/test_crowd.py" >"$build/crowd.out" 2>&1
+    rc=$?
+    detail=$(tail -1 "$build/crowd.out")
+    [ $rc = 0 ] || tail -200 "$build/crowd.out"
+    return $rc
+}
+
+# Each fuzz target for FUZZ_SECONDS, two at a time; the corpus is replayed by the unit tests besides.
+fuzz_runs() {
+    (configure_in "$build/fuzz" CC=clang-14 --enable-asan --enable-fuzz) &&
+        make -C "$build/fuzz" -j"$jobs" fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-60}" FUZZ_JOBS=2 >"$build/fuzz.out" 2>&1
+    rc=$?
+    detail=$(awk '$2 == "clean" || $2 == "FOUND" { n[$2]++; runs += $3 }
+        END { printf "%d targets clean, %d with findings, %d runs", n["clean"], n["FOUND"], runs }' "$build/fuzz.out")
+    if [ $rc = 0 ]; then grep -E ' runs .* edges ' "$build/fuzz.out"; else tail -200 "$build/fuzz.out"; fi
+    return $rc
+}
+
 integration_tests() {
     BERTHD=$build/asan/berthd PYTHONDONTWRITEBYTECODE=1 \
         /usr/bin/python3 -m pytest -p no:cacheprovider -q --durations=5 "$src/tests/integration" >"$build/integration.out" 2>&1
@@ -92,6 +114,8 @@ stage "compile, clang 14 -Werror" compile_clang
 stage "compile and install, gcc -Werror" compile_gcc
 stage "unit tests, gcc ASan+UBSan" unit_tests
 stage "thread tests, clang TSan" race_tests
+stage "64 clients, daemon with TSan" race_daemon
+stage "fuzzing, clang libFuzzer ASan+UBSan" fuzz_runs
 if [ -x "$build/asan/berthd" ]; then
     stage "integration tests and tour" integration_tests
 else

@@ -22,9 +22,11 @@
 #include "host/proc.h"
 
 #define STORAGE_MS 500u /* for all images of all machines that are off */
+#define BATCH 128u      /* so many definitions of machines that are off are held as structs at a time */
 
 typedef struct Collect {
     const DomainView *v;
+    const DomainDef *def; /* NULL: no numbers of block devices are wanted of a machine that is off */
     const DomainStats *st; /* may be NULL */
     bool used; /* whether the two below could be read */
     HostCpuTime cpu;
@@ -67,10 +69,10 @@ static void stats_balloon(Params *p, const Collect *c)
         {VIR_DOMAIN_MEMORY_STAT_DISK_CACHES, "disk_caches"}, {VIR_DOMAIN_MEMORY_STAT_HUGETLB_PGALLOC, "hugetlb_pgalloc"},
         {VIR_DOMAIN_MEMORY_STAT_HUGETLB_PGFAIL, "hugetlb_pgfail"},
     };
-    const DomainDef *def = view_def(c->v, false);
+    DefNumbers def = view_numbers(c->v, false);
     bool known = c->st && c->st->balloon_kib;
-    params_ullong(p, known ? c->st->balloon_kib : c->v->balloon_kib ? c->v->balloon_kib : def->cur_memory_kib, "balloon.current");
-    params_ullong(p, def->max_memory_kib, "balloon.maximum");
+    params_ullong(p, known ? c->st->balloon_kib : c->v->balloon_kib ? c->v->balloon_kib : def.cur_memory_kib, "balloon.current");
+    params_ullong(p, def.max_memory_kib, "balloon.maximum");
     for (size_t i = 0; c->st && i < N_ELEMENTS(names); i++) {
         if (c->st->mem_set & (1u << names[i].tag))
             params_ullong(p, c->st->mem[names[i].tag], "balloon.%s", names[i].name);
@@ -81,10 +83,10 @@ static void stats_balloon(Params *p, const Collect *c)
 
 static void stats_vcpu(Params *p, const Collect *c)
 {
-    const DomainDef *def = view_def(c->v, false);
-    params_uint(p, def->cur_vcpus, "vcpu.current");
-    params_uint(p, def->max_vcpus, "vcpu.maximum");
-    for (unsigned i = 0; c->v->live && i < def->cur_vcpus && i < c->v->n_vcpu_tids; i++) {
+    DefNumbers def = view_numbers(c->v, false);
+    params_uint(p, def.cur_vcpus, "vcpu.current");
+    params_uint(p, def.max_vcpus, "vcpu.maximum");
+    for (unsigned i = 0; c->v->live && i < def.cur_vcpus && i < c->v->n_vcpu_tids; i++) {
         unsigned long long ns, delay;
         int cpu;
         bool counted = host_thread_sched(c->v->pid, c->v->vcpu_tids[i], &ns, &delay) == 0;
@@ -158,7 +160,9 @@ static void block_layer(Params *p, unsigned i, const DiskDef *disk, const Storag
 
 static void stats_block(Params *p, const Collect *c)
 {
-    const GPtrArray *disks = view_def(c->v, false)->disks;
+    if (!c->def)
+        return;
+    const GPtrArray *disks = c->def->disks;
     unsigned count_at = p->n, i = 0;
     params_uint(p, 0, "block.count");
     for (unsigned k = 0; k < disks->len; k++) {
@@ -244,16 +248,55 @@ static GPtrArray *wanted(Call *call, const remote_connect_get_all_domain_stats_a
     return doms;
 }
 
-/* The images of all machines that are off; NULL when nobody asked for block numbers or none is off. */
-static GHashTable *files_of(const GPtrArray *views, unsigned stats)
+/* Machines whose definitions are read together, and their images together. */
+typedef struct Batch {
+    GPtrArray *views; /* DomainView */
+    GPtrArray *defs;  /* DomainDef or NULL, by the same index */
+    GHashTable *files;
+} Batch;
+
+static void def_unref(void *def)
+{
+    domain_def_unref(def);
+}
+
+static void batch_open(Batch *b, Domain *const *doms, unsigned n, bool block, Deadline storage_end)
 {
     g_autoptr(GPtrArray) disks = g_ptr_array_new();
-    for (unsigned i = 0; i < views->len; i++) {
-        const DomainView *v = views->pdata[i];
-        for (unsigned k = 0; !v->live && k < v->config->disks->len; k++)
-            g_ptr_array_add(disks, v->config->disks->pdata[k]);
+    *b = (Batch){g_ptr_array_new_with_free_func((GDestroyNotify)domain_view_unref), g_ptr_array_new_with_free_func(def_unref), NULL};
+    for (unsigned i = 0; i < n; i++) {
+        DomainView *v = domain_view(doms[i]);
+        DomainDef *def = block || v->live ? view_def(v, false, NULL) : NULL;
+        for (unsigned k = 0; def && !v->live && k < def->disks->len; k++)
+            g_ptr_array_add(disks, def->disks->pdata[k]);
+        g_ptr_array_add(b->views, v);
+        g_ptr_array_add(b->defs, def);
     }
-    return disks->len && (!stats || (stats & VIR_DOMAIN_STATS_BLOCK)) ? disk_files_read(disks, deadline_in_ms(STORAGE_MS)) : NULL;
+    if (disks->len)
+        b->files = disk_files_read(disks, storage_end);
+}
+
+static void batch_close(Batch *b)
+{
+    g_clear_pointer(&b->files, g_hash_table_unref);
+    g_ptr_array_unref(b->defs);
+    g_ptr_array_unref(b->views);
+}
+
+/* asked_us: when QEMU's numbers were asked for, 0: they are not wanted. */
+static void fill_record(Call *call, const Collect *c, unsigned stats, uint64_t asked_us, remote_domain_stats_record *rec)
+{
+    Params p;
+    wire_domain(&call->arena, &rec->dom, c->v);
+    params_init(&p, &call->arena);
+    for (size_t g = 0; g < N_ELEMENTS(groups); g++) {
+        if (!stats || (stats & groups[g].bit))
+            groups[g].collect(&p, c);
+    }
+    if (asked_us)
+        stats_age(&p, c->st, asked_us);
+    rec->params.params_val = p.v;
+    rec->params.params_len = p.n;
 }
 
 int api_connect_get_all_domain_stats(Call *call, const remote_connect_get_all_domain_stats_args *args,
@@ -280,35 +323,28 @@ int api_connect_get_all_domain_stats(Call *call, const remote_connect_get_all_do
     } else if (ask) {
         domain_stats_refresh((Domain *const *)doms->pdata, doms->len, STATS_FRESH_MS);
     }
-    g_autoptr(GPtrArray) views = g_ptr_array_new_with_free_func((GDestroyNotify)domain_view_unref);
-    for (unsigned i = 0; i < doms->len; i++)
-        g_ptr_array_add(views, domain_view(doms->pdata[i]));
-    g_autoptr(GHashTable) files = files_of(views, args->stats);
     g_autoptr(GArray) links = host_link_stats();
+    bool block = !args->stats || (args->stats & VIR_DOMAIN_STATS_BLOCK);
+    Deadline storage_end = deadline_in_ms(STORAGE_MS);
     ret->retStats.retStats_val = arena_array(&call->arena, remote_domain_stats_record, doms->len);
     ret->retStats.retStats_len = doms->len;
-    for (unsigned i = 0; i < doms->len; i++) {
-        const DomainView *v = views->pdata[i];
-        g_autoptr(DomainStats) st = domain_stats_last(doms->pdata[i]);
-        Collect c = {.v = v,
-                     .st = st,
-                     .links = links,
-                     .files = files,
-                     .backing = args->flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING};
-        if (v->live && v->pid && (!args->stats || (args->stats & (VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON))))
-            c.used = host_process_usage(v->pid, &c.cpu, &c.rss_kib) == 0;
-        remote_domain_stats_record *rec = &ret->retStats.retStats_val[i];
-        wire_domain(&call->arena, &rec->dom, v);
-        Params p;
-        params_init(&p, &call->arena);
-        for (size_t g = 0; g < N_ELEMENTS(groups); g++) {
-            if (!args->stats || (args->stats & groups[g].bit))
-                groups[g].collect(&p, &c);
+    for (unsigned at = 0; at < doms->len; at += BATCH) {
+        Batch b;
+        batch_open(&b, (Domain *const *)doms->pdata + at, MIN(BATCH, doms->len - at), block, storage_end);
+        for (unsigned i = 0; i < b.views->len; i++) {
+            const DomainView *v = b.views->pdata[i];
+            g_autoptr(DomainStats) st = domain_stats_last(doms->pdata[at + i]);
+            Collect c = {.v = v,
+                         .def = b.defs->pdata[i],
+                         .st = st,
+                         .links = links,
+                         .files = b.files,
+                         .backing = args->flags & VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING};
+            if (v->live && v->pid && (!args->stats || (args->stats & (VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON))))
+                c.used = host_process_usage(v->pid, &c.cpu, &c.rss_kib) == 0;
+            fill_record(call, &c, args->stats, ask ? began : 0, &ret->retStats.retStats_val[at + i]);
         }
-        if (ask)
-            stats_age(&p, st, began);
-        rec->params.params_val = p.v;
-        rec->params.params_len = p.n;
+        batch_close(&b);
     }
     return 0;
 }

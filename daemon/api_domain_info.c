@@ -12,30 +12,26 @@
 #include "domain/driver.h"
 #include "domain/stats.h"
 
-/* The definition `flags` (AFFECT_*) ask for; CURRENT is the live one when there is one. */
-static const DomainDef *def_for(const DomainView *v, unsigned flags, Err *err)
+/* Is there the definition `flags` (AFFECT_*) ask for?  CURRENT is the live one when there is one. */
+static int check_affect(const DomainView *v, unsigned flags, Err *err)
 {
     bool live = flags & VIR_DOMAIN_AFFECT_LIVE, config = flags & VIR_DOMAIN_AFFECT_CONFIG;
     if (live && config) {
         err_set_bare(err, VIR_FROM_DOM, VIR_ERR_INVALID_ARG,
                      "flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' are mutually exclusive");
-        return NULL;
+        return -1;
     }
-    if (live && !v->live) {
-        domain_err_inactive(err);
-        return NULL;
-    }
-    if (config && !v->config) {
-        err_set(err, VIR_ERR_OPERATION_INVALID, "transient domains do not have any persistent config");
-        return NULL;
-    }
-    return view_def(v, config);
+    if (live && !v->live)
+        return domain_err_inactive(err);
+    if (config && !v->config)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "transient domains do not have any persistent config");
+    return 0;
 }
 
 static unsigned long long current_memory(const DomainView *v)
 {
     if (!v->live)
-        return v->config->cur_memory_kib;
+        return v->config->numbers.cur_memory_kib;
     return v->balloon_kib ? v->balloon_kib : v->live->cur_memory_kib;
 }
 
@@ -43,11 +39,11 @@ int api_domain_get_info(Call *call, Domain *dom, const remote_domain_get_info_ar
                         Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);
-    const DomainDef *def = view_def(v, false);
+    DefNumbers def = view_numbers(v, false);
     ret->state = (unsigned char)v->state;
-    ret->maxMem = def->max_memory_kib;
+    ret->maxMem = def.max_memory_kib;
     ret->memory = current_memory(v);
-    ret->nrVirtCpu = (unsigned short)def->cur_vcpus;
+    ret->nrVirtCpu = (unsigned short)def.cur_vcpus;
     ret->cpuTime = v->pid ? domain_view_cpu_time_ns(v) : 0;
     return 0;
 }
@@ -92,9 +88,14 @@ int api_domain_get_xml_desc(Call *call, Domain *dom, const remote_domain_get_xml
     if (args->flags & VIR_DOMAIN_XML_MIGRATABLE)
         f |= FORMAT_MIGRATABLE;
     /* VIR_DOMAIN_XML_UPDATE_CPU changes nothing: the CPU of a running machine is stored as it was started */
-    const DomainDef *def = view_def(v, inactive);
+    if (!view_is_live(v, inactive)) {
+        char *text = stored_def_format(v->config, f, err);
+        ret->xml = arena_take(&call->arena, text);
+        return text ? 0 : -1;
+    }
+    const DomainDef *def = v->live;
     g_autoptr(DomainDef) now = NULL;
-    if (def == v->live && v->balloon_kib && v->balloon_kib != def->cur_memory_kib) {
+    if (v->balloon_kib && v->balloon_kib != def->cur_memory_kib) {
         now = domain_def_copy(def); /* what was asked for is the target; shown is what the guest has */
         now->cur_memory_kib = v->balloon_kib;
         def = now;
@@ -107,7 +108,7 @@ int api_domain_get_os_type(Call *call, Domain *dom, const remote_domain_get_os_t
                            remote_domain_get_os_type_ret *ret, Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);
-    ret->type = arena_strdup(&call->arena, view_def(v, false)->os.type);
+    ret->type = arena_strdup(&call->arena, view_numbers(v, false).os_type);
     return 0;
 }
 
@@ -115,7 +116,7 @@ int api_domain_get_max_memory(Call *call, Domain *dom, const remote_domain_get_m
                               remote_domain_get_max_memory_ret *ret, Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);
-    ret->memory = view_def(v, false)->max_memory_kib;
+    ret->memory = view_numbers(v, false).max_memory_kib;
     return 0;
 }
 
@@ -124,10 +125,10 @@ static int vcpu_count(Domain *dom, unsigned flags, Err *err)
     g_autoptr(DomainView) v = domain_view(dom);
     if (flags & VIR_DOMAIN_VCPU_GUEST)
         return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "QEMU guest agent is not configured");
-    const DomainDef *def = def_for(v, flags & (VIR_DOMAIN_AFFECT_LIVE | VIR_DOMAIN_AFFECT_CONFIG), err);
-    if (!def)
+    if (check_affect(v, flags, err) < 0)
         return -1;
-    return (int)((flags & VIR_DOMAIN_VCPU_MAXIMUM) ? def->max_vcpus : def->cur_vcpus);
+    DefNumbers def = view_numbers(v, flags & VIR_DOMAIN_AFFECT_CONFIG);
+    return (int)((flags & VIR_DOMAIN_VCPU_MAXIMUM) ? def.max_vcpus : def.cur_vcpus);
 }
 
 int api_domain_get_vcpus_flags(Call *call, Domain *dom, const remote_domain_get_vcpus_flags_args *args,
@@ -180,7 +181,9 @@ int api_domain_get_metadata(Call *call, Domain *dom, const remote_domain_get_met
                             remote_domain_get_metadata_ret *ret, Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);
-    const DomainDef *def = def_for(v, args->flags, err);
+    if (check_affect(v, args->flags, err) < 0)
+        return -1;
+    g_autoptr(DomainDef) def = view_def(v, args->flags & VIR_DOMAIN_AFFECT_CONFIG, err);
     if (!def)
         return -1;
     char *text = domain_def_get_metadata(def, args->type, args->uri ? *args->uri : NULL, err);

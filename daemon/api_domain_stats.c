@@ -100,7 +100,9 @@ int api_domain_get_block_info(Call *call, Domain *dom, const remote_domain_get_b
                               remote_domain_get_block_info_ret *ret, Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);
-    const DomainDef *def = view_def(v, false);
+    g_autoptr(DomainDef) def = view_def(v, false, err);
+    if (!def)
+        return -1;
     const DiskDef *disk = domain_def_find_disk(def, args->path);
     if (!disk)
         return err_set(err, VIR_ERR_INVALID_ARG, "invalid path %s not assigned to domain", args->path);
@@ -269,7 +271,7 @@ int api_domain_get_vcpu_pin_info(Call *call, Domain *dom, const remote_domain_ge
         (int64_t)args->ncpumaps * args->maplen > REMOTE_CPUMAPS_MAX)
         return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "ncpumaps or maplen too large");
     g_autoptr(DomainView) v = domain_view(dom);
-    unsigned n = MIN((unsigned)args->ncpumaps, view_def(v, args->flags & VIR_DOMAIN_AFFECT_CONFIG)->max_vcpus);
+    unsigned n = MIN((unsigned)args->ncpumaps, view_numbers(v, args->flags & VIR_DOMAIN_AFFECT_CONFIG).max_vcpus);
     unsigned maplen = (unsigned)args->maplen;
     ret->num = (int)n;
     ret->cpumaps.cpumaps_val = arena_array(&call->arena, char, (size_t)n * maplen);

@@ -28,6 +28,9 @@ const ConfKey berthd_config_keys[] = {
 
     ROW(job_timeout, CONF_INT, "30", RELOAD, .heading = "Waiting", .min = 1, .max = 3600,
         .text = "Seconds a call waits for its turn at a guest before it fails, naming what holds the guest."),
+    ROW(start_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 3600,
+        .text = "Seconds from the beginning of a start until QEMU answers on its monitor, the opening of disk images included. A start "
+                "that takes longer fails and leaves nothing behind."),
     ROW(idle_timeout, CONF_INT, "0", RESTART, .min = 0, .max = 86400,
         .text = "Seconds without a client and without a running guest after which the daemon ends; systemd's sockets start it again. "
                 "0 is never. The option --timeout goes before it."),

@@ -27,6 +27,7 @@
 #include "daemon/events.h"
 #include "daemon/gate.h"
 #include "daemon/proctable.h"
+#include "daemon/tidy.h"
 #include "api_enums.h"
 #include "domain/driver.h"
 #include "domain/fd_groups.h"
@@ -53,11 +54,18 @@ static void log_failure(const Call *call)
                call->err.hint ? "; " : "", call->err.hint ? call->err.hint : "");
 }
 
+/* Takes a call off its client's list of those that can be cancelled; client event thread. */
+static void unlist(Call *call)
+{
+    if (call->link.data)
+        g_queue_unlink(&call->client->calls, &call->link);
+    call->link.data = NULL;
+}
+
 static void call_free(void *arg)
 {
     Call *call = arg;
-    if (call->link.data)
-        g_queue_unlink(&call->client->calls, &call->link);
+    unlist(call);
     for (unsigned i = 0; i < call->n_fds; i++)
         close(call->fds[i]);
     if (call->args)
@@ -168,7 +176,9 @@ static int resolve(Call *call, Err *err)
     if (!call->dom)
         return -1;
     g_autoptr(DomainView) v = domain_view(call->dom);
-    return p->scope == SCOPE_VIEW || p->scope == SCOPE_DESTROY ? check_state(call, v->live != NULL, err) : 0;
+    if (p->scope == SCOPE_DESTROY) /* a start that hangs can be ended too */
+        return check_state(call, v->live || v->starting, err);
+    return p->scope == SCOPE_VIEW ? check_state(call, v->live != NULL, err) : 0;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------------- */
@@ -229,6 +239,8 @@ static const JobKind scope_jobs[SCOPE_MAX] = {
 static void job_granted(JobRequest *r)
 {
     Call *call = (Call *)(void *)((char *)r - offsetof(Call, job));
+    if (event_on_thread(call_server(call)->client_loop))
+        unlist(call); /* so that the worker can free it; cancelling has no effect any more */
     pool_submit(call_server(call)->pool, call->proc->lane, task_run_job, call);
 }
 
@@ -328,6 +340,7 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
         return;
     cl->open = false;
     event_hub_drop_conn(s->events, c);
+    tidy_closed(s->tidy);
     /* refused() of a cancelled call frees it here and now, so its successor is taken first */
     GList *next;
     for (GList *l = cl->calls.head; l; l = next) {

@@ -28,13 +28,15 @@
 #include "daemon/listen.h"
 #include "daemon/options.h"
 #include "daemon/server.h"
+#include "daemon/tidy.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
 #include "util/fd.h"
 #include "util/file.h"
 #include "util/log.h"
 
-#define GRACE_MS 5000u /* what running calls get at the end */
+#define GRACE_MS 3000u /* what running calls get at the end */
+#define LAST_MS  2000u /* and those that waited for a QEMU, when they are told to stop */
 
 typedef struct Daemon {
     Server server;
@@ -112,6 +114,7 @@ static void reload(Daemon *d)
         rpc_server_set_limits(d->server.rpc, &rl);
         g_atomic_int_set(&d->server.job_timeout_ms, c->job_timeout * 1000);
         domain_driver_reload(d->server.domains, q);
+        domain_driver_set_start_timeout(d->server.domains, (unsigned)c->start_timeout * 1000);
         daemon_config_unref(d->config);
         qemu_config_unref(d->qemu_config);
         d->config = c;
@@ -222,9 +225,10 @@ static int domains_init(Daemon *d, Err *err)
     g_autofree char *run_dir = g_build_filename(dirs->run, "qemu", NULL);
     g_autofree char *state_dir = g_build_filename(dirs->state, "qemu", NULL);
     g_autofree char *log_dir = g_build_filename(dirs->log, "qemu", NULL);
-    g_autofree char *cache_dir = g_build_filename(dirs->cache, "qemu", "capabilities", NULL);
+    g_autofree char *cache_dir = g_build_filename(dirs->cache, "qemu", NULL);
+    g_autofree char *caps_dir = g_build_filename(cache_dir, "capabilities", NULL);
 
-    QemuCapsConfig cc = {.cache_dir = cache_dir, .uid = (uid_t)-1, .gid = (gid_t)-1};
+    QemuCapsConfig cc = {.cache_dir = caps_dir, .uid = (uid_t)-1, .gid = (gid_t)-1};
     if (s->privileged && qemu_config_ids(d->qemu_config, &cc.uid, &cc.gid, err) < 0)
         return -1;
     s->caps = qemu_caps_cache_new(&cc);
@@ -239,9 +243,13 @@ static int domains_init(Daemon *d, Err *err)
                           .run_dir = run_dir,
                           .state_dir = state_dir,
                           .log_dir = log_dir,
+                          .cache_dir = cache_dir,
                           .privileged = s->privileged};
     s->domains = domain_driver_new(&o, err);
-    return s->domains ? 0 : -1;
+    if (!s->domains)
+        return -1;
+    domain_driver_set_start_timeout(s->domains, (unsigned)d->config->start_timeout * 1000);
+    return 0;
 }
 
 static void free_event(void *e)
@@ -262,6 +270,7 @@ static int up(Daemon *d, Err *err)
     s->pool = pool_new(&pl);
     s->bus = bus_new(s->client_loop);
     s->events = event_hub_new();
+    s->tidy = tidy_new(s);
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
     if (host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0)
@@ -291,6 +300,18 @@ static int up(Daemon *d, Err *err)
     return 0;
 }
 
+/* What still waits cannot be woken: for storage, for a process that does not end.  It would be waited for until its deadline; but all that
+ * counts is in the files, and the next daemon finds the rest as after a crash. */
+static void __attribute__((noreturn)) leave_them(Server *s)
+{
+    PoolStats st;
+    pool_stats(s->pool, &st);
+    log_warning("%u calls wait for what does not answer: not waited for", st.blocked + st.running[LANE_FAST] + st.running[LANE_NORMAL] +
+                                                                            st.running[LANE_LONG]);
+    domain_driver_flush(s->domains);
+    _exit(0);
+}
+
 static void down(Daemon *d)
 {
     Server *s = &d->server;
@@ -298,6 +319,7 @@ static void down(Daemon *d)
     listen_close(d->listen);
     if (s->rpc)
         rpc_server_stop(s->rpc, "the daemon stops");
+    tidy_free(g_steal_pointer(&s->tidy));
     if (d->pid_file_ours) /* while the machines' lock is ours still: after it another daemon may have written its own */
         unlink(d->options.pid_file);
     /* Calls end first (they hold machines), then machines.  What workers posted to the client loop holds some of both; freed with that
@@ -306,6 +328,8 @@ static void down(Daemon *d)
     if (s->pool && !pool_wait_idle(s->pool, deadline_in_ms(GRACE_MS))) {
         log_info("calls still wait for their machines: given up");
         domain_driver_let_go(s->domains);
+        if (!pool_wait_idle(s->pool, deadline_in_ms(LAST_MS)))
+            leave_them(s);
     }
     pool_free(s->pool);
     domain_driver_free(s->domains);

@@ -9,6 +9,7 @@
 #include "util/pool.h"
 
 typedef struct EventHub EventHub;
+typedef struct Tidy Tidy;
 
 typedef struct Server {
     EventLoop *client_loop;  /* main thread: sockets of clients, signals */
@@ -19,6 +20,7 @@ typedef struct Server {
     struct QemuCapsCache *caps;
     RpcServer *rpc;
     EventHub *events;        /* daemon/events.c: who wants which event */
+    Tidy *tidy;              /* daemon/tidy.c: memory given back */
     gint job_timeout_ms;     /* how long a call waits for a machine's job; atomic, changed by reload */
     uint8_t host_uuid[UUID_LEN];
     bool privileged;         /* system daemon: qemu:///system, else qemu:///session */

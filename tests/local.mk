@@ -13,8 +13,6 @@ include tests/unit/rpc.mk
 include tests/unit/model.mk
 include tests/unit/node.mk
 include tests/bench/local.mk
-include tests/fuzz/qmp.mk
-include tests/fuzz/model.mk
 include tests/unit/util.mk
 include tests/soak/local.mk
 include tests/unit/blockjob.mk

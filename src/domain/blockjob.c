@@ -460,7 +460,7 @@ int blockjob_apply(Domain *d, BlockJob *job)
     job_assert_held(d);
     if (!job->n_news || job->state == BLOCKJOB_OVER)
         return BLOCKJOB_NO_STATUS;
-    g_autoptr(BlockJob) keep_it = blockjob_ref(job);
+    g_autoptr(BlockJob) keep_it G_GNUC_UNUSED = blockjob_ref(job);
     int status = job->news[0] == NEWS_READY ? apply_ready(d, job) : apply_conclusion(d, job);
     if (status != BLOCKJOB_NO_STATUS && job->n_news) { /* forget() empties the queue */
         job->n_news--;

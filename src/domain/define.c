@@ -26,7 +26,7 @@
 
 /* ---- finding the object a definition is for ---------------------------------------------------------------------- */
 
-static int refuse_other(const Domain *other, const DomainDef *def, Err *err)
+static int refuse_other(const Domain *other, const StoredDef *def, Err *err)
 {
     char uuid[UUID_STRING_LEN];
     g_autoptr(DomainView) v = domain_view((Domain *)(uintptr_t)other);
@@ -38,23 +38,23 @@ static int refuse_other(const Domain *other, const DomainDef *def, Err *err)
                         v->name, uuid);
 }
 
-Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err)
+Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *ret_new, Err *err)
 {
     Registry *reg = domain_driver_registry(drv);
-    Domain *d = domain_new(drv, def->uuid, def->name);
+    Domain *d = domain_new(drv, def->uuid, name);
     mutex_lock(&d->obj.lock);            /* nobody else has it: no drain needed */
-    d->priv->last = domain_def_ref(def); /* readers find a definition from the first moment */
+    d->priv->last = stored_def_ref(def); /* readers find a definition from the first moment */
     domain_publish(d);
     mutex_unlock(&d->obj.lock);
     Object *other = NULL;
-    if (registry_add(reg, &d->obj, def->name, &other) == 0) {
+    if (registry_add(reg, &d->obj, name, &other) == 0) {
         *ret_new = true;
         return d;
     }
     object_unref(d);
     d = (Domain *)other;
     g_autoptr(DomainView) v = domain_view(d);
-    if (memcmp(d->obj.uuid, def->uuid, UUID_LEN) != 0 || strcmp(v->name, def->name) != 0) {
+    if (memcmp(d->obj.uuid, def->uuid, UUID_LEN) != 0 || strcmp(v->name, name) != 0) {
         refuse_other(d, def, err);
         object_unref(d);
         return NULL;
@@ -67,17 +67,17 @@ Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err)
 
 /* The machine of this name and uuid, locked, with the writer's turn.  Between finding it and the turn it may be removed
  * (then there is room for a new one) or renamed (then it is another's name). */
-static Domain *claim_turn(DomainDriver *drv, DomainDef *def, Err *err)
+static Domain *claim_turn(DomainDriver *drv, const char *name, StoredDef *def, Err *err)
 {
     Deadline end = deadline_in_ms(CLAIM_MS);
     for (;;) {
         bool is_new;
-        Domain *d = domain_claim(drv, def, &is_new, err);
+        Domain *d = domain_claim(drv, name, def, &is_new, err);
         if (!d)
             return NULL;
         domain_lock(d);
         int r = domain_config_turn(d, err);
-        if (r == 0 && strcmp(d->name, def->name) == 0)
+        if (r == 0 && strcmp(d->name, name) == 0)
             return d;
         bool again = r < 0 && d->removing && !deadline_passed(end);
         if (r == 0) {
@@ -103,18 +103,29 @@ static int drop_stale_autostart(Domain *d, Err *err)
     return r;
 }
 
-Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *err)
+/* What a client's document means, at rest, and the name in it. */
+static StoredDef *from_client(DomainDriver *drv, const char *xml, bool strict, char **ret_name, Err *err)
 {
-    g_autoptr(DomainDef) def = domain_def_from_client(drv, xml, flags & VIR_DOMAIN_DEFINE_VALIDATE, err);
+    g_autoptr(DomainDef) def = domain_def_from_client(drv, xml, strict, err);
     if (!def)
         return NULL;
-    Domain *d = claim_turn(drv, def, err);
+    *ret_name = g_strdup(def->name);
+    return stored_def_new(def);
+}
+
+Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *err)
+{
+    g_autofree char *name = NULL;
+    g_autoptr(StoredDef) def = from_client(drv, xml, flags & VIR_DOMAIN_DEFINE_VALIDATE, &name, err);
+    if (!def)
+        return NULL;
+    Domain *d = claim_turn(drv, name, def, err);
     if (!d)
         return NULL;
     bool had = d->persistent || domain_is_active(d);
     int r = d->persistent ? 0 : drop_stale_autostart(d, err);
     if (r == 0)
-        r = domain_config_commit(d, domain_def_ref(def), err);
+        r = domain_config_commit(d, stored_def_ref(def), err);
     if (r == 0) {
         d->persistent = true;
         d->updated = false;
@@ -132,17 +143,20 @@ Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *e
 
 /* ---- undefine ---------------------------------------------------------------------------------------------------- */
 
-static int check_nvram(const Domain *d, unsigned flags, bool *ret_remove, Err *err)
+/* *ret_remove: the nvram to remove, or NULL.  Caller frees. */
+static int check_nvram(const Domain *d, unsigned flags, char **ret_remove, Err *err)
 {
-    const char *nvram = d->config->os.nvram;
-    *ret_remove = false;
-    if (!nvram || access(nvram, F_OK) < 0 || (flags & VIR_DOMAIN_UNDEFINE_KEEP_NVRAM))
+    g_autoptr(DomainDef) def = stored_def_parse(d->config, err);
+    if (!def)
+        return -1;
+    char **nvram = &def->os.nvram;
+    if (!*nvram || access(*nvram, F_OK) < 0 || (flags & VIR_DOMAIN_UNDEFINE_KEEP_NVRAM))
         return 0;
     if (!(flags & VIR_DOMAIN_UNDEFINE_NVRAM)) {
         err_set(err, VIR_ERR_OPERATION_INVALID, "cannot undefine domain with nvram");
-        return err_hint(err, "say --nvram to remove '%s' or --keep-nvram to keep it", nvram);
+        return err_hint(err, "say --nvram to remove '%s' or --keep-nvram to keep it", *nvram);
     }
-    *ret_remove = true;
+    *ret_remove = g_steal_pointer(nvram);
     return 0;
 }
 
@@ -155,11 +169,10 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
         return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot undefine transient domain");
     if (domain_config_begin(d, err) < 0)
         return -1;
-    bool remove_nvram;
-    int r = check_nvram(d, flags, &remove_nvram, err);
+    g_autofree char *nvram = NULL;
+    int r = check_nvram(d, flags, &nvram, err);
     if (r == 0) {
         g_autofree char *name = g_strdup(d->name);
-        g_autofree char *nvram = remove_nvram ? g_strdup(d->config->os.nvram) : NULL;
         bool linked = d->autostart;
         domain_unlock(d);
         if (nvram && unlink(nvram) < 0 && errno != ENOENT)
@@ -167,7 +180,7 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
         if (r == 0 && linked)
             r = autostart_set(o->autostart_dir, o->config_dir, name, false, err);
         if (r == 0) {
-            r = defs_remove(o->config_dir, name, err);
+            r = defs_remove(domain_driver_defs(d->drv), name, err);
             if (r < 0 && linked)
                 autostart_set(o->autostart_dir, o->config_dir, name, true, NULL);
         }
@@ -175,7 +188,7 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
     }
     if (r == 0) {
         d->persistent = d->autostart = d->updated = false;
-        domain_def_unref(d->priv->last);
+        stored_def_unref(d->priv->last);
         d->priv->last = d->config;
         d->config = NULL;
         domain_mark_changed(d);
@@ -215,13 +228,15 @@ int domain_set_autostart(Domain *d, bool on, Err *err)
 
 /* The new autostart link first, the old one last: at any moment one that leads somewhere.  No lock held.
  */
-static int rename_files(const DomainDriverOpts *o, const char *old_name, const DomainDef *def, bool autostart, Err *err)
+static int rename_files(DomainDriver *drv, const char *old_name, const char *new_name, const StoredDef *def, bool autostart,
+                        Err *err)
 {
-    if (autostart && autostart_set(o->autostart_dir, o->config_dir, def->name, true, err) < 0)
+    const DomainDriverOpts *o = domain_driver_opts(drv);
+    if (autostart && autostart_set(o->autostart_dir, o->config_dir, new_name, true, err) < 0)
         return -1;
-    if (defs_rename(o->config_dir, old_name, def, err) < 0) {
+    if (defs_rename(domain_driver_defs(drv), old_name, new_name, def, err) < 0) {
         if (autostart)
-            autostart_set(o->autostart_dir, o->config_dir, def->name, false, NULL);
+            autostart_set(o->autostart_dir, o->config_dir, new_name, false, NULL);
         return -1;
     }
     if (autostart)
@@ -230,9 +245,19 @@ static int rename_files(const DomainDriverOpts *o, const char *old_name, const D
     return 0;
 }
 
+/* The stored definition with another name in it. */
+static StoredDef *with_name(const StoredDef *def, const char *name, Err *err)
+{
+    g_autoptr(DomainDef) d = stored_def_parse(def, err);
+    if (!d)
+        return NULL;
+    g_free(d->name);
+    d->name = g_strdup(name);
+    return stored_def_new(d);
+}
+
 int domain_rename(Domain *d, const char *new_name, Err *err)
 {
-    const DomainDriverOpts *o = domain_driver_opts(d->drv);
     Registry *reg = domain_driver_registry(d->drv);
     if (!d->persistent)
         return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot rename a transient domain");
@@ -244,18 +269,20 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
         return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "Can't rename domain to itself");
     if (domain_config_begin(d, err) < 0)
         return -1;
+    g_autoptr(StoredDef) def = with_name(d->config, new_name, err);
+    if (!def) {
+        domain_config_end(d);
+        return -1;
+    }
     g_autofree char *old_name = g_strdup(d->name);
     int r = registry_reserve_name(reg, &d->obj, new_name); /* the old one stays ours until its file is gone */
     if (r < 0) {
         domain_config_end(d);
         return err_set(err, VIR_ERR_OPERATION_INVALID, "domain with name '%s' already exists", new_name);
     }
-    g_autoptr(DomainDef) def = domain_def_copy(d->config);
-    g_free(def->name);
-    def->name = g_strdup(new_name);
     bool autostart = d->autostart;
     domain_unlock(d);
-    r = rename_files(o, old_name, def, autostart, err);
+    r = rename_files(d->drv, old_name, new_name, def, autostart, err);
     domain_lock(d);
     registry_settle_name(reg, &d->obj, r < 0 ? old_name : new_name);
     if (r == 0) {
@@ -281,12 +308,10 @@ int domain_set_metadata(Domain *d, int type, const char *text, const char *key, 
         return -1;
     int r = 0;
     if (a.config) {
-        DomainDef *def = domain_def_copy(d->config);
-        r = domain_def_set_metadata(def, type, text, key, uri, err);
-        if (r < 0)
-            domain_def_unref(def);
-        else
-            r = domain_config_commit(d, def, err);
+        g_autoptr(DomainDef) def = stored_def_parse(d->config, err);
+        r = def ? domain_def_set_metadata(def, type, text, key, uri, err) : -1;
+        if (r == 0)
+            r = domain_config_commit(d, stored_def_new(def), err);
         domain_config_end(d);
     }
     if (r == 0 && a.live && d->live) { /* it may have ended while the file was written */

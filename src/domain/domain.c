@@ -13,8 +13,10 @@
 #include "config.h"
 
 #include <string.h>
+#include <sys/syscall.h>
 
 #define LOG_AREA "domain"
+#include "util/fd.h"
 #include "util/log.h"
 #include "host/proc.h"
 #include "domain/private.h"
@@ -39,9 +41,9 @@ static void domain_free(Object *o)
     inbox_done(&p->inbox);
     domain_view_done(d);
     stats_slot_free(d->stats);
-    domain_def_unref(d->config);
+    stored_def_unref(d->config);
     domain_def_unref(d->live);
-    domain_def_unref(p->last);
+    stored_def_unref(p->last);
     launched_process_clear(&p->proc);
     g_free(p->vcpu_tids);
     g_clear_pointer(&p->blockjobs, g_ptr_array_unref);
@@ -62,12 +64,11 @@ Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *
     d->id = -1;
     d->state = VIR_DOMAIN_SHUTOFF;
     d->reason = VIR_DOMAIN_SHUTOFF_UNKNOWN;
-    d->stats = stats_slot_new();
     DomainPrivate *p = d->priv = g_new0(DomainPrivate, 1);
     job_queue_init(&p->jobs, d, loop, domain_view_job);
     inbox_init(&p->inbox);
     fd_groups_init(&p->fd_groups);
-    kill_switch_init(d, loop);
+    kill_switch_init(d);
     domain_view_init(d);
     mutex_lock(&d->obj.lock);
     domain_publish(d);
@@ -93,9 +94,16 @@ JobQueue *domain_jobs(Domain *d)
     return &d->priv->jobs;
 }
 
-struct StatsSlot *domain_stats_slot(Domain *d)
+struct StatsSlot *domain_stats_slot(Domain *d, bool make)
 {
-    return d->stats;
+    struct StatsSlot *s = g_atomic_pointer_get(&d->stats);
+    if (s || !make)
+        return s;
+    s = stats_slot_new();
+    if (g_atomic_pointer_compare_and_exchange(&d->stats, NULL, s))
+        return s;
+    stats_slot_free(s);
+    return g_atomic_pointer_get(&d->stats);
 }
 
 /* ---- lock -------------------------------------------------------------------------------------------------------- */
@@ -175,10 +183,10 @@ void domain_set_live(Domain *d, DomainDef *def)
     domain_mark_changed(d);
 }
 
-void domain_set_config(Domain *d, DomainDef *def)
+void domain_set_config(Domain *d, StoredDef *def)
 {
     domain_assert_locked(d);
-    domain_def_unref(d->config);
+    stored_def_unref(d->config);
     d->config = def;
     domain_mark_changed(d);
 }
@@ -252,6 +260,11 @@ int domain_note_birth(Domain *d, DomainDef *def, const LaunchedProcess *proc, Er
     rec.persistent = d->persistent;
     domain_unlock(d);
     int r = status_save(domain_driver_opts(d->drv)->run_dir, &rec, err);
+    if (r == 0) {
+        AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, proc->pid, 0);
+        if (pidfd >= 0)
+            kill_switch_arm(d, take_fd(&pidfd), proc->pid, rec.life);
+    }
     status_record_clear(&rec);
     return r;
 }
@@ -418,13 +431,22 @@ int domain_config_begin(Domain *d, Err *err)
     return err_set(err, VIR_ERR_OPERATION_INVALID, "domain '%s' has no persistent definition any more", d->name);
 }
 
-int domain_config_commit(Domain *d, DomainDef *new_config, Err *err)
+int domain_config_commit(Domain *d, StoredDef *new_config, Err *err)
 {
     domain_assert_locked(d);
     g_assert(d->priv->config_busy);
-    g_autoptr(DomainDef) def = new_config;
+    g_autoptr(StoredDef) def = new_config;
+    g_autofree char *name = g_strdup(d->name); /* stays while we have the writer's turn */
     domain_unlock(d);
-    int r = defs_save(domain_driver_opts(d->drv)->config_dir, def, err);
+    /* What is written is what the next daemon will show, and never what it could not read. */
+    g_autoptr(StoredDef) file = stored_def_reread(def, err);
+    if (!file)
+        err_wrap(err, "the definition of '%s' cannot be stored", name);
+    g_autoptr(StoredDef) again = file && file != def ? stored_def_reread(file, NULL) : NULL;
+    bool fixed = file == def || file == again;
+    pool_blocking_begin(); /* storage takes its time, and those who write at the same time share it */
+    int r = file ? defs_save(domain_driver_defs(d->drv), name, file, fixed, err) : -1;
+    pool_blocking_end();
     domain_lock(d);
     if (r == 0)
         domain_set_config(d, g_steal_pointer(&def));

@@ -1,6 +1,6 @@
 /* domain/domain.h - one machine
  *
- * `config` is what the next boot uses (NULL: transient), `live` what runs now (NULL: off).  They never swap meaning.  All mutable
+ * `config` is what the next boot uses (NULL: transient), kept as text; `live` what runs now (NULL: off).  They never swap meaning.  All mutable
  * fields need the domain lock; the lock is short and is never held across QMP, fork, fsync or probing.  The only ways out of it while
  * a function goes on are domain_qmp() and domain_unlock/relock; both drain the inbox and check the life counter on the way back.
  */
@@ -11,6 +11,7 @@
 #include "domain/forward.h"
 #include "domain/job.h"
 #include "model/domain_def.h"
+#include "model/stored_def.h"
 #include "object/object.h"
 #include "util/pool.h"
 
@@ -23,9 +24,10 @@ struct DomainView {
     char *name;
     int id;                 /* -1 when off */
     int state, reason;      /* VIR_DOMAIN_*, and the reason of that state */
-    DomainDef *config;      /* own reference; NULL: transient */
+    StoredDef *config;      /* own reference; NULL: transient */
     DomainDef *live;        /* own reference; NULL: off */
     bool persistent, autostart, updated, managed_save;
+    bool starting;          /* a start is under way: off yet, but there may be a process to destroy */
     pid_t pid;              /* 0: off */
     uint64_t life;
     uint64_t balloon_kib;   /* actual, 0 when not known */
@@ -48,11 +50,15 @@ void domain_view_unref(DomainView *v);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainView, domain_view_unref)
 /* Sets the error for a machine that is off, the one code and origin clients know it by.  Returns -1. */
 int domain_err_inactive(Err *err);
-/* The definition readers are shown: live when running and not asked for the inactive one. */
-static inline const DomainDef *view_def(const DomainView *v, bool inactive)
+/* Is the definition readers are shown the live one: when running and not asked for the inactive one. */
+static inline bool view_is_live(const DomainView *v, bool inactive)
 {
-    return v->live && !(inactive && v->config) ? v->live : v->config;
+    return v->live && !(inactive && v->config);
 }
+/* That definition, a reference.  The one at rest is read from its text: for numbers there is view_numbers().  NULL with Err when the
+ * text cannot be read. */
+DomainDef *view_def(const DomainView *v, bool inactive, Err *err);
+DefNumbers view_numbers(const DomainView *v, bool inactive);
 
 /* ---- the object -------------------------------------------------------------------------------------------------- */
 
@@ -72,7 +78,7 @@ void domain_set_state(Domain *d, int state, int reason);
 bool domain_wait(Domain *d, Deadline deadline);
 /* Replaces `live` or `config` (stolen) and marks the machine changed.  Lock held. */
 void domain_set_live(Domain *d, DomainDef *def);
-void domain_set_config(Domain *d, DomainDef *def);
+void domain_set_config(Domain *d, StoredDef *def);
 
 /* Runs a QMP command: lock and job held on entry and return; released while waiting.  On return the inbox is drained.  -1 also when
  * the machine's life ended meanwhile (VIR_ERR_OPERATION_INVALID).  args is stolen; *ret (may be NULL) is the "return" member, caller
@@ -94,7 +100,7 @@ int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, D
 struct QmpClient *domain_monitor_ref(Domain *d);
 
 /* Where the last statistics of a machine are kept: one slot, owned by stats.c. */
-struct StatsSlot *domain_stats_slot(Domain *d);
+struct StatsSlot *domain_stats_slot(Domain *d, bool make);
 
 /* Which definitions a call with AFFECT_LIVE/CONFIG/CURRENT means; VIR_ERR_OPERATION_INVALID when that one does not exist. */
 typedef struct DomainAffect {
@@ -107,7 +113,7 @@ int domain_affect(const Domain *d, unsigned flags, DomainAffect *ret, Err *err);
  * meanwhile), swaps `config`; end leaves.  Lock held on entry and return of each.  Independent of jobs, so a hung guest can still be
  * redefined. */
 int domain_config_begin(Domain *d, Err *err);
-int domain_config_commit(Domain *d, DomainDef *new_config /* stolen, also on failure */, Err *err);
+int domain_config_commit(Domain *d, StoredDef *new_config /* stolen, also on failure */, Err *err);
 void domain_config_end(Domain *d);
 
 static inline bool domain_is_active(const Domain *d)

@@ -3,17 +3,18 @@
 #pragma once
 
 #include "domain/forward.h"
-#include "model/forward.h"
+#include "model/stored_def.h"
 #include "object/object.h"
 
 struct Domain {
     Object obj; /* lock, changed, uuid */
     DomainDriver *drv;
     char *name;
-    DomainDef *config, *live;
+    StoredDef *config;
+    DomainDef *live;
     int id, state, reason;
     uint64_t life; /* moves on at every start and every end */
     bool persistent, autostart, updated, removing;
-    struct StatsSlot *stats; /* made and freed by stats_slot_new/free (stats.h) with the machine */
+    struct StatsSlot *stats; /* of stats.h; NULL until statistics were asked (atomic) */
     struct DomainPrivate *priv; /* monitor, process, inbox, job queue, view (domain/private.h) */
 };

@@ -27,16 +27,19 @@
 #include "store/status.h"
 #include "api_enums.h"
 
-#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID  "/proc/sys/kernel/random/boot_id"
+#define START_MS 60000
 
 struct DomainDriver {
     gint refs;
     DomainDriverOpts opts; /* strings are ours */
     Registry *registry;
+    DefsStore *defs;
     int lock_fd;
     GPtrArray *to_reconnect; /* Reconnect, until go */
     gint next_id;
     gint autodestroy_seen;
+    gint start_ms;
     Mutex lock; /* LOCK_BUS: pool_submit() is called under it */
     unsigned tasks;
     bool stopping;
@@ -120,18 +123,19 @@ static void reconnect_drop(Reconnect *r)
 static void load_definitions(DomainDriver *drv)
 {
     defs_clean(drv->opts.config_dir);
-    g_autoptr(GPtrArray) defs = defs_load(drv->opts.config_dir);
+    g_autoptr(GPtrArray) defs = defs_load(drv->defs);
+    g_autoptr(GHashTable) autostart = autostart_names(drv->opts.autostart_dir);
     for (unsigned i = 0; i < defs->len; i++) {
-        DomainDef *def = defs->pdata[i];
-        Domain *d = domain_new(drv, def->uuid, def->name);
+        const LoadedDef *l = defs->pdata[i];
+        Domain *d = domain_new(drv, l->def->uuid, l->name);
         domain_lock(d);
         d->persistent = true;
-        d->autostart = autostart_get(drv->opts.autostart_dir, def->name);
-        domain_set_config(d, domain_def_ref(def));
+        d->autostart = g_hash_table_contains(autostart, l->name);
+        domain_set_config(d, stored_def_ref(l->def));
         domain_unlock(d);
         Object *other = NULL;
-        if (registry_add(drv->registry, &d->obj, def->name, &other) < 0) {
-            log_error("definition of '%s' is skipped: '%s' has the same uuid; remove one of the files", def->name,
+        if (registry_add(drv->registry, &d->obj, l->name, &other) < 0) {
+            log_error("definition of '%s' is skipped: '%s' has the same uuid; remove one of the files", l->name,
                       ((Domain *)other)->name);
             object_unref(other);
         }
@@ -150,7 +154,7 @@ static Domain *machine_of(DomainDriver *drv, const StatusRecord *rec)
     }
     d = domain_new(drv, rec->live->uuid, rec->live->name);
     domain_lock(d);
-    d->priv->last = domain_def_ref(rec->live);
+    d->priv->last = stored_def_new(rec->live);
     domain_mark_changed(d);
     domain_unlock(d);
     if (registry_add(drv->registry, &d->obj, rec->live->name, NULL) == 0)
@@ -225,17 +229,21 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
     drv->refs = 1;
     drv->lock_fd = -1;
     drv->next_id = 1;
+    drv->start_ms = START_MS;
     drv->opts = *opts;
     drv->opts.config_dir = g_strdup(opts->config_dir);
     drv->opts.autostart_dir = g_strdup(opts->autostart_dir);
     drv->opts.run_dir = g_strdup(opts->run_dir);
     drv->opts.state_dir = g_strdup(opts->state_dir);
     drv->opts.log_dir = g_strdup(opts->log_dir);
+    drv->opts.cache_dir = g_strdup(opts->cache_dir);
     drv->config = opts->config ? qemu_config_ref(opts->config) : NULL;
     drv->opts.config = NULL; /* domain_driver_config() */
     mutex_init(&drv->lock, LOCK_BUS, "domain driver");
     drv->registry = registry_new("domains");
     drv->to_reconnect = g_ptr_array_new();
+    g_autofree char *index = opts->cache_dir ? g_build_filename(opts->cache_dir, "definitions", NULL) : NULL;
+    drv->defs = defs_open(drv->opts.config_dir, index);
     if (make_dirs(&drv->opts, err) < 0 || take_lock(drv, err) < 0) {
         domain_driver_free(drv);
         return NULL;
@@ -322,10 +330,11 @@ void domain_driver_unref(DomainDriver *drv)
     if (!g_atomic_int_dec_and_test(&drv->refs))
         return;
     g_ptr_array_unref(drv->to_reconnect);
+    defs_close(drv->defs);
     qemu_config_unref(drv->config);
     mutex_done(&drv->lock);
     const char *strings[] = {drv->opts.config_dir, drv->opts.autostart_dir, drv->opts.run_dir, drv->opts.state_dir,
-                             drv->opts.log_dir};
+                             drv->opts.log_dir, drv->opts.cache_dir};
     for (unsigned i = 0; i < N_ELEMENTS(strings); i++)
         g_free((void *)(uintptr_t)strings[i]);
     g_free(drv);
@@ -347,9 +356,22 @@ void domain_driver_let_go(DomainDriver *drv)
     for (unsigned i = 0; i < all->len; i++) {
         Domain *d = all->pdata[i];
         domain_lock(d);
+        kill_switch_hurry(d, d->priv->starting);
         if (d->priv->qmp)
             domain_drop_monitor(d, "the daemon ends");
         domain_unlock(d);
+    }
+}
+
+void domain_driver_flush(DomainDriver *drv)
+{
+    if (!drv)
+        return;
+    g_autoptr(GPtrArray) all = registry_list(drv->registry);
+    for (unsigned i = 0; i < all->len; i++) {
+        g_auto(Err) err = ERR_INIT;
+        if (domain_flush(all->pdata[i], &err) < 0)
+            log_warning("%s", err.detail);
     }
 }
 
@@ -396,6 +418,16 @@ void domain_driver_reload(DomainDriver *drv, QemuConfig *config)
     qemu_config_unref(old);
 }
 
+void domain_driver_set_start_timeout(DomainDriver *drv, unsigned ms)
+{
+    g_atomic_int_set(&drv->start_ms, (gint)ms);
+}
+
+Deadline domain_driver_start_deadline(DomainDriver *drv)
+{
+    return deadline_in_ms((uint64_t)g_atomic_int_get(&drv->start_ms));
+}
+
 QemuConfig *domain_driver_config(DomainDriver *drv)
 {
     LOCK_SCOPE(&drv->lock);
@@ -405,6 +437,11 @@ QemuConfig *domain_driver_config(DomainDriver *drv)
 Registry *domain_driver_registry(DomainDriver *drv)
 {
     return drv->registry;
+}
+
+DefsStore *domain_driver_defs(DomainDriver *drv)
+{
+    return drv->defs;
 }
 
 Bus *domain_driver_bus(DomainDriver *drv)

@@ -6,6 +6,7 @@
 #include "event/event.h"
 #include "object/bus.h"
 #include "object/registry.h"
+#include "store/defs.h"
 
 typedef struct DomainDriverOpts {
     EventLoop *monitor_loop;
@@ -19,6 +20,7 @@ typedef struct DomainDriverOpts {
     const char *run_dir;         /* /run/libvirt/qemu: status files, pid files, monitor sockets' parent when short paths are needed */
     const char *state_dir;       /* /var/lib/libvirt/qemu: per-guest directories, managed save */
     const char *log_dir;         /* /var/log/libvirt/qemu */
+    const char *cache_dir;       /* /var/cache/libvirt/qemu: what can be found out again; NULL: nothing is kept */
     bool privileged;
 } DomainDriverOpts;
 
@@ -30,13 +32,21 @@ void domain_driver_go(DomainDriver *drv);
 /* First step of the end: from its return on the driver itself puts no task into the pool and arms no timer.  Calls that run go on.  NULL
  * is fine. */
 void domain_driver_stop(DomainDriver *drv);
-/* After stop, when calls still wait for a QEMU: closes all monitors, so that every waiter fails at once.  The machines run on. */
+/* After stop, when calls still wait for a QEMU: closes all monitors, so that every waiter fails at once.  The machines run on, except
+ * those that are being destroyed or are only half started. */
 void domain_driver_let_go(DomainDriver *drv);
+/* Writes the status files that are behind. */
+void domain_driver_flush(DomainDriver *drv);
 /* After the pool is gone: flushes status files, leaves machines running. */
 void domain_driver_free(DomainDriver *drv);
 void domain_driver_reload(DomainDriver *drv, struct QemuConfig *config);
+/* How long a start may take until QEMU answers; 60 s unless told otherwise. */
+void domain_driver_set_start_timeout(DomainDriver *drv, unsigned ms);
+Deadline domain_driver_start_deadline(DomainDriver *drv);
 
 Registry *domain_driver_registry(DomainDriver *drv);
+/* The definitions on disk (store/defs.h). */
+DefsStore *domain_driver_defs(DomainDriver *drv);
 Bus *domain_driver_bus(DomainDriver *drv);
 const DomainDriverOpts *domain_driver_opts(DomainDriver *drv);
 /* A reference to the present qemu.conf settings; unref with qemu_config_unref. */

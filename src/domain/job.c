@@ -1,8 +1,9 @@
 /* domain/job.c - who may work on a machine now
  *
- * Owns:    the queue of parked requests of one domain, the two holders (short job, ASYNC job), the timer of the
- * deadlines Threads: any; callbacks run on the thread that made the change Locks:   queue.lock (leaf; no callback runs
- * under it) Errors:  VIR_ERR_OPERATION_TIMEOUT naming the holder, VIR_ERR_OPERATION_ABORTED
+ * Owns:    the queue of parked requests of one domain, the two holders (short job, ASYNC job), the timer of the deadlines
+ * Threads: any; callbacks run on the thread that made the change
+ * Locks:   queue.lock (leaf; no callback runs under it)
+ * Errors:  VIR_ERR_OPERATION_TIMEOUT naming the holder, VIR_ERR_OPERATION_ABORTED
  *
  * Theory of operation.  A request that changes nothing for others is one lock and a look at two pointers.  Whenever a
  * place may have become free, scan() walks the queue once in order and takes out what may run: since a short job is
@@ -163,7 +164,7 @@ static void on_deadline(void *arg)
         }
         if (!due) {
             if (next.at_us != UINT64_MAX)
-                timer_arm_by(q->timer, next);
+                timer_arm_by(g_atomic_pointer_get(&q->timer), next);
             break;
         }
         g_auto(Err) err = ERR_INIT;
@@ -174,12 +175,24 @@ static void on_deadline(void *arg)
     object_unref(keep);
 }
 
+/* The timer, made when the first request has to wait: most machines never see one. */
+static Timer *timer_of(JobQueue *q)
+{
+    Timer *t = g_atomic_pointer_get(&q->timer);
+    if (t)
+        return t;
+    t = timer_new(q->timers, on_deadline, q);
+    if (g_atomic_pointer_compare_and_exchange(&q->timer, NULL, t))
+        return t;
+    timer_free(t);
+    return g_atomic_pointer_get(&q->timer);
+}
+
 void job_queue_init(JobQueue *q, Domain *dom, EventLoop *timers, void (*changed)(Domain *d, const JobInfo *info))
 {
-    *q = (JobQueue){.dom = dom, .changed = changed};
+    *q = (JobQueue){.dom = dom, .timers = timers, .changed = changed};
     mutex_init(&q->lock, LOCK_LEAF, "job queue");
     q->tail = &q->head;
-    q->timer = timer_new(timers, on_deadline, q);
 }
 
 void job_queue_done(JobQueue *q)
@@ -216,7 +229,7 @@ void job_request(Domain *d, JobRequest *r)
         tell(q, &info);
         r->granted(r);
     } else {
-        timer_arm_by(q->timer, deadline);
+        timer_arm_by(timer_of(q), deadline);
     }
     object_unref(d);
 }

@@ -94,7 +94,8 @@ typedef struct JobQueue {
     JobRequest *holder; /* QUERY, MODIFY, ABORT, DESTROY or RECONNECT */
     JobRequest *async;
     JobRequest *head, **tail; /* parked, in order */
-    Timer *timer;             /* the earliest deadline of the parked */
+    EventLoop *timers;
+    Timer *timer;             /* the earliest deadline of the parked; NULL until one was (atomic) */
     void (*changed)(Domain *d, const JobInfo *info);
     uint64_t seq;
 } JobQueue;

@@ -14,12 +14,10 @@ static int edit_config(Domain *d, Edit edit, const void *arg, Err *err)
 {
     if (domain_config_begin(d, err) < 0)
         return -1;
-    DomainDef *def = domain_def_copy(d->config);
-    int r = edit(def, arg, err);
-    if (r < 0)
-        domain_def_unref(def);
-    else
-        r = domain_config_commit(d, def, err);
+    g_autoptr(DomainDef) def = stored_def_parse(d->config, err);
+    int r = def ? edit(def, arg, err) : -1;
+    if (r == 0)
+        r = domain_config_commit(d, stored_def_new(def), err);
     domain_config_end(d);
     return r;
 }

@@ -27,7 +27,7 @@ typedef struct KillSwitch {
     Deadline grace_end;  /* of the last request */
     bool graceful;       /* no SIGKILL unless asked again without */
     bool unresponsive;   /* the monitor is stuck: no use in asking nicely */
-    Timer *timer;        /* SIGKILL when the grace is over */
+    Timer *timer;        /* SIGKILL when the grace is over; made with the first life, set once */
 } KillSwitch;
 
 /* Descriptors clients associated with the machine. */
@@ -54,7 +54,7 @@ typedef struct DomainPrivate {
     uint64_t written; /* the count the status file shows */
     bool flushing;    /* somebody writes the status file */
     bool config_busy; /* somebody changes the stored definition */
-    DomainDef *last;  /* what ran last, for readers of a transient machine that has ended */
+    StoredDef *last;  /* what ran last, for readers of a transient machine that has ended */
 
     QmpClient *qmp; /* NULL: off */
     MonitorLink *link;
@@ -93,6 +93,7 @@ static inline void domain_assert_locked(const Domain *d)
 Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *name);
 void domain_set_name(Domain *d, const char *name);
 /* Writes the status file of a process that is about to become the machine's QEMU: a daemon that finds no more than this kills it.
+ * From here on the kill switch works.
  * `def` is the caller's own yet.  No lock held; nobody else writes the file while the machine is off and its job is held. */
 int domain_note_birth(Domain *d, DomainDef *def, const LaunchedProcess *proc, Err *err);
 /* As domain_qmp, with the way it ended: callers decide by QEMU's class. */
@@ -163,7 +164,7 @@ void domain_event_missed(Domain *d, const char *name, json_t *data);
 
 /* The object of this name and uuid: a new one, already in the registry, or the one that is there (*ret_new false). NULL
  * when name or uuid belong to another.  A reference. */
-Domain *domain_claim(DomainDriver *drv, DomainDef *def, bool *ret_new, Err *err);
+Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *ret_new, Err *err);
 
 /* fd_groups.c */
 
@@ -205,7 +206,11 @@ int domain_shutoff_reason(const Domain *d);
 /* Installs pidfd (taken) and pid of a new life / forgets them. */
 void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life);
 void kill_switch_disarm(Domain *d);
-void kill_switch_init(Domain *d, EventLoop *loop);
+/* The same after a start that failed; true: a destroy asked for that, and has its wish.  Lock held. */
+bool kill_switch_forget(Domain *d);
+/* The daemon ends: what it was asked to destroy, and what it has only half started, goes without further grace. */
+void kill_switch_hurry(Domain *d, bool starting);
+void kill_switch_init(Domain *d);
 void kill_switch_done(Domain *d);
 /* Signals if the machine is in `life` (0: any).  False when it is not. */
 bool kill_switch_signal(Domain *d, uint64_t life, int sig);

@@ -84,12 +84,11 @@ static void on_grace(void *arg)
         timer_arm(k->timer, end);
 }
 
-void kill_switch_init(Domain *d, EventLoop *loop)
+void kill_switch_init(Domain *d)
 {
     KillSwitch *k = &d->priv->kill;
     mutex_init(&k->lock, LOCK_LEAF, "kill switch");
     k->pidfd = -1;
-    k->timer = timer_new(loop, on_grace, d);
 }
 
 void kill_switch_done(Domain *d)
@@ -104,6 +103,8 @@ void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life)
 {
     KillSwitch *k = &d->priv->kill;
     LOCK_SCOPE(&k->lock);
+    if (!k->timer)
+        k->timer = timer_new(domain_driver_opts(d->drv)->monitor_loop, on_grace, d);
     fd_close(&k->pidfd);
     k->pidfd = pidfd;
     k->pid = pid;
@@ -115,10 +116,40 @@ void kill_switch_arm(Domain *d, int pidfd, pid_t pid, uint64_t life)
 void kill_switch_disarm(Domain *d)
 {
     KillSwitch *k = &d->priv->kill;
-    timer_disarm(k->timer);
+    Timer *timer;
+    {
+        LOCK_SCOPE(&k->lock);
+        timer = k->timer;
+        fd_close(&k->pidfd);
+        k->pid = 0;
+    }
+    if (timer)
+        timer_disarm(timer);
+}
+
+static bool kill_was_asked(Domain *d)
+{
+    KillSwitch *k = &d->priv->kill;
     LOCK_SCOPE(&k->lock);
-    fd_close(&k->pidfd);
-    k->pid = 0;
+    return k->pidfd >= 0 && k->asked_life == k->life;
+}
+
+bool kill_switch_forget(Domain *d)
+{
+    domain_assert_locked(d);
+    bool asked = kill_was_asked(d);
+    if (asked)
+        d->priv->destroyed_life = d->priv->kill.life;
+    kill_switch_disarm(d);
+    return asked;
+}
+
+void kill_switch_hurry(Domain *d, bool starting)
+{
+    KillSwitch *k = &d->priv->kill;
+    LOCK_SCOPE(&k->lock);
+    if (k->pidfd >= 0 && (starting || (k->asked_life == k->life && !k->graceful)))
+        pidfd_signal(k->pidfd, SIGKILL);
 }
 
 bool kill_switch_signal(Domain *d, uint64_t life, int sig)
@@ -175,13 +206,6 @@ void domain_kill(Domain *d, unsigned flags)
     }
     if (grace && !graceful)
         timer_arm_by(k->timer, deadline_in_ms(LOOK_MS));
-}
-
-static bool kill_was_asked(Domain *d)
-{
-    KillSwitch *k = &d->priv->kill;
-    LOCK_SCOPE(&k->lock);
-    return k->pidfd >= 0 && k->asked_life == k->life;
 }
 
 void domain_set_stuck(Domain *d, bool stuck)
@@ -290,8 +314,9 @@ static void try_again_later(Domain *d)
 static void make_off(Domain *d, const Verdict *v)
 {
     DomainPrivate *p = d->priv;
-    domain_def_unref(p->last);
-    p->last = d->live;
+    stored_def_unref(p->last);
+    p->last = d->config ? NULL : stored_def_new(d->live);
+    domain_def_unref(d->live);
     d->live = NULL;
     d->life++;
     domain_set_stuck(d, false);

@@ -27,7 +27,6 @@
 #include "store/status.h"
 #include "api_enums.h"
 
-#define LAUNCH_MS    60000u
 #define BALLOON_PATH "/machine/peripheral/"
 
 /* ---- questions --------------------------------------------------------------------------------------------------- */
@@ -230,7 +229,7 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .monitor_loop = o->monitor_loop,
                              .handlers = &monitor_handlers,
                              .handlers_data = link,
-                             .deadline = deadline_in_ms(LAUNCH_MS),
+                             .deadline = domain_driver_start_deadline(d->drv),
                              .born = on_birth,
                              .fd_groups = fd_groups,
                              .born_data = &birth};
@@ -338,6 +337,7 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     /* BYPASS_CACHE and FORCE_BOOT concern a saved image; there is none. */
     uint64_t life = ++d->life;
     p->starting = true;
+    domain_mark_changed(d);
     p->owner_gone = false;
     p->autodestroy = (flags & VIR_DOMAIN_START_AUTODESTROY) ? owner_conn : 0;
     if (p->autodestroy)
@@ -346,6 +346,10 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
 
     LaunchResult res = {.child = {.pidfd = -1}};
     if (launch_process(d, own, &res, err) < 0) {
+        if (kill_switch_forget(d)) {
+            err_clear(err);
+            err_set(err, VIR_ERR_OPERATION_ABORTED, "domain '%s' was destroyed while it was being started", d->name);
+        }
         p->starting = p->owner_gone = false;
         p->autodestroy = 0;
         d->life = life + 1;
@@ -359,9 +363,9 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     domain_set_live(d, g_steal_pointer(&own));
     if (d->config) {
         /* From here on the stored definition is shown in the order in which its file is read. */
-        DomainDef *config = domain_def_copy(d->config);
-        domain_def_resort(config);
-        domain_set_config(d, config);
+        StoredDef *config = stored_def_reread(d->config, NULL);
+        if (config)
+            domain_set_config(d, config);
     }
     domain_set_state(d, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP);
 
@@ -387,30 +391,31 @@ int domain_start(Domain *d, unsigned flags, uint64_t owner_conn, Err *err)
         return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is already running");
     if (!d->config)
         return err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' has no definition any more", d->name);
-    return domain_launch(d, domain_def_copy(d->config), flags, owner_conn, err);
+    DomainDef *own = stored_def_parse(d->config, err);
+    return own ? domain_launch(d, own, flags, owner_conn, err) : -1;
 }
 
 /* ---- createXML --------------------------------------------------------------------------------------------------- */
 
 /* The machine of this name and uuid, locked, with a MODIFY job; a new one when the one found was removed while we
  * waited for it. */
-static Domain *claim_job(DomainDriver *drv, DomainDef *def, JobRequest *job, Err *err)
+static Domain *claim_job(DomainDriver *drv, const char *name, StoredDef *def, JobRequest *job, Err *err)
 {
     const JobRequest want = *job;
     for (;;) {
         bool is_new;
-        Domain *d = domain_claim(drv, def, &is_new, err);
+        Domain *d = domain_claim(drv, name, def, &is_new, err);
         if (!d)
             return NULL;
         *job = want;
         int r = job_acquire(d, job, err);
         domain_lock(d);
-        if (r == 0 && !d->removing && strcmp(d->name, def->name) == 0)
+        if (r == 0 && !d->removing && strcmp(d->name, name) == 0)
             return d;
         bool again = r == 0 && d->removing && !deadline_passed(job->deadline);
         if (r == 0 && !again)
             err_set(err, VIR_ERR_OPERATION_FAILED, "domain '%s' was renamed or removed while the call waited for it",
-                    def->name);
+                    name);
         domain_retire(d); /* ours, perhaps, and nobody made anything of it */
         domain_unlock(d);
         if (r == 0)
@@ -428,7 +433,8 @@ Domain *domain_create_xml(DomainDriver *drv, const char *xml, unsigned flags, ui
         return NULL;
     JobRequest job = {
         .kind = JOB_MODIFY, .what = "DOMAIN_CREATE_XML", .owner = owner_conn, .deadline = deadline_in_ms(JOB_WAIT_MS)};
-    Domain *d = claim_job(drv, def, &job, err);
+    g_autoptr(StoredDef) stored = stored_def_new(def);
+    Domain *d = claim_job(drv, def->name, stored, &job, err);
     if (!d)
         return NULL;
     int r;

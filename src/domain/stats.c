@@ -99,14 +99,18 @@ void stats_slot_free(StatsSlot *s)
 
 DomainStats *domain_stats_last(Domain *d)
 {
-    StatsSlot *slot = domain_stats_slot(d);
+    StatsSlot *slot = domain_stats_slot(d, false);
+    if (!slot)
+        return NULL;
     LOCK_SCOPE(&slot->lock);
     return slot->last ? domain_stats_ref(slot->last) : NULL;
 }
 
 void domain_stats_reset(Domain *d)
 {
-    StatsSlot *slot = domain_stats_slot(d);
+    StatsSlot *slot = domain_stats_slot(d, false);
+    if (!slot)
+        return;
     LOCK_SCOPE(&slot->lock);
     g_clear_pointer(&slot->last, domain_stats_unref);
     slot->round++;
@@ -155,7 +159,7 @@ static void probe_answered(Probe *p)
 {
     if (--p->out > 0)
         return;
-    StatsSlot *slot = domain_stats_slot(p->dom);
+    StatsSlot *slot = domain_stats_slot(p->dom, false);
     {
         LOCK_SCOPE(&slot->lock);
         slot->asking = false;
@@ -332,7 +336,7 @@ static void on_dirty_rate(void *ud, QmpStatus qs, json_t *ret, Err *err)
 
 static bool slot_take(Domain *d, uint64_t *ret_round)
 {
-    StatsSlot *slot = domain_stats_slot(d);
+    StatsSlot *slot = domain_stats_slot(d, true);
     LOCK_SCOPE(&slot->lock);
     if (slot->asking)
         return false;

@@ -1,8 +1,9 @@
 /* domain/view.c - what readers see of a machine
  *
  * Owns:    the published view, and the job as readers see it
- * Threads: read from any, the event threads too; published by the holder of the domain lock, the job part by the job
- * queue Locks:   view_lock (leaf) Errors:  none
+ * Threads: read from any, the event threads too; published by the holder of the domain lock, the job part by the job queue
+ * Locks:   view_lock (leaf)
+ * Errors:  none
  *
  * A view never changes once published.  The job comes and goes without the domain lock, so its part is copied into a
  * new view on its own; its sequence number keeps an older state of the queue from overwriting a newer one.
@@ -25,7 +26,7 @@ void domain_view_unref(DomainView *v)
         return;
     g_free(v->name);
     g_free(v->dir);
-    domain_def_unref(v->config);
+    stored_def_unref(v->config);
     domain_def_unref(v->live);
     g_free(v->vcpu_tids);
     g_free(v);
@@ -38,6 +39,16 @@ DomainView *domain_view(Domain *d)
     return domain_view_ref(p->view);
 }
 
+DomainDef *view_def(const DomainView *v, bool inactive, Err *err)
+{
+    return view_is_live(v, inactive) ? domain_def_ref(v->live) : stored_def_parse(v->config, err);
+}
+
+DefNumbers view_numbers(const DomainView *v, bool inactive)
+{
+    return view_is_live(v, inactive) ? domain_def_numbers(v->live) : v->config->numbers;
+}
+
 static void put_job(DomainView *v, const JobInfo *job)
 {
     v->job = job->kind;
@@ -45,9 +56,14 @@ static void put_job(DomainView *v, const JobInfo *job)
     v->job_since_us = job->since_us;
 }
 
-static DomainDef *def_ref(DomainDef *def)
+static DomainDef *def_ref(const DomainDef *def)
 {
     return def ? domain_def_ref(def) : NULL;
+}
+
+static StoredDef *stored_ref(const StoredDef *def)
+{
+    return def ? stored_def_ref(def) : NULL;
 }
 
 static DomainView *build(Domain *d)
@@ -60,13 +76,14 @@ static DomainView *build(Domain *d)
     v->id = p->found_dead ? -1 : d->id;
     v->state = d->state;
     v->reason = d->reason;
-    v->config = def_ref(d->config);
+    v->config = stored_ref(d->config);
     v->live = p->found_dead ? NULL : def_ref(d->live);
-    if (!v->config && !v->live)
-        v->config = def_ref(d->live ? d->live : p->last); /* a reader always has a definition */
+    if (!v->config && !v->live) /* a reader always has a definition */
+        v->config = d->live ? stored_def_new(d->live) : stored_ref(p->last);
     v->persistent = d->persistent;
     v->autostart = d->autostart;
     v->updated = d->updated;
+    v->starting = p->starting;
     v->pid = v->live ? p->proc.pid : 0;
     v->life = d->life;
     v->balloon_kib = p->balloon_kib;
@@ -109,7 +126,7 @@ void domain_view_job(Domain *d, const JobInfo *info)
         memcpy(&v->uuid, &old->uuid, sizeof(*v) - offsetof(DomainView, uuid));
         v->name = g_strdup(old->name);
         v->dir = g_strdup(old->dir);
-        v->config = def_ref(old->config);
+        v->config = stored_ref(old->config);
         v->live = def_ref(old->live);
         v->vcpu_tids = g_memdup2(old->vcpu_tids, old->n_vcpu_tids * sizeof(pid_t));
         put_job(v, info);

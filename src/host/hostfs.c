@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -126,6 +127,36 @@ int hostfs_read_head(char **ret, size_t max, const char *fmt, ...)
 {
     PATH_FROM_ARGS(path, fmt);
     return read_text(ret, max, true, path);
+}
+
+int hostfs_read_short(char *buf, size_t size, const char *fmt, ...)
+{
+    char path[PATH_MAX];
+    size_t at = root ? g_strlcpy(path, root, sizeof(path)) : 0;
+    if (at >= sizeof(path))
+        return -ENAMETOOLONG;
+    va_list ap;
+    va_start(ap, fmt);
+    int len = vsnprintf(path + at, sizeof(path) - at, fmt, ap);
+    va_end(ap);
+    if (len < 0 || (size_t)len >= sizeof(path) - at)
+        return -ENAMETOOLONG;
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return -errno;
+    ssize_t n;
+    do
+        n = read(fd, buf, size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    if ((size_t)n == size)
+        return -EFBIG;
+    if (memchr(buf, '\0', (size_t)n))
+        return -EBADMSG;
+    buf[n] = '\0';
+    g_strchomp(buf);
+    return 0;
 }
 
 int hostfs_number(unsigned long long *ret, const char *fmt, ...)

@@ -19,6 +19,8 @@ char *hostfs_path(const char *fmt, ...) PRINTF_LIKE(1, 2);
 int hostfs_read(char **ret, size_t max, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* As hostfs_read(), but of a longer file its first `max` bytes, up to the end of a line. */
 int hostfs_read_head(char **ret, size_t max, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* A file of one line, in one read and without the heap: for what is read by the hundred.  `size` counts the end; -EFBIG when it is all used. */
+int hostfs_read_short(char *buf, size_t size, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* A file that holds one decimal number. */
 int hostfs_number(unsigned long long *ret, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The same with a sign allowed, within int. */

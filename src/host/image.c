@@ -14,7 +14,6 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <linux/fs.h>
 #include <poll.h>
 #include <signal.h>
@@ -145,6 +144,10 @@ static ssize_t receive_packet(int sock, void *data, size_t len, int *ret_fd)
     struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+    if (n >= 0 && *ret_fd < 0 && (msg.msg_flags & MSG_CTRUNC)) {
+        errno = EMFILE; /* it was sent and found no number here */
+        return -1;
+    }
     return n;
 }
 
@@ -233,8 +236,10 @@ static int opener_start(Opener *o, Deadline d, Err *err)
     if (pid < 0)
         return err_set_errno(err, e, "cannot open images: new process");
     o->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (o->pidfd < 0) { /* the child ends by itself when the socket closes */
+    if (o->pidfd < 0) {
         e = errno;
+        kill(pid, SIGKILL); /* it waits for its first request: nothing of storage holds it */
+        waitpid(pid, NULL, 0);
         return err_set_errno(err, e, "cannot open images: pidfd");
     }
     return 0;
@@ -301,7 +306,7 @@ static int opener_open(Opener *o, const ImageWant *want, const char *path, int f
         return err_hint(err, "is the file system or device that holds it reachable?");
     }
     if (r < 0)
-        return err_set_errno(err, -r, "cannot open '%s': the opener ended", path);
+        return err_set_errno(err, -r, r == -EPIPE ? "cannot open '%s': the opener ended" : "cannot open '%s'", path);
     return 0;
 }
 
@@ -333,79 +338,6 @@ ImageNode *image_set_node(ImageSet *s, unsigned want, unsigned depth)
             return n;
     }
     return NULL;
-}
-
-/* The file name inside a "json:{…}" description of a plain local file, or NULL. Caller frees. */
-static char *json_filename(const char *text, ImageFmt *fmt, char **fmt_name)
-{
-    json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    const char *driver = json_string_value(json_object_get(o, "driver"));
-    json_t *file = json_object_get(o, "file");
-    const char *name = json_string_value(json_object_get(o, "file.filename"));
-    const char *proto = json_string_value(json_object_get(o, "file.driver"));
-    if (json_is_object(file)) {
-        name = json_string_value(json_object_get(file, "filename"));
-        proto = json_string_value(json_object_get(file, "driver"));
-    } else if (driver && (strcmp(driver, "file") == 0 || strcmp(driver, "host_device") == 0)) {
-        name = json_string_value(json_object_get(o, "filename"));
-        proto = driver;
-        driver = NULL;
-    }
-    char *ret = NULL;
-    if (name && (proto == NULL || strcmp(proto, "file") == 0 || strcmp(proto, "host_device") == 0)) {
-        ret = g_strdup(name);
-        if (driver) {
-            *fmt = image_fmt_find(driver);
-            g_free(*fmt_name);
-            *fmt_name = g_strdup(driver);
-        }
-    }
-    json_decref(o);
-    return ret;
-}
-
-/* "nbd://…", "http:…": something before the first slash ends in a colon. */
-static bool has_protocol(const char *path)
-{
-    size_t n = strcspn(path, ":/");
-    return path[n] == ':';
-}
-
-/* Absolute path of the backing file of `n`; NULL with Err when it is nothing local. Caller frees. */
-static char *backing_path(ImageNode *n, Err *err)
-{
-    ImageHeader *h = &n->header;
-    g_autofree char *name = NULL;
-    if (strncmp(h->backing, "json:", 5) == 0)
-        name = json_filename(h->backing + 5, &h->backing_fmt, &h->backing_fmt_name);
-    else if (strncmp(h->backing, "file:", 5) == 0 && !has_protocol(h->backing + 5))
-        name = g_strdup(h->backing + 5);
-    else if (!has_protocol(h->backing))
-        name = g_strdup(h->backing);
-    if (name == NULL) {
-        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "backing file '%s' of image '%s' is no local file", h->backing, n->path);
-        return NULL;
-    }
-    if (name[0] == '/')
-        return g_steal_pointer(&name);
-    g_autofree char *dir = g_path_get_dirname(n->path);
-    return g_build_filename(dir, name, NULL);
-}
-
-static int backing_format(ImageNode *n, const char *path, ImageFmt *ret, Err *err)
-{
-    const ImageHeader *h = &n->header;
-    if (h->backing_fmt_name == NULL) {
-        err_set(err, VIR_ERR_OPERATION_INVALID, "format of backing image '%s' of image '%s' was not specified in the image metadata", path,
-                n->path);
-        return err_hint(err, "record it with: qemu-img rebase -u -f %s -b '%s' -F FORMAT '%s'", image_fmt_names[h->fmt], h->backing,
-                        n->path);
-    }
-    if (h->backing_fmt == IMAGE_FMT_NONE)
-        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "format '%s' of backing image '%s' of image '%s'", h->backing_fmt_name, path,
-                       n->path);
-    *ret = h->backing_fmt;
-    return 0;
 }
 
 static int open_failed(const OpenReply *r, const char *path, const ImageNode *above, Err *err)
@@ -482,12 +414,12 @@ static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "external data file '%s' of image '%s'", n->header.data_file, n->path);
         if (!(want->flags & IMAGE_WANT_CHAIN) || n->header.backing == NULL)
             return 0;
-        char *next = backing_path(n, err);
+        char *next = image_backing_path(n->path, &n->header, err);
         if (next == NULL)
             return -1;
         g_free(path);
         path = next;
-        if (backing_format(n, path, &fmt, err) < 0)
+        if (image_backing_format(n->path, &n->header, path, &fmt, err) < 0)
             return -1;
         above = n;
     }

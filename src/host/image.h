@@ -54,6 +54,12 @@ int image_header_parse(const uint8_t *data, size_t len, ImageFmt fmt, const char
 /* Format by magic number only; raw when nothing matches.  For people's information: never to decide how a guest's image is read. */
 ImageFmt image_fmt_by_magic(const uint8_t *data, size_t len);
 
+/* The absolute path of the backing file that the header of `image` names (h->backing is not NULL).  The name may tell the format as well: h is
+ * updated.  NULL with VIR_ERR_CONFIG_UNSUPPORTED when it is nothing on this host.  Caller frees. */
+char *image_backing_path(const char *image, ImageHeader *h, Err *err);
+/* Its format as recorded; none recorded is VIR_ERR_OPERATION_INVALID, one not known VIR_ERR_CONFIG_UNSUPPORTED. */
+int image_backing_format(const char *image, const ImageHeader *h, const char *path, ImageFmt *ret, Err *err);
+
 /* ---- opening ----------------------------------------------------------------------------------------------------------------- */
 
 typedef enum {

@@ -57,11 +57,15 @@ static uint32_t le32(const uint8_t *p)
     return GUINT32_FROM_LE(v);
 }
 
-/* A name inside the image: printable, without NUL. NULL when it is not. */
+/* A name inside the image: text without control characters, as it will stand in the definition and in messages.  NULL when it is not. */
 static char *take_name(const uint8_t *p, size_t len)
 {
-    if (len == 0 || len >= IMAGE_MAX_PATH || memchr(p, 0, len) || memchr(p, '\n', len))
+    if (len == 0 || len >= IMAGE_MAX_PATH || !g_utf8_validate((const char *)p, (gssize)len, NULL))
         return NULL;
+    for (size_t i = 0; i < len; i++) {
+        if (g_ascii_iscntrl((char)p[i]))
+            return NULL;
+    }
     return g_strndup((const char *)p, len);
 }
 

@@ -73,13 +73,15 @@ static unsigned long long ticks_to_ns(unsigned long long ticks)
     return ticks > ULLONG_MAX / 4 / tick ? ULLONG_MAX / 4 : ticks * tick;
 }
 
-static int read_stat(pid_t pid, pid_t tid, char **ret)
+#define LINE_SIZE 1024u /* a stat line has 52 numbers and a name of 64 bytes at most */
+
+static int read_stat(pid_t pid, pid_t tid, char text[LINE_SIZE])
 {
     if (pid <= 0 || tid < 0)
         return -ESRCH;
     if (tid)
-        return no_process(hostfs_read(ret, HOSTFS_SMALL, "/proc/%d/task/%d/stat", (int)pid, (int)tid));
-    return no_process(hostfs_read(ret, HOSTFS_SMALL, "/proc/%d/stat", (int)pid));
+        return no_process(hostfs_read_short(text, LINE_SIZE, "/proc/%d/task/%d/stat", (int)pid, (int)tid));
+    return no_process(hostfs_read_short(text, LINE_SIZE, "/proc/%d/stat", (int)pid));
 }
 
 static int cpu_of(const char *text, HostCpuTime *ret)
@@ -108,16 +110,16 @@ static int rss_of(const char *text, unsigned long long *ret)
 
 int host_process_cpu(pid_t pid, HostCpuTime *ret)
 {
-    g_autofree char *text = NULL;
-    int r = read_stat(pid, 0, &text);
+    char text[LINE_SIZE];
+    int r = read_stat(pid, 0, text);
     return r < 0 ? r : cpu_of(text, ret);
 }
 
 int host_process_usage(pid_t pid, HostCpuTime *ret_cpu, unsigned long long *ret_rss_kib)
 {
-    g_autofree char *text = NULL;
+    char text[LINE_SIZE];
     HostCpuTime cpu;
-    int r = read_stat(pid, 0, &text);
+    int r = read_stat(pid, 0, text);
     if (r < 0 || (r = cpu_of(text, &cpu)) < 0 || (r = rss_of(text, ret_rss_kib)) < 0)
         return r;
     *ret_cpu = cpu;
@@ -126,9 +128,9 @@ int host_process_usage(pid_t pid, HostCpuTime *ret_cpu, unsigned long long *ret_
 
 bool host_process_can_answer(pid_t pid)
 {
-    g_autofree char *text = NULL;
+    char text[LINE_SIZE];
     /* the main thread's own file: the kernel need not add up all threads for it */
-    if (read_stat(pid, pid, &text) < 0)
+    if (read_stat(pid, pid, text) < 0)
         return true;
     const char *at = strrchr(text, ')');
     return !at || at[1] != ' ' || strchr("RSI", at[2]);
@@ -136,11 +138,11 @@ bool host_process_can_answer(pid_t pid)
 
 int host_thread_stat(pid_t pid, pid_t tid, unsigned long long *ret_ns, int *ret_cpu)
 {
-    g_autofree char *text = NULL;
+    char text[LINE_SIZE];
     unsigned long long user, sys, cpu;
     if (tid <= 0)
         return -ESRCH;
-    int r = read_stat(pid, tid, &text);
+    int r = read_stat(pid, tid, text);
     if (r < 0 || (r = stat_field(text, STAT_UTIME, &user)) < 0 || (r = stat_field(text, STAT_STIME, &sys)) < 0 ||
         (r = stat_field(text, STAT_PROCESSOR, &cpu)) < 0)
         return r;
@@ -153,11 +155,11 @@ int host_thread_stat(pid_t pid, pid_t tid, unsigned long long *ret_ns, int *ret_
 
 int host_thread_sched(pid_t pid, pid_t tid, unsigned long long *ret_run_ns, unsigned long long *ret_delay_ns)
 {
-    g_autofree char *text = NULL;
+    char text[LINE_SIZE];
     unsigned long long run, wait;
     if (pid <= 0 || tid <= 0)
         return -ESRCH;
-    int r = no_process(hostfs_read(&text, HOSTFS_SMALL, "/proc/%d/task/%d/schedstat", (int)pid, (int)tid));
+    int r = no_process(hostfs_read_short(text, sizeof(text), "/proc/%d/task/%d/schedstat", (int)pid, (int)tid));
     if (r < 0)
         return r;
     const char *at = text;
@@ -172,14 +174,14 @@ int host_thread_sched(pid_t pid, pid_t tid, unsigned long long *ret_run_ns, unsi
 
 int host_process_rss_kib(pid_t pid, unsigned long long *ret)
 {
-    g_autofree char *text = NULL;
-    int r = read_stat(pid, 0, &text);
+    char text[LINE_SIZE];
+    int r = read_stat(pid, 0, text);
     return r < 0 ? r : rss_of(text, ret);
 }
 
 int host_process_start_time(pid_t pid, unsigned long long *ret)
 {
-    g_autofree char *text = NULL;
-    int r = read_stat(pid, 0, &text);
+    char text[LINE_SIZE];
+    int r = read_stat(pid, 0, text);
     return r < 0 ? r : stat_field(text, STAT_START_TIME, ret);
 }

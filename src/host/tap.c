@@ -57,8 +57,9 @@ static NlSock *route_socket(int *ret_errno)
     *ret_errno = -ENOMEM;
     if (s == NULL)
         return NULL;
+    errno = 0;
     int r = nl_connect(s, NETLINK_ROUTE);
-    *ret_errno = nl_errno(r);
+    *ret_errno = errno == EMFILE || errno == ENFILE ? -errno : nl_errno(r); /* libnl has no number for these */
     return r < 0 ? NULL : g_steal_pointer(&s);
 }
 

@@ -48,6 +48,10 @@ static int memballoon_finish(ParseCtx *c, xmlNode *node, void *base)
     MemballoonDef *m = base;
     if (m->period.set && !m->period.v)
         m->period.set = false;
+    for (xmlNode *n = node->next; n; n = n->next) {
+        if (node_is(n, "memballoon"))
+            return err_set_full(c->err, VIR_FROM_DOMAIN, VIR_ERR_INTERNAL_ERROR, 0, "only a single memory balloon device is supported");
+    }
     return 0;
 }
 TABLE(memballoon_table, "memballoon", MemballoonDef, .finish = memballoon_finish);

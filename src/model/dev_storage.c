@@ -186,6 +186,8 @@ int storage_backing_parse(ParseCtx *c, xmlNode *parent, StorageSource *src)
             return missing_attr(c, format, "type");
         if (storage_source_parse(c, source, below, NULL) < 0)
             return -1;
+        if (!below->path)
+            return missing_attr(c, source, path_attr(below));
         if (!below->index.set && !(c->flags & PARSE_INACTIVE) &&
             attr_u64(c, node, "index", 10, UINT32_MAX, &below->index.v, &below->index.set) < 0)
             return -1;

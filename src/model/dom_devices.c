@@ -82,9 +82,15 @@ static void list_format(FormatCtx *c, const void *base, const Field *f)
     }
 }
 
+/* No machine has as many.  Finding places and duplicates costs the square of it, which is time of a worker. */
+#define DEVICES_MAX 2048u
+
 static int list_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
 {
     GPtrArray *list = *(GPtrArray **)(void *)((char *)base + f->off);
+    if (list->len >= DEVICES_MAX)
+        return err_set(c->err, VIR_ERR_XML_ERROR, "more than %u devices <%s> (line %ld)", DEVICES_MAX, (const char *)node->name,
+                       xmlGetLineNo(node));
     void *item = table_parse_new(c, f->sub, node);
     if (!item)
         return -1;

@@ -399,6 +399,7 @@ typedef enum {
     PARSE_INACTIVE = 1 << 0, /* ignore live-only parts: ids, aliases not given by the user, pty paths, automatic ports */
     PARSE_VALIDATE = 1 << 1, /* unknown elements and attributes are errors naming path and line */
     PARSE_STATUS = 1 << 2,   /* the status file's form: keep everything, no completion */
+    PARSE_OWN = 1 << 3,      /* from a file of ours, which may be larger and deeper than what clients send */
 } ParseFlags;
 
 /* Parses <domain> text.  Unknown elements are collected in ret_unknown ("/domain/devices/foo line 7"; may be NULL) and ignored. */
@@ -431,6 +432,9 @@ int domain_def_complete(DomainDef *d, const CompleteEnv *env, Err *err);
 /* Whole-definition checks: duplicates, address conflicts, impossible combinations, parts not supported by Berth
  * (VIR_ERR_CONFIG_UNSUPPORTED naming the element). */
 int domain_def_validate(const DomainDef *d, Err *err);
+/* Whether it has what domain_def_complete() gives every definition: asked of what comes from a file, where nothing is filled in.  -1 with
+ * VIR_ERR_XML_ERROR naming what is missing. */
+int domain_def_check_whole(const DomainDef *d, Err *err);
 /* Live-only: aliases ("virtio-disk0", "net0" …) for devices without one.  At start. */
 void domain_def_assign_aliases(DomainDef *d);
 /* Parse one device element for attach/update; *ret_kind tells the struct. */

@@ -432,7 +432,7 @@ static int parse_root(ParseCtx *c, DomainDef *d, xmlNode *root)
 
 DomainDef *domain_def_parse(const char *xml, ParseFlags flags, GPtrArray *ret_unknown, Err *err)
 {
-    g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), "(domain_definition)", err);
+    g_autoptr(xmlDoc) doc = (flags & PARSE_OWN ? xml_parse_own : xml_parse)(xml, strlen(xml), "(domain_definition)", err);
     if (!doc) {
         if (err)
             err->domain = VIR_FROM_DOMAIN;

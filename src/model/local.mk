@@ -35,6 +35,7 @@ libmodel_a_SOURCES = \
 	src/model/metadata.c src/model/metadata.h \
 	src/model/parts.h \
 	src/model/storage_xml.h \
+	src/model/stored_def.c src/model/stored_def.h \
 	src/model/support.c \
 	src/model/units.c src/model/units.h \
 	src/model/validate.c

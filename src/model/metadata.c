@@ -18,6 +18,7 @@
 #include "model/metadata.h"
 
 /* Indentation of a node at this level in the finished document: <domain><metadata>. */
+#define TEXT_MAX (1u << 20) /* of title and description */
 #define METADATA_LEVEL 1
 
 static char *node_dump(xmlNode *node, int level)
@@ -164,9 +165,10 @@ static int set_element(DomainDef *d, const char *text, const char *key, const ch
 {
     if (!uri || (text && !key))
         return err_set(err, VIR_ERR_INVALID_ARG, "a metadata element needs a namespace URI and, to be set, a key");
-    /* what is no name would make a document nobody can read again */
     if (text && xmlValidateNCName((const xmlChar *)key, 0) != 0)
-        return err_set(err, VIR_ERR_INVALID_ARG, "'%s' is no prefix of an XML namespace", key);
+        return err_set(err, VIR_ERR_INVALID_ARG, "the key of a metadata element cannot be a prefix in XML");
+    if (text && (!*uri || !xml_is_text(uri) || strpbrk(uri, "<&\n\t\r")))
+        return err_set(err, VIR_ERR_INVALID_ARG, "the namespace URI of a metadata element is empty or has a character that no URI has");
     g_autoptr(xmlDoc) given = NULL;
     if (text) {
         given = xml_parse(text, strlen(text), "(metadata_xml)", err);
@@ -199,8 +201,21 @@ static int set_element(DomainDef *d, const char *text, const char *key, const ch
         xmlAddChild(metadata, root);
     }
     drop_blanks(metadata);
+    g_autofree char *whole = metadata->children ? node_dump(metadata, METADATA_LEVEL) : NULL;
+    if (whole && strlen(whole) > XML_MAX_BYTES)
+        return err_set(err, VIR_ERR_INVALID_ARG, "the metadata of one machine may have %u bytes together", XML_MAX_BYTES);
     g_free(d->metadata);
-    d->metadata = metadata->children ? node_dump(metadata, METADATA_LEVEL) : NULL;
+    d->metadata = g_steal_pointer(&whole);
+    return 0;
+}
+
+/* What is stored must be readable when the daemon starts again. */
+static int check_text(const char *what, const char *text, Err *err)
+{
+    if (text && strlen(text) > TEXT_MAX)
+        return err_set(err, VIR_ERR_INVALID_ARG, "the %s has more than %u bytes", what, TEXT_MAX);
+    if (text && !xml_is_text(text))
+        return err_set(err, VIR_ERR_INVALID_ARG, "the %s is not text in UTF-8", what);
     return 0;
 }
 
@@ -209,11 +224,15 @@ int domain_def_set_metadata(DomainDef *d, int type, const char *text, const char
     char **slot = NULL;
     switch (type) {
     case VIR_DOMAIN_METADATA_TITLE:
+        if (check_text("title", text, err) < 0)
+            return -1;
         if (text && strchr(text, '\n'))
             return err_set(err, VIR_ERR_INVALID_ARG, "Domain title can't contain newlines");
         slot = &d->title;
         break;
     case VIR_DOMAIN_METADATA_DESCRIPTION:
+        if (check_text("description", text, err) < 0)
+            return -1;
         slot = &d->description;
         break;
     case VIR_DOMAIN_METADATA_ELEMENT:

@@ -275,6 +275,23 @@ static int check_aliases(const DomainDef *d, Err *err)
     return 0;
 }
 
+int domain_def_check_whole(const DomainDef *d, Err *err)
+{
+    static const uint8_t no_uuid[UUID_LEN];
+    const char *lacks = memcmp(d->uuid, no_uuid, UUID_LEN) == 0 ? "uuid"
+                        : !d->max_memory_kib                    ? "memory"
+                        : !d->cur_memory_kib                    ? "currentMemory"
+                        : !d->max_vcpus                         ? "vcpu"
+                        : !d->os.arch                           ? "os/type/@arch"
+                        : !d->os.machine                        ? "os/type/@machine"
+                        : !d->emulator                          ? "devices/emulator"
+                                                                : NULL;
+    if (!lacks)
+        return 0;
+    err_set(err, VIR_ERR_XML_ERROR, "it is incomplete: no %s", lacks);
+    return err_hint(err, "have it completed by defining it: virsh define FILE");
+}
+
 int domain_def_validate(const DomainDef *d, Err *err)
 {
     static int (*const checks[])(const DomainDef *, Err *) = {

@@ -73,10 +73,8 @@ static void argv_machine_type(ArgvBuild *b)
 /* QEMU's property for a feature of the definition. Caller frees. */
 static char *feature_name(const char *name)
 {
-    if (cpu_feature_known(name))
-        return g_strdup(cpu_feature_to_qemu(name));
-    char *s = g_strdup(name);
-    return g_strdelimit(s, "_", '-');
+    const char *known = cpu_feature_to_qemu(name);
+    return known ? g_strdup(known) : g_strdelimit(g_strdup(name), "_", '-');
 }
 
 static const char *cpu_model(const DomainDef *def)

@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #define LOG_AREA "qemu.config"
 #define ERR_FROM VIR_FROM_CONF
 #include "qemu/conf.h"
+#include "util/fd.h"
 #include "util/log.h"
 
 const char *const stdio_handler_names[] = {"logd", "file", NULL};
@@ -307,26 +309,55 @@ static bool parse_id(const char *text, uint32_t *ret)
     return true;
 }
 
-int qemu_config_ids(const QemuConfig *c, uid_t *ret_uid, gid_t *ret_gid, Err *err)
+/* What kept the account database from answering; 0: nothing, so what it did not find is not there.  `r` is the result of getpwnam_r and its
+ * like, which is "not there" as well when one of several sources ran out of descriptors and the next knew nothing. */
+static int lookup_failure(int r)
+{
+    if (r != 0 && r != ENOENT && r != ESRCH && r != EBADF && r != EPERM)
+        return r;
+    AUTO_CLOSE int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? errno : 0;
+}
+
+static int find_user(const char *name, uid_t *ret, Err *err)
 {
     char buffer[16384]; /* entries of the account database */
-    const char *user = c->user ? c->user : "root", *group = c->group ? c->group : "root";
-    uint32_t uid = 0, gid = 0;
-    struct passwd pw, *found_user = NULL;
-    struct group gr, *found_group = NULL;
+    struct passwd pw, *found = NULL;
+    uint32_t id = 0;
     /* a plain number may be a name as well, and the name goes first */
-    if (*user != '+')
-        getpwnam_r(user, &pw, buffer, sizeof(buffer), &found_user);
-    if (found_user)
-        uid = pw.pw_uid;
-    else if (!parse_id(user, &uid))
-        return err_set(err, VIR_ERR_CONF_SYNTAX, "user \"%s\" of qemu.conf does not exist on this host", user);
-    if (*group != '+')
-        getgrnam_r(group, &gr, buffer, sizeof(buffer), &found_group);
-    if (found_group)
-        gid = gr.gr_gid;
-    else if (!parse_id(group, &gid))
-        return err_set(err, VIR_ERR_CONF_SYNTAX, "group \"%s\" of qemu.conf does not exist on this host", group);
+    int r = *name == '+' ? 0 : getpwnam_r(name, &pw, buffer, sizeof(buffer), &found);
+    if (found)
+        id = pw.pw_uid;
+    else if ((r = lookup_failure(r)) != 0)
+        return err_set_errno(err, r, "cannot look up user \"%s\" of qemu.conf", name);
+    else if (!parse_id(name, &id))
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "user \"%s\" of qemu.conf does not exist on this host", name);
+    *ret = id;
+    return 0;
+}
+
+static int find_group(const char *name, gid_t *ret, Err *err)
+{
+    char buffer[16384];
+    struct group gr, *found = NULL;
+    uint32_t id = 0;
+    int r = *name == '+' ? 0 : getgrnam_r(name, &gr, buffer, sizeof(buffer), &found);
+    if (found)
+        id = gr.gr_gid;
+    else if ((r = lookup_failure(r)) != 0)
+        return err_set_errno(err, r, "cannot look up group \"%s\" of qemu.conf", name);
+    else if (!parse_id(name, &id))
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "group \"%s\" of qemu.conf does not exist on this host", name);
+    *ret = id;
+    return 0;
+}
+
+int qemu_config_ids(const QemuConfig *c, uid_t *ret_uid, gid_t *ret_gid, Err *err)
+{
+    uid_t uid = 0;
+    gid_t gid = 0;
+    if (find_user(c->user ? c->user : "root", &uid, err) < 0 || find_group(c->group ? c->group : "root", &gid, err) < 0)
+        return -1;
     *ret_uid = uid;
     *ret_gid = gid;
     return 0;

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "util/intern.h"
 #include "qemu/caps_private.h"
 #include "qemu/cpu.h"
 
@@ -27,35 +26,35 @@ static const FeatureRow rows[] = {
 
 /* ---- names */
 
-static const char *replaced(const char *name, const char *from, char to)
+/* A copy with each of the characters `from` as `to`. */
+static char *replaced(const char *name, const char *from, char to)
 {
-    if (!strpbrk(name, from))
-        return str_intern(name);
-    g_autofree char *copy = g_strdup(name);
-    g_strdelimit(copy, from, to);
-    return str_intern(copy);
+    return g_strdelimit(g_strdup(name), from, to);
 }
 
-/* The names QEMU and the kernel use, by row, and the rows (number + 1) by QEMU's name: made once. */
-static GHashTable *by_qemu_name;
+/* The names QEMU and the kernel use, by row, and the rows (number + 1) by libvirt's and by QEMU's name: made once, for ever. */
+static GHashTable *by_name, *by_qemu_name;
 static const char *qemu_names[N_ELEMENTS(rows)], *kernel_names[N_ELEMENTS(rows)];
 
 static void names_init(void)
 {
+    by_name = g_hash_table_new(g_str_hash, g_str_equal);
     by_qemu_name = g_hash_table_new(g_str_hash, g_str_equal);
     for (unsigned i = 0; i < N_ELEMENTS(rows); i++) {
         qemu_names[i] = rows[i].qemu ? rows[i].qemu : replaced(rows[i].name, "_", '-');
         kernel_names[i] = rows[i].kernel ? rows[i].kernel : replaced(rows[i].name, "-.", '_');
+        g_hash_table_insert(by_name, (void *)(uintptr_t)rows[i].name, GUINT_TO_POINTER(i + 1));
         g_hash_table_insert(by_qemu_name, (void *)(uintptr_t)qemu_names[i], GUINT_TO_POINTER(i + 1));
     }
 }
 
 static pthread_once_t names_once = PTHREAD_ONCE_INIT;
 
-static const char *row_qemu(const FeatureRow *r)
+/* Number + 1; 0: unknown. */
+static unsigned row_of(const char *name)
 {
     pthread_once(&names_once, names_init);
-    return qemu_names[r - rows];
+    return GPOINTER_TO_UINT(g_hash_table_lookup(by_name, name));
 }
 
 static const char *row_kernel(const FeatureRow *r)
@@ -64,31 +63,16 @@ static const char *row_kernel(const FeatureRow *r)
     return kernel_names[r - rows];
 }
 
+const char *cpu_feature_find(const char *name)
+{
+    unsigned row = row_of(name);
+    return row ? rows[row - 1].name : NULL;
+}
+
 const char *cpu_feature_to_qemu(const char *name)
 {
-    for (unsigned i = 0; i < N_ELEMENTS(rows); i++) {
-        if (strcmp(rows[i].name, name) == 0)
-            return row_qemu(&rows[i]);
-    }
-    return replaced(name, "_", '-');
-}
-
-const char *cpu_feature_from_qemu(const char *name)
-{
-    for (unsigned i = 0; i < N_ELEMENTS(rows); i++) {
-        if (strcmp(row_qemu(&rows[i]), name) == 0)
-            return rows[i].name;
-    }
-    return str_intern(name);
-}
-
-bool cpu_feature_known(const char *name)
-{
-    for (unsigned i = 0; i < N_ELEMENTS(rows); i++) {
-        if (strcmp(rows[i].name, name) == 0)
-            return true;
-    }
-    return false;
+    unsigned row = row_of(name);
+    return row ? qemu_names[row - 1] : NULL;
 }
 
 const char *cpu_feature_at(unsigned i)

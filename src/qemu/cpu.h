@@ -8,13 +8,10 @@
 #include "host/hostcpu.h"
 #include "qemu/caps.h"
 
-/* libvirt's name of a feature to QEMU's property and back.  Names both sides share, and unknown ones, pass with the usual change of
- * '_' and '-'.  Strings live for ever (never give it unbounded input from clients: check with cpu_feature_known first). */
+/* The table's own copy of libvirt's name of a feature, and QEMU's property for it; both live for ever.  NULL: not in the table. */
+const char *cpu_feature_find(const char *name);
 const char *cpu_feature_to_qemu(const char *name);
-const char *cpu_feature_from_qemu(const char *name);
-/* True for the features Berth knows by libvirt's name. */
-bool cpu_feature_known(const char *name);
-/* Name of the i-th of them, in the order of CPUID; NULL: there are no more. */
+/* Name of the i-th of the table, in the order of CPUID; NULL: there are no more. */
 const char *cpu_feature_at(unsigned i);
 
 /* A CPU as a named model and the difference to it; names are libvirt's. */

@@ -14,7 +14,7 @@
 
 #define CPU_ERR(err, code, ...) err_set_full(err, VIR_FROM_CPU, code, 0, __VA_ARGS__)
 
-/* A document: what it demands and what it rules out; names are static or interned, checked to be known before. */
+/* A document: what it demands and what it rules out; names are the feature table's own. */
 typedef struct CpuDoc {
     char *arch, *model, *vendor;
     bool has_mode, strict;
@@ -57,9 +57,9 @@ static bool is_element(const xmlNode *n, const char *name)
     return n->type == XML_ELEMENT_NODE && strcmp((const char *)n->name, name) == 0;
 }
 
-static void demand(CpuDoc *c, const char *name)
+static void demand(CpuDoc *c, const char *feature)
 {
-    char *key = (char *)(uintptr_t)g_intern_string(name); /* known names only: bounded */
+    gpointer key = (gpointer)(uintptr_t)feature;
     if (g_hash_table_add(c->features, key))
         g_ptr_array_add(c->order, key);
 }
@@ -69,16 +69,17 @@ static int read_feature(CpuDoc *c, xmlNode *n, Err *err)
     g_autofree char *name = attribute(n, "name"), *policy = attribute(n, "policy");
     if (!name)
         return CPU_ERR(err, VIR_ERR_XML_ERROR, "Invalid CPU feature name");
-    if (!cpu_feature_known(name))
+    const char *feature = cpu_feature_find(name);
+    if (!feature)
         return CPU_ERR(err, VIR_ERR_INTERNAL_ERROR, "Unknown CPU feature %s", name);
+    gpointer key = (gpointer)(uintptr_t)feature;
     if (!policy || strcmp(policy, "require") == 0 || strcmp(policy, "force") == 0) {
-        demand(c, name);
+        demand(c, feature);
     } else if (strcmp(policy, "disable") == 0 || strcmp(policy, "forbid") == 0) {
-        const char *key = g_intern_string(name);
         g_hash_table_remove(c->features, key);
-        g_ptr_array_remove(c->order, (gpointer)(uintptr_t)key);
-        if (strcmp(policy, "forbid") == 0)
-            g_ptr_array_add(c->forbidden, (gpointer)(uintptr_t)key);
+        g_ptr_array_remove(c->order, key);
+        if (strcmp(policy, "forbid") == 0 && !g_ptr_array_find(c->forbidden, key, NULL))
+            g_ptr_array_add(c->forbidden, key);
     } else if (strcmp(policy, "optional") != 0) {
         return CPU_ERR(err, VIR_ERR_INTERNAL_ERROR, "Invalid CPU feature policy '%s'", policy);
     }

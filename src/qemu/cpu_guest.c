@@ -111,7 +111,7 @@ static char *missing_features(const CpuDef *cpu, const GPtrArray *of_model, cons
     }
     for (unsigned i = 0; cpu->features && i < cpu->features->len; i++) {
         const CpuFeature *f = cpu->features->pdata[i];
-        if (f->policy != CPU_FEATURE_FORCE && !is_off(f) && cpu_feature_known(f->name) && !in(max, f->name))
+        if (f->policy != CPU_FEATURE_FORCE && !is_off(f) && cpu_feature_find(f->name) && !in(max, f->name))
             g_string_append_printf(s, "%s%s", s->len ? ", " : "", f->name);
     }
     return s->len ? g_strdup(s->str) : NULL;
@@ -177,7 +177,7 @@ bool qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
     bool changed = false;
     for (unsigned i = 0; i < cpu->features->len; i++) {
         CpuFeature *f = cpu->features->pdata[i];
-        if (!is_off(f) && cpu_feature_known(f->name) && !in(max, f->name)) {
+        if (!is_off(f) && cpu_feature_find(f->name) && !in(max, f->name)) {
             f->policy = CPU_FEATURE_DISABLE;
             changed = true;
         }

@@ -193,8 +193,12 @@ static int collect_members(Check *k, json_t *entry, json_t *v, GHashTable *known
         return offence(k, "the schema is circular");
     size_t i;
     json_t *m;
-    json_array_foreach (json_object_get(entry, "members"), i, m)
-        g_hash_table_insert(known, (void *)(uintptr_t)str_of(m, "name"), m);
+    json_array_foreach (json_object_get(entry, "members"), i, m) {
+        const char *name = str_of(m, "name");
+        if (!name)
+            return offence(k, "has a member without name in the schema");
+        g_hash_table_insert(known, (void *)(uintptr_t)name, m);
+    }
     const char *tag = str_of(entry, "tag");
     if (!tag)
         return 0;

@@ -41,11 +41,6 @@ RpcConn *rpc_conn_unref(RpcConn *c)
         return NULL;
     g_assert(c->fd < 0);
     g_assert(!c->partial && c->orphan_fd < 0);
-    while (c->posted) {
-        OutItem *it = c->posted;
-        c->posted = it->next;
-        out_item_free(it);
-    }
     if (c->userdata_free)
         c->userdata_free(c->userdata);
     g_ptr_array_unref(c->streams);
@@ -170,11 +165,30 @@ static void take_packets(RpcConn *c, unsigned *turn)
     }
 }
 
+static void conn_read(RpcConn *c);
+
+static bool transport_has_input(const RpcConn *c)
+{
+    return c->transport->ops->pending && c->transport->ops->pending(c->transport);
+}
+
 static void on_next_turn(void *arg)
 {
     g_autoptr(RpcConn) c = arg;
     c->turn_posted = false;
-    conn_process(c);
+    if (!c->dead && may_take(c) && !frame_reader_has_input(&c->reader))
+        conn_read(c);
+    else
+        conn_process(c);
+}
+
+/* Sees to it that what the client has sent and the socket will not tell of again is taken. */
+static void next_turn(RpcConn *c)
+{
+    if (c->turn_posted || (!frame_reader_has_input(&c->reader) && (c->reading || !transport_has_input(c))))
+        return;
+    c->turn_posted = true;
+    event_post(c->loop, on_next_turn, rpc_conn_ref(c));
 }
 
 /* Dispatches the input there is and sends what was answered.  A client that has sent many calls gets a turn of some; the rest waits until
@@ -197,38 +211,42 @@ void conn_process(RpcConn *c)
         conn_expect_release(c);
     if (may_take(c)) { /* looked at again: a place may have become free just before */
         c->muted = false;
-        if (frame_reader_has_input(&c->reader) && !c->turn_posted) {
-            c->turn_posted = true;
-            event_post(c->loop, on_next_turn, rpc_conn_ref(c));
-        }
+        next_turn(c);
     }
     conn_update_events(c);
 }
 
+/* False when there is nothing more, for now or for good. */
+static bool read_once(RpcConn *c)
+{
+    int fds[RPC_FDS_MAX];
+    unsigned n_fds = RPC_FDS_MAX;
+    const char *why = NULL;
+    ssize_t n = c->transport->ops->read(c->transport, c->server->scratch, RPC_SCRATCH_SIZE, fds, &n_fds);
+    if (n == -EAGAIN)
+        return false;
+    if (n <= 0) {
+        conn_fail(c, n == 0 ? "end of file" : "read: %s", n == 0 ? "" : g_strerror((int)-n));
+        return false;
+    }
+    c->bytes_in += (uint64_t)n;
+    c->last_rx_us = now_us(); /* bytes, not packets: in the midst of a long one the peer cannot answer pings */
+    c->pings = 0;
+    if (frame_reader_feed_fds(&c->reader, fds, n_fds, &why) < 0) {
+        conn_fail(c, "protocol error: %s", why);
+        return false;
+    }
+    frame_reader_feed(&c->reader, c->server->scratch, (size_t)n);
+    conn_process(c);
+    return true;
+}
+
 static void conn_read(RpcConn *c)
 {
-    do {
-        int fds[RPC_FDS_MAX];
-        unsigned n_fds = RPC_FDS_MAX;
-        const char *why = NULL;
-        ssize_t n = c->transport->ops->read(c->transport, c->server->scratch, RPC_SCRATCH_SIZE, fds, &n_fds);
-        if (n == -EAGAIN)
-            break;
-        if (n <= 0) {
-            conn_fail(c, n == 0 ? "end of file" : "read: %s", n == 0 ? "" : g_strerror((int)-n));
-            return;
-        }
-        c->bytes_in += (uint64_t)n;
-        c->last_rx_us = now_us(); /* bytes, not packets: in the midst of a long one the peer cannot answer pings */
-        c->pings = 0;
-        if (frame_reader_feed_fds(&c->reader, fds, n_fds, &why) < 0) {
-            conn_fail(c, "protocol error: %s", why);
-            return;
-        }
-        frame_reader_feed(&c->reader, c->server->scratch, (size_t)n);
-        conn_process(c);
-    } while (may_take(c) && !frame_reader_has_input(&c->reader) && c->transport->ops->pending &&
-             c->transport->ops->pending(c->transport));
+    c->reading = true;
+    while (read_once(c) && may_take(c) && !frame_reader_has_input(&c->reader) && transport_has_input(c))
+        ;
+    c->reading = false;
 }
 
 static void on_io(void *userdata, uint32_t revents)
@@ -331,7 +349,6 @@ void rpc_conn_close(RpcConn *c, const char *reason_fmt, ...)
 static void do_close_after_flush(void *arg)
 {
     g_autoptr(RpcConn) c = arg;
-    conn_take_posted(c);
     if (c->dead || rpc_conn_state(c) >= RPC_CONN_CLOSING)
         return;
     if (rpc_conn_state(c) != RPC_CONN_OPEN && rpc_conn_state(c) != RPC_CONN_AUTH) {
@@ -412,7 +429,6 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     c->fd = fd;
     c->read_only = l->spec.read_only;
     c->last_rx_us = now_us();
-    c->posted_tail = &c->posted;
     c->orphan_fd = -1;
     mutex_init(&c->lock, LOCK_LEAF, "rpc connection");
     out_queue_init(&c->out);

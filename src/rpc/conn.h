@@ -9,7 +9,7 @@
  *
  * Threads: a connection lives on the client event thread.  Functions marked "any thread" post there; the fields read by the getters
  *          are set before opened() and never change, or are atomic.
- * Locks:   lock (leaf): queue of items posted by other threads.
+ * Locks:   lock (leaf): who may write to the socket (conn_write.c), the reason of the end.
  */
 #pragma once
 

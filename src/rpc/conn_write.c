@@ -181,37 +181,30 @@ static void enqueue(RpcConn *c, OutItem *it)
     rpc_stream_unref(st);
 }
 
-/* Takes over what other threads posted. */
-void conn_take_posted(RpcConn *c)
+/* A packet another thread posted.  Each has a post of its own: an event published between two answers stays between them. */
+static void on_item(void *arg)
 {
-    OutItem *it = NULL;
-    {
-        LOCK_SCOPE(&c->lock);
-        it = c->posted;
-        c->posted = NULL;
-        c->posted_tail = &c->posted;
-        c->post_pending = false;
-    }
-    while (it) {
-        OutItem *next = it->next;
-        enqueue(c, it);
-        it = next;
-    }
-}
-
-static void on_posted(void *arg)
-{
-    g_autoptr(RpcConn) c = arg;
-    conn_take_posted(c);
+    OutItem *it = arg;
+    g_autoptr(RpcConn) c = g_steal_pointer(&it->to);
+    enqueue(c, it);
     if (c->processing)
         return;
     conn_process(c); /* flushes, too */
     conn_finish_closing(c);
 }
 
+static void on_worker(void *arg)
+{
+    g_autoptr(RpcConn) c = arg;
+    if (c->processing)
+        return;
+    conn_process(c);
+    conn_finish_closing(c);
+}
+
 static void post(RpcConn *c)
 {
-    event_post(c->loop, on_posted, rpc_conn_ref(c));
+    event_post(c->loop, on_worker, rpc_conn_ref(c));
 }
 
 /* ---- workers ----------------------------------------------------------------------------------------------------------------- */
@@ -230,15 +223,13 @@ static void worker_wrote(RpcConn *c, OutItem *it, ssize_t n)
         LOCK_SCOPE(&c->lock);
         orphan = take_fd(&c->orphan_fd);
         gone = orphan >= 0;
-        wake = c->flush_wanted && !gone;
-        c->flush_wanted = false;
-        c->writer = CONN_WRITER_NONE;
-        if (!whole && !gone) { /* nobody writes before the event thread has gone on with it; an error it meets again */
+        if (!whole && !gone) { /* an error the event thread meets again */
             it->sent = n > 0 ? (size_t)n : 0;
             c->partial = it;
-            c->writer = CONN_WRITER_LOOP;
-            wake = true;
         }
+        wake = (c->flush_wanted || c->partial) && !gone;
+        c->flush_wanted = false;
+        c->writer = wake ? CONN_WRITER_LOOP : CONN_WRITER_NONE; /* nobody passes what the event thread has to write */
     }
     if (n > 0)
         __atomic_add_fetch(&c->bytes_out, (uint64_t)n, __ATOMIC_RELAXED);
@@ -258,7 +249,7 @@ static bool send_direct(RpcConn *c, OutItem *it)
     int fd;
     {
         LOCK_SCOPE(&c->lock);
-        if (!c->direct || c->writer != CONN_WRITER_NONE || c->posted)
+        if (!c->direct || c->writer != CONN_WRITER_NONE)
             return false;
         c->writer = CONN_WRITER_WORKER;
         fd = c->fd;
@@ -273,7 +264,6 @@ void conn_send(RpcConn *c, OutItem *it)
 {
     if (event_on_thread(c->loop)) {
         bool frees = it->ends_call;
-        conn_take_posted(c); /* keeps the order in which answers were given */
         enqueue(c, it);
         if (!c->processing) {
             conn_flush(c);
@@ -285,17 +275,8 @@ void conn_send(RpcConn *c, OutItem *it)
     }
     if (send_direct(c, it))
         return;
-    bool wake = false;
-    {
-        LOCK_SCOPE(&c->lock);
-        it->next = NULL;
-        *c->posted_tail = it;
-        c->posted_tail = &it->next;
-        wake = !c->post_pending;
-        c->post_pending = true;
-    }
-    if (wake)
-        post(c);
+    it->to = rpc_conn_ref(c);
+    event_post(c->loop, on_item, it);
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------------------- */

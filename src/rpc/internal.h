@@ -36,6 +36,7 @@ struct OutItem {
     int *fds;            /* owned */
     unsigned n_fds, fds_sent;
     bool ends_call;      /* the answer of a call: its place of the in-flight cap is free once this is queued */
+    RpcConn *to;         /* ref: where it goes, while it is posted */
     RpcStream *starts;   /* ref: stream to start once this reply is queued */
     RpcStream *pumps;    /* ref: stream that waits for this data packet to leave */
     RpcTransport *next_transport;
@@ -86,7 +87,8 @@ struct RpcServer {
     uint64_t last_id;
     uint8_t *scratch;
     int reserve_fd;       /* closed for a moment to turn a client away when descriptors run out */
-    sd_event_source *retry; /* accept again after running out */
+    sd_event_source *retry; /* accept again after running out; made before, as it takes a descriptor */
+    bool resting;
     bool stopped;
 };
 
@@ -121,8 +123,6 @@ struct RpcConn {
     uint64_t bytes_out; /* atomic */
 
     Mutex lock;        /* leaf: the rest of this block */
-    OutItem *posted, **posted_tail;
-    bool post_pending;
     ConnWriter writer; /* who may write to the socket */
     bool direct;       /* workers may: plain bytes, state OPEN */
     bool flush_wanted; /* the event thread found a worker writing */
@@ -143,6 +143,7 @@ struct RpcConn {
     bool turn_posted;
     bool anonymous;    /* counted in server->n_anonymous */
     bool processing;   /* in conn_process: sends are batched */
+    bool reading;      /* in conn_read */
     bool flushing;     /* in out_queue_write */
     bool dead;         /* teardown is posted; touch nothing */
     GPtrArray *streams; /* RpcStream, a ref each */
@@ -167,7 +168,6 @@ void conn_close_impl(RpcConn *c);
 /* Sends a packet (owned); any thread.  Dropped when the connection is gone. */
 void conn_send(RpcConn *c, OutItem *it);
 /* Event thread, all the rest. */
-void conn_take_posted(RpcConn *c);
 /* Writes what is queued, as far as the socket takes it. */
 void conn_flush(RpcConn *c);
 /* CLOSING ends when all calls taken are answered and the answers have left. */

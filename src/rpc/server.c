@@ -67,6 +67,8 @@ static void conn_table_unref(gpointer conn)
     rpc_conn_unref(conn);
 }
 
+static int on_retry(sd_event_source *src, uint64_t usec, void *userdata);
+
 RpcServer *rpc_server_new(EventLoop *loop, const char *name, const RpcLimits *limits, const RpcService *service)
 {
     RpcServer *s = g_new0(RpcServer, 1);
@@ -79,6 +81,9 @@ RpcServer *rpc_server_new(EventLoop *loop, const char *name, const RpcLimits *li
     s->conns = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, conn_table_unref);
     s->scratch = g_malloc(RPC_SCRATCH_SIZE);
     s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (sd_event_add_time(event_loop_sd(loop), &s->retry, CLOCK_MONOTONIC, UINT64_MAX, 0, on_retry, s) < 0 ||
+        sd_event_source_set_enabled(s->retry, SD_EVENT_OFF) < 0)
+        g_error("no timer for the server");
     return s;
 }
 
@@ -101,7 +106,7 @@ static bool has_room(const RpcServer *s)
 
 void server_update_accept(RpcServer *s)
 {
-    bool room = has_room(s) && !s->retry;
+    bool room = has_room(s) && !s->resting;
     for (guint i = 0; i < s->listeners->len; i++) {
         RpcListener *l = s->listeners->pdata[i];
         int r = event_io_set(l->io, room ? EPOLLIN : 0);
@@ -113,7 +118,7 @@ void server_update_accept(RpcServer *s)
 static int on_retry(sd_event_source *src, uint64_t usec, void *userdata)
 {
     RpcServer *s = userdata;
-    s->retry = sd_event_source_disable_unref(s->retry);
+    s->resting = false;
     if (s->reserve_fd < 0)
         s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     server_update_accept(s);
@@ -122,9 +127,13 @@ static int on_retry(sd_event_source *src, uint64_t usec, void *userdata)
 
 static void rest(RpcServer *s)
 {
-    if (!s->retry && sd_event_add_time_relative(event_loop_sd(s->loop), &s->retry, CLOCK_MONOTONIC,
-                                                ACCEPT_REST_MS * 1000, 0, on_retry, s) < 0)
-        log_error("no timer to accept clients again");
+    s->resting = true;
+    event_loop_sd(s->loop); /* it is to look at its timers */
+    int r = sd_event_source_set_time_relative(s->retry, ACCEPT_REST_MS * 1000);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(s->retry, SD_EVENT_ONESHOT);
+    if (r < 0)
+        log_error("no timer to accept clients again: %s", g_strerror(-r));
     server_update_accept(s);
 }
 

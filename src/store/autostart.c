@@ -11,6 +11,7 @@
 
 #include "util/file.h"
 #include "store/autostart.h"
+#include "store/defs.h"
 
 static char *link_path(const char *dir, const char *name)
 {
@@ -21,6 +22,17 @@ bool autostart_get(const char *autostart_dir, const char *name)
 {
     g_autofree char *path = link_path(autostart_dir, name);
     return access(path, F_OK) == 0;
+}
+
+GHashTable *autostart_names(const char *autostart_dir)
+{
+    GHashTable *set = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GPtrArray) names = defs_names(autostart_dir);
+    for (unsigned i = 0; i < names->len; i++) {
+        if (autostart_get(autostart_dir, names->pdata[i]))
+            g_hash_table_add(set, g_strdup(names->pdata[i]));
+    }
+    return set;
 }
 
 int autostart_set(const char *autostart_dir, const char *config_dir, const char *name, bool on, Err *err)

@@ -3,7 +3,7 @@
  * Owns:    names of files, the comment at their head, what counts as a leftover
  * Threads: workers (blocks on storage)
  * Locks:   none; writers of one name are kept apart by the domain's config_begin
- * Errors:  VIR_ERR_SYSTEM_ERROR with the path; a bad file is logged and skipped at load
+ * Errors:  VIR_ERR_SYSTEM_ERROR with the path
  */
 #include "config.h"
 
@@ -19,8 +19,8 @@
 #include "util/uuid.h"
 #include "util/xml.h"
 #include "store/defs.h"
+#include "store/defs_private.h"
 
-#define SUFFIX      ".xml"
 #define TEMP_RANDOM 6 /* characters mkostemp fills in */
 /* A temporary is "." NAME ".xml" "." and six characters, and must fit NAME_MAX. */
 #define NAME_LIMIT (255 - 1 - 4 - 1 - TEMP_RANDOM)
@@ -35,6 +35,8 @@ int defs_check_name(const char *name, Err *err)
         if (*p < 0x20 || *p == 0x7f)
             return err_set(err, VIR_ERR_XML_ERROR, "name cannot contain control characters (byte %u)", *p);
     }
+    if (!xml_is_text(name))
+        return err_set(err, VIR_ERR_XML_ERROR, "name is not text in UTF-8");
     if (strlen(name) > NAME_LIMIT)
         return err_set(err, VIR_ERR_XML_ERROR, "name is longer than the %d bytes a file's name can hold", NAME_LIMIT);
     return 0;
@@ -42,7 +44,7 @@ int defs_check_name(const char *name, Err *err)
 
 char *defs_path(const char *dir, const char *name)
 {
-    return g_strdup_printf("%s/%s" SUFFIX, dir, name);
+    return g_strdup_printf("%s/%s" DEFS_SUFFIX, dir, name);
 }
 
 /* Only what is safe to paste into a shell and to stand in an XML comment. */
@@ -57,52 +59,80 @@ static bool plain_word(const char *s)
     return true;
 }
 
-#define HEADER "<!--\nWritten by the daemon, "
-
-/* Writes `def` into the file of `name`. */
-static int save_as(const char *dir, const char *name, const DomainDef *def, Err *err)
+DefsStore *defs_open(const char *dir, const char *index_path)
 {
-    if (defs_check_name(def->name, err) < 0)
-        return -1;
+    DefsStore *s = g_new0(DefsStore, 1);
+    s->dir = g_strdup(dir);
+    s->index = defs_index_open(index_path);
+    dir_sync_init(&s->sync);
+    return s;
+}
+
+void defs_close(DefsStore *s)
+{
+    if (!s)
+        return;
+    dir_sync_done(&s->sync);
+    defs_index_free(s->index);
+    g_free(s->dir);
+    g_free(s);
+}
+
+static char *content_of(const char *name, const StoredDef *def)
+{
     char uuid[UUID_STRING_LEN];
     uuid_format(def->uuid, uuid);
-    g_autofree char *xml = domain_def_format(def, FORMAT_INACTIVE | FORMAT_SECURE);
-    g_autofree char *text = g_strdup_printf(
-        HEADER "which replaces the whole file at every change: what is edited in here gets "
-               "lost.\n"
-               "To change this machine use\n  virsh edit %s\nor any other program that talks to the daemon.\n-->\n\n%s",
-        plain_word(def->name) ? def->name : uuid, xml);
-    g_autofree char *path = defs_path(dir, name);
-    int r = file_replace(path, text, strlen(text), 0600, FILE_DURABLE);
-    if (r == -ENOENT && dir_make(dir, 0700) == 0)
-        r = file_replace(path, text, strlen(text), 0600, FILE_DURABLE);
+    return g_strdup_printf(
+        DEFS_HEADER "which replaces the whole file at every change: what is edited in here gets "
+                    "lost.\n"
+                    "To change this machine use\n  virsh edit %s\nor any other program that talks to the daemon.\n-->\n\n%s",
+        plain_word(name) ? name : uuid, def->text);
+}
+
+/* Writes `content` into the file of `file`. */
+static int write_file(DefsStore *s, const char *file, const char *content, Err *err)
+{
+    g_autofree char *path = defs_path(s->dir, file);
+    int r = file_replace_shared(path, content, strlen(content), 0600, &s->sync);
+    if (r == -ENOENT && dir_make(s->dir, 0700) == 0)
+        r = file_replace_shared(path, content, strlen(content), 0600, &s->sync);
     if (r < 0)
         return err_set_errno(err, -r, "cannot write the definition '%s'", path);
     return 0;
 }
 
-int defs_save(const char *dir, const DomainDef *def, Err *err)
+int defs_save(DefsStore *s, const char *name, const StoredDef *def, bool fixed, Err *err)
 {
-    return save_as(dir, def->name, def, err);
+    if (defs_check_name(name, err) < 0)
+        return -1;
+    g_autofree char *content = content_of(name, def);
+    if (write_file(s, name, content, err) < 0)
+        return -1;
+    if (fixed)
+        defs_index_add(s->index, defs_index_key(name, content, strlen(content)), def, true);
+    return 0;
 }
 
-int defs_remove(const char *dir, const char *name, Err *err)
+int defs_remove(DefsStore *s, const char *name, Err *err)
 {
-    g_autofree char *path = defs_path(dir, name);
-    int r = file_remove(path, FILE_DURABLE);
+    g_autofree char *path = defs_path(s->dir, name);
+    int r = file_remove_shared(path, &s->sync);
     if (r < 0)
         return err_set_errno(err, -r, "cannot remove the definition '%s'", path);
     return 0;
 }
 
-int defs_rename(const char *dir, const char *old_name, const DomainDef *def, Err *err)
+int defs_rename(DefsStore *s, const char *old_name, const char *new_name, const StoredDef *def, Err *err)
 {
-    g_autofree char *from = defs_path(dir, old_name), *to = defs_path(dir, def->name), *before = NULL;
+    g_autofree char *from = defs_path(s->dir, old_name), *to = defs_path(s->dir, new_name), *before = NULL;
     size_t len;
-    int r = file_read(from, XML_MAX_BYTES, &before, &len);
+    int r = file_read(from, XML_OWN_BYTES, &before, &len);
     if (r < 0)
         return err_set_errno(err, -r, "cannot read the definition '%s'", from);
-    if (save_as(dir, old_name, def, err) < 0)
+    if (defs_check_name(new_name, err) < 0)
+        return -1;
+    g_autofree char *content = content_of(new_name, def);
+    if (write_file(s, old_name, content, err) < 0)
         return -1;
     if (rename(from, to) == 0) {
         r = dir_sync_parent(to);
@@ -115,51 +145,6 @@ int defs_rename(const char *dir, const char *old_name, const DomainDef *def, Err
     if (r < 0)
         log_error("cannot write the definition '%s' back: %s", from, g_strerror(-r));
     return err_set_errno(err, e, "cannot rename the definition '%s' to '%s'", from, to);
-}
-
-/* What the file of `name` says, whoever it is about; *ret_ours: we wrote it. */
-static DomainDef *load(const char *dir, const char *name, bool *ret_ours, Err *err)
-{
-    g_autofree char *path = defs_path(dir, name);
-    g_autofree char *text = NULL;
-    size_t len;
-    int r = file_read(path, XML_MAX_BYTES, &text, &len);
-    if (r < 0) {
-        err_set_errno(err, -r, "cannot read the definition '%s'", path);
-        return NULL;
-    }
-    DomainDef *def = domain_def_parse(text, PARSE_INACTIVE, NULL, err);
-    if (!def)
-        err_wrap(err, "definition '%s'", path);
-    *ret_ours = g_str_has_prefix(text, HEADER);
-    return def;
-}
-
-static int check_name(const char *dir, const char *name, const DomainDef *def, Err *err)
-{
-    if (g_strcmp0(def->name, name) == 0)
-        return 0;
-    g_autofree char *path = defs_path(dir, name);
-    err_set(err, VIR_ERR_INTERNAL_ERROR, "definition '%s' is of a machine named '%s'", path, def->name);
-    return err_hint(err, "rename the file or define the machine again");
-}
-
-DomainDef *defs_load_one(const char *dir, const char *name, Err *err)
-{
-    bool ours;
-    g_autoptr(DomainDef) def = load(dir, name, &ours, err);
-    return def && check_name(dir, name, def, err) == 0 ? g_steal_pointer(&def) : NULL;
-}
-
-/* A file of ours that tells another name than its own: defs_rename() was interrupted between its two steps.  Takes the second. */
-static bool finish_rename(const char *dir, const char *name, const DomainDef *def)
-{
-    g_autofree char *from = defs_path(dir, name), *to = defs_path(dir, def->name);
-    if (defs_check_name(def->name, NULL) < 0 || renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0)
-        return false;
-    dir_sync_parent(to);
-    log_info("the renaming of '%s' to '%s' is completed", from, to);
-    return true;
 }
 
 static int by_text(gconstpointer a, gconstpointer b)
@@ -178,41 +163,21 @@ GPtrArray *defs_names(const char *dir)
     }
     for (struct dirent *e; (e = readdir(d));) {
         size_t len = strlen(e->d_name);
-        if (len > strlen(SUFFIX) && g_str_has_suffix(e->d_name, SUFFIX) &&
+        if (len > strlen(DEFS_SUFFIX) && g_str_has_suffix(e->d_name, DEFS_SUFFIX) &&
             (e->d_type == DT_REG || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN))
-            g_ptr_array_add(names, g_strndup(e->d_name, len - strlen(SUFFIX)));
+            g_ptr_array_add(names, g_strndup(e->d_name, len - strlen(DEFS_SUFFIX)));
     }
     closedir(d);
     g_ptr_array_sort(names, by_text);
     return names;
 }
 
-GPtrArray *defs_load(const char *dir)
-{
-    g_autoptr(GPtrArray) names = defs_names(dir);
-    GPtrArray *defs = g_ptr_array_new_with_free_func((GDestroyNotify)domain_def_unref);
-    for (unsigned i = 0; i < names->len; i++) {
-        g_auto(Err) err = ERR_INIT;
-        bool ours;
-        g_autoptr(DomainDef) def = load(dir, names->pdata[i], &ours, &err);
-        if (def && ours && strcmp(def->name, names->pdata[i]) != 0 && finish_rename(dir, names->pdata[i], def)) {
-            g_ptr_array_add(defs, g_steal_pointer(&def));
-        } else if (def && check_name(dir, names->pdata[i], def, &err) == 0) {
-            g_ptr_array_add(defs, g_steal_pointer(&def));
-        } else {
-            g_autofree char *m = err_message(&err);
-            log_error("skipped: %s", m);
-        }
-    }
-    return defs;
-}
-
 /* ".NAME.xml.Ab12Cd" as file_replace makes them. */
 static bool is_leftover(const char *file)
 {
     size_t len = strlen(file);
-    const size_t tail = strlen(SUFFIX) + 1 + TEMP_RANDOM;
-    if (file[0] != '.' || len <= tail + 1 || strncmp(file + len - tail, SUFFIX ".", strlen(SUFFIX) + 1) != 0)
+    const size_t tail = strlen(DEFS_SUFFIX) + 1 + TEMP_RANDOM;
+    if (file[0] != '.' || len <= tail + 1 || strncmp(file + len - tail, DEFS_SUFFIX ".", strlen(DEFS_SUFFIX) + 1) != 0)
         return false;
     for (const char *p = file + len - TEMP_RANDOM; *p; p++) {
         if (!g_ascii_isalnum(*p))

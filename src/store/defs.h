@@ -5,26 +5,38 @@
  */
 #pragma once
 
-#include "model/domain_def.h"
+#include "model/stored_def.h"
+
+/* The definitions of one directory. */
+typedef struct DefsStore DefsStore;
+
+/* index_path: where to remember which files are known to be good (store/defs_index.h), NULL: nowhere.  Nothing is read yet. */
+DefsStore *defs_open(const char *dir, const char *index_path);
+void defs_close(DefsStore *s);
 
 /* Fails with VIR_ERR_XML_ERROR when a machine of this name could not have a file of its own: empty, '/', control
  * characters, too long. */
 int defs_check_name(const char *name, Err *err);
 /* DIR/NAME.xml; the name must have passed defs_check_name.  Caller frees. */
 char *defs_path(const char *dir, const char *name);
-/* Writes DIR/NAME.xml; on failure what was there before is still there. */
-int defs_save(const char *dir, const DomainDef *def, Err *err);
+/* Writes DIR/NAME.xml; on failure what was there before is still there.  `fixed`: the text is known to be read as what it is
+ * (stored_def_reread() gives it back), so the next start need not find out. */
+int defs_save(DefsStore *s, const char *name, const StoredDef *def, bool fixed, Err *err);
 /* A missing file is no error. */
-int defs_remove(const char *dir, const char *name, Err *err);
-/* Writes `def`, with its new name, into the old file, then renames that: at any moment there is one file of the machine.  After a crash
- * in between defs_load takes the second step. */
-int defs_rename(const char *dir, const char *old_name, const DomainDef *def, Err *err);
-/* One definition; file name and <name> must agree.  Stored definitions are complete already, so nothing is filled in.
- */
-DomainDef *defs_load_one(const char *dir, const char *name, Err *err);
-/* All definitions of a directory, sorted by name, as DomainDef* (free func set).  What cannot be read is logged and
- * left alone.  A missing directory is an empty one. */
-GPtrArray *defs_load(const char *dir);
+int defs_remove(DefsStore *s, const char *name, Err *err);
+/* Writes `def`, the definition with its new name in it, into the old file, then renames that: at any moment there is one file of the
+ * machine.  After a crash in between defs_load takes the second step. */
+int defs_rename(DefsStore *s, const char *old_name, const char *new_name, const StoredDef *def, Err *err);
+
+typedef struct LoadedDef {
+    char *name; /* of the file and in it */
+    StoredDef *def;
+} LoadedDef;
+
+/* All definitions of a directory, sorted by name of the file, as LoadedDef* (free func set).  Stored definitions are complete already, so
+ * nothing is filled in.  What cannot be read is logged and left alone.  A missing directory is an empty one.  Once, before anything is
+ * saved. */
+GPtrArray *defs_load(DefsStore *s);
 /* Names (char*, free func set) of all files NAME.xml in dir, sorted. */
 GPtrArray *defs_names(const char *dir);
 /* Removes temporaries a crash left behind.  Only at start, while nobody writes. */

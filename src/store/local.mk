@@ -2,5 +2,7 @@
 noinst_LIBRARIES += libstore.a
 libstore_a_SOURCES = \
 	src/store/autostart.c src/store/autostart.h \
-	src/store/defs.c src/store/defs.h \
+	src/store/defs.c src/store/defs.h src/store/defs_private.h \
+	src/store/defs_index.c src/store/defs_index.h \
+	src/store/defs_load.c \
 	src/store/status.c src/store/status.h

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "api_enums.h"
 #include "util/file.h"
 #include "util/xml.h"
 #include "store/defs.h"
@@ -127,7 +128,7 @@ static int row_parse(StatusRecord *rec, const Row *row, xmlNode *node, Err *err)
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
-int status_save(const char *run_dir, const StatusRecord *rec, Err *err)
+char *status_format(const StatusRecord *rec)
 {
     g_autofree char *def = domain_def_format(rec->live, FORMAT_STATUS | FORMAT_SECURE);
     g_autoptr(GString) s = g_string_new(NULL);
@@ -145,9 +146,14 @@ int status_save(const char *run_dir, const StatusRecord *rec, Err *err)
     }
     g_string_append(s, def);
     g_string_append(s, "</berthstatus>\n");
+    return g_string_free(g_steal_pointer(&s), FALSE);
+}
 
+int status_save(const char *run_dir, const StatusRecord *rec, Err *err)
+{
+    g_autofree char *text = status_format(rec);
     g_autofree char *path = defs_path(run_dir, rec->live->name);
-    int r = file_replace(path, s->str, s->len, 0600, 0);
+    int r = file_replace(path, text, strlen(text), 0600, 0);
     if (r < 0)
         return err_set_errno(err, -r, "cannot write the status file '%s'", path);
     return 0;
@@ -173,6 +179,10 @@ static int parse_machine(xmlNode *root, StatusRecord *rec, Err *err)
     }
     if (rec->pid <= 1)
         return err_set(err, VIR_ERR_XML_ERROR, "pid %d", (int)rec->pid);
+    if (rec->id < 1 || rec->id > STATUS_ID_MAX)
+        return err_set(err, VIR_ERR_XML_ERROR, "id %d", rec->id);
+    if (rec->state < 0 || rec->state > VIR_DOMAIN_PMSUSPENDED || rec->reason < 0)
+        return err_set(err, VIR_ERR_XML_ERROR, "state %d, reason %d", rec->state, rec->reason);
     g_autoptr(GPtrArray) taps = g_ptr_array_new_with_free_func(g_free);
     for (xmlNode *n = root->children; n; n = n->next) {
         if (n->type != XML_ELEMENT_NODE || strcmp((const char *)n->name, "tap") != 0)
@@ -188,9 +198,9 @@ static int parse_machine(xmlNode *root, StatusRecord *rec, Err *err)
     }
     xmlBuffer *buf = xmlBufferCreate();
     xmlNodeDump(buf, root->doc, domain, 0, 0);
-    rec->live = domain_def_parse((const char *)xmlBufferContent(buf), PARSE_STATUS, NULL, err);
+    rec->live = domain_def_parse((const char *)xmlBufferContent(buf), PARSE_STATUS | PARSE_OWN, NULL, err);
     xmlBufferFree(buf);
-    return rec->live ? 0 : -1;
+    return rec->live ? domain_def_check_whole(rec->live, err) : -1;
 }
 
 /* Ours, and of a format we read. */
@@ -211,19 +221,9 @@ static StatusRead recognise(xmlNode *root, const char *path, Err *err)
     return known ? STATUS_OK : STATUS_FOREIGN;
 }
 
-StatusRead status_load(const char *run_dir, const char *name, StatusRecord *ret, Err *err)
+StatusRead status_parse(const char *text, size_t len, const char *path, StatusRecord *ret, Err *err)
 {
-    g_autofree char *path = defs_path(run_dir, name);
-    g_autofree char *text = NULL;
-    size_t len;
-    int r = file_read(path, XML_MAX_BYTES, &text, &len);
-    if (r == -ENOENT)
-        return STATUS_MISSING;
-    if (r < 0) {
-        err_set_errno(err, -r, "cannot read the status file '%s'", path);
-        return STATUS_BAD;
-    }
-    g_autoptr(xmlDoc) doc = xml_parse(text, len, "(status)", err);
+    g_autoptr(xmlDoc) doc = xml_parse_own(text, len, "(status)", err);
     xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
     if (!root) {
         if (doc)
@@ -239,13 +239,30 @@ StatusRead status_load(const char *run_dir, const char *name, StatusRecord *ret,
         err_wrap(err, "status file '%s'", path);
         return STATUS_BAD;
     }
-    if (g_strcmp0(rec.live->name, name) != 0) {
-        err_set(err, VIR_ERR_XML_ERROR, "status file '%s' is of a machine named '%s'", path, rec.live->name);
-        return STATUS_BAD;
-    }
     *ret = rec;
     rec = (StatusRecord){0};
     return STATUS_OK;
+}
+
+StatusRead status_load(const char *run_dir, const char *name, StatusRecord *ret, Err *err)
+{
+    g_autofree char *path = defs_path(run_dir, name);
+    g_autofree char *text = NULL;
+    size_t len;
+    int r = file_read(path, XML_OWN_BYTES, &text, &len);
+    if (r == -ENOENT)
+        return STATUS_MISSING;
+    if (r < 0) {
+        err_set_errno(err, -r, "cannot read the status file '%s'", path);
+        return STATUS_BAD;
+    }
+    StatusRead how = status_parse(text, len, path, ret, err);
+    if (how == STATUS_OK && strcmp(ret->live->name, name) != 0) {
+        err_set(err, VIR_ERR_XML_ERROR, "status file '%s' is of a machine named '%s'", path, ret->live->name);
+        status_record_clear(ret);
+        return STATUS_BAD;
+    }
+    return how;
 }
 
 int status_pid_file(const char *run_dir, const char *name, pid_t pid)

@@ -7,6 +7,7 @@
 #include "model/domain_def.h"
 
 #define STATUS_FORMAT 1
+#define STATUS_ID_MAX (1 << 30) /* the next machine still gets a number */
 
 typedef struct StatusRecord StatusRecord;
 struct StatusRecord {
@@ -40,6 +41,9 @@ typedef enum {
 int status_save(const char *run_dir, const StatusRecord *rec, Err *err);
 /* Fills *ret on STATUS_OK; else Err says why (not for MISSING).  Clear with status_record_clear. */
 StatusRead status_load(const char *run_dir, const char *name, StatusRecord *ret, Err *err);
+/* The text of the file of a record, and what it says; `path` names it in errors.  `text` must end in a NUL of its own. */
+char *status_format(const StatusRecord *rec);
+StatusRead status_parse(const char *text, size_t len, const char *path, StatusRecord *ret, Err *err);
 /* RUN_DIR/NAME.pid, for people and scripts; never read by us.  pid 0 removes it. */
 int status_pid_file(const char *run_dir, const char *name, pid_t pid);
 int status_remove(const char *run_dir, const char *name, Err *err);

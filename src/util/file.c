@@ -68,13 +68,19 @@ static void restore(const char *path, const Saved *s)
         return; /* the link is lost; the failure that led here is told */
 }
 
-int file_replace(const char *path, const void *data, size_t len, mode_t mode, FileWriteFlags flags)
+static int sync_of(DirSync *shared, int dir_fd)
+{
+    if (shared)
+        return dir_sync(shared, dir_fd);
+    return fsync(dir_fd) < 0 ? -errno : 0;
+}
+
+static int replace(const char *path, const void *data, size_t len, mode_t mode, bool durable, DirSync *shared)
 {
     g_autofree char *dir = g_path_get_dirname(path);
     g_autofree char *base = g_path_get_basename(path);
     g_autofree char *tmp = g_strdup_printf("%s/.%s.XXXXXX", dir, base);
 
-    bool durable = flags & FILE_DURABLE;
     AUTO_CLOSE int dir_fd = durable ? open_parent(path) : -1;
     if (durable && dir_fd < 0)
         return dir_fd;
@@ -91,12 +97,23 @@ int file_replace(const char *path, const void *data, size_t len, mode_t mode, Fi
         r = -errno;
     if (r < 0) {
         unlink(tmp);
-    } else if (durable && fsync(dir_fd) < 0) {
-        r = -errno;
-        restore(path, &saved);
+    } else if (durable) {
+        r = sync_of(shared, dir_fd);
+        if (r < 0)
+            restore(path, &saved);
     }
     g_free(saved.text);
     return r;
+}
+
+int file_replace(const char *path, const void *data, size_t len, mode_t mode, FileWriteFlags flags)
+{
+    return replace(path, data, len, mode, flags & FILE_DURABLE, NULL);
+}
+
+int file_replace_shared(const char *path, const void *data, size_t len, mode_t mode, DirSync *shared)
+{
+    return replace(path, data, len, mode, true, shared);
 }
 
 int file_read(const char *path, size_t max, char **ret, size_t *ret_len)
@@ -112,10 +129,8 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len)
     return fd_read_all(fd, max, ret, ret_len);
 }
 
-int file_remove(const char *path, FileWriteFlags flags)
+static int remove_durably(const char *path, DirSync *shared)
 {
-    if (!(flags & FILE_DURABLE))
-        return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
     AUTO_CLOSE int dir_fd = open_parent(path);
     if (dir_fd < 0)
         return dir_fd == -ENOENT ? 0 : dir_fd;
@@ -123,12 +138,25 @@ int file_remove(const char *path, FileWriteFlags flags)
     int r = 0;
     if (unlink(path) < 0) {
         r = errno == ENOENT ? 0 : -errno;
-    } else if (fsync(dir_fd) < 0) {
-        r = -errno;
-        restore(path, &saved);
+    } else {
+        r = sync_of(shared, dir_fd);
+        if (r < 0)
+            restore(path, &saved);
     }
     g_free(saved.text);
     return r;
+}
+
+int file_remove(const char *path, FileWriteFlags flags)
+{
+    if (flags & FILE_DURABLE)
+        return remove_durably(path, NULL);
+    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int file_remove_shared(const char *path, DirSync *shared)
+{
+    return remove_durably(path, shared);
 }
 
 int dir_make(const char *path, mode_t mode)

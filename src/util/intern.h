@@ -1,6 +1,6 @@
 /* util/intern.h - strings kept for ever
  *
- * For names out of a short list (features, paths of programs), never for what a client can vary.
+ * For names out of a short list (paths of programs), never for what a client can vary.
  */
 #pragma once
 

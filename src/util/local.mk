@@ -4,12 +4,14 @@ libutil_a_SOURCES = \
 	src/util/arena.c src/util/arena.h \
 	src/util/conf.c src/util/conf_doc.c src/util/conf.h \
 	src/util/deadline.h \
+	src/util/dirsync.c src/util/dirsync.h \
 	src/util/err.c src/util/err.h \
 	src/util/err_text.c \
 	src/util/fault.c src/util/fault.h \
 	src/util/fd.c src/util/fd.h \
 	src/util/fdgroup.c src/util/fdgroup.h \
 	src/util/file.c src/util/file.h \
+	src/util/hash.c src/util/hash.h \
 	src/util/intern.c src/util/intern.h \
 	src/util/lock.c src/util/lock.h \
 	src/util/log.c src/util/log.h \

@@ -8,6 +8,9 @@
  * task blocks, looks for the next task that may start, highest lane first (FAST before NORMAL before LONG).  If a task may start and
  * nobody is idle, a thread is made, up to max_threads.  pool_blocking_end() does not wait for a place: the lane may exceed its cap
  * for as long as the woken tasks need to finish, which is better than a woken task holding its object's job while it queues.
+ *
+ * Who became idle last is woken first: what a burst made beyond the usual need is then left alone until it ends, and the threads that
+ * work are few and warm.
  */
 #include "config.h"
 
@@ -22,9 +25,16 @@ typedef struct Task {
     void *arg;
 } Task;
 
+/* A thread that waits for work; on its stack. */
+typedef struct Idler {
+    struct Idler *next;
+    Cond wake;
+    bool called; /* and out of the list */
+} Idler;
+
 struct Pool {
-    Mutex lock; /* leaf */
-    Cond work;  /* a task may start, or the pool closes */
+    Mutex lock;  /* leaf */
+    Idler *idle; /* the latest first */
     Cond idle_change;
     PoolLimits limits;
     Task *head[LANE_MAX], **tail[LANE_MAX];
@@ -60,13 +70,42 @@ static bool thread_make(Pool *p)
     return r == 0;
 }
 
+static void call_idler(Pool *p, Idler *i)
+{
+    Idler **at = &p->idle;
+    while (*at != i)
+        at = &(*at)->next;
+    *at = i->next;
+    i->called = true;
+    p->st.idle--;
+    pthread_cond_signal(&i->wake.c);
+}
+
+/* Sleeps until called.  False: nobody did within the limit for idle threads. */
+static bool wait_for_work(Pool *p)
+{
+    Idler me = {.next = p->idle};
+    cond_init(&me.wake);
+    p->idle = &me;
+    p->st.idle++;
+    Deadline d = deadline_in_ms(p->limits.idle_ms);
+    bool in_time = true;
+    while (!me.called && in_time)
+        in_time = cond_wait_until(&me.wake, &p->lock, d);
+    bool called = me.called;
+    if (!called)
+        call_idler(p, &me);
+    cond_done(&me.wake);
+    return called;
+}
+
 /* Sees to it that somebody takes the next startable task.  Lock held. */
 static void kick(Pool *p)
 {
     if (next_lane(p) == LANE_MAX)
         return;
-    if (p->st.idle > 0) {
-        pthread_cond_signal(&p->work.c);
+    if (p->idle) {
+        call_idler(p, p->idle);
     } else if (p->st.threads < p->limits.max_threads) {
         p->st.threads++;
         if (!thread_make(p))
@@ -88,10 +127,8 @@ static void *worker_main(void *arg)
         if (l == LANE_MAX) {
             if (p->closing)
                 break;
-            p->st.idle++;
-            bool in_time = cond_wait_until(&p->work, &p->lock, deadline_in_ms(p->limits.idle_ms));
-            p->st.idle--;
-            if (!in_time && next_lane(p) == LANE_MAX)
+            /* The last one that could take a task stays: the host may refuse a new thread just when one is needed. */
+            if (!wait_for_work(p) && next_lane(p) == LANE_MAX && p->st.threads - p->st.blocked > 1)
                 break;
             continue;
         }
@@ -122,11 +159,13 @@ Pool *pool_new(const PoolLimits *limits)
 {
     Pool *p = g_new0(Pool, 1);
     mutex_init(&p->lock, LOCK_QUEUE, "pool");
-    cond_init(&p->work);
     cond_init(&p->idle_change);
     p->limits = *limits;
     for (int l = 0; l < LANE_MAX; l++)
         p->tail[l] = &p->head[l];
+    p->st.threads = 1;
+    if (!thread_make(p))
+        g_error("no thread for the workers");
     return p;
 }
 
@@ -136,13 +175,11 @@ void pool_free(Pool *p)
         return;
     mutex_lock(&p->lock);
     p->closing = true;
-    cond_broadcast(&p->work);
-    while (p->st.threads > 0) {
+    while (p->idle)
+        call_idler(p, p->idle);
+    while (p->st.threads > 0)
         cond_wait_until(&p->idle_change, &p->lock, deadline_in_ms(1000));
-        cond_broadcast(&p->work);
-    }
     mutex_unlock(&p->lock);
-    cond_done(&p->work);
     cond_done(&p->idle_change);
     mutex_done(&p->lock);
     g_free(p);

@@ -2,7 +2,7 @@
  *
  * Each lane has a cap on tasks that run at once, so long work never takes the threads of short work.  A task that sleeps (on QEMU,
  * on a child) says so with pool_blocking_begin/end and does not count against its lane's cap meanwhile: a hundred sick guests hold a
- * hundred sleeping threads and no lane.  Threads are made on demand and end after some idle seconds.
+ * hundred sleeping threads and no lane.  Threads are made on demand and end after some idle seconds, but for one.
  */
 #pragma once
 

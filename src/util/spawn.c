@@ -15,6 +15,11 @@
  * With before_exec the child waits, just before exec, for a byte from us.  The caller notes who the child is before it becomes
  * anything; when we are killed before that, the child reads an end of file and goes too.
  *
+ * Where this file knows how (x86-64), the child borrows our memory until it executes, on a stack of its own: copying the page tables of a daemon
+ * with many machines, and breaking the copies up again page by page, costs milliseconds and stops all its threads for moments.  Elsewhere, and
+ * where the kernel refuses, it is a plain copy.  The child writes nothing but its plan and its stack, which stay until the report's pipe ends: the
+ * kernel has taken the child off our memory before it closes that.
+ *
  * The cgroup is entered by CLONE_INTO_CGROUP: writing to cgroup.procs afterwards takes a kernel-wide lock and an RCU grace period,
  * milliseconds in which nothing happens.
  */
@@ -47,6 +52,7 @@
 /* Descriptors a child can be given at most; more is a mistake of the caller. */
 #define SPAWN_MAX_FDS 4096u
 #define SPAWN_STDERR_KEPT 2048u
+#define CHILD_STACK 65536u
 
 typedef enum {
     STEP_FDS,
@@ -104,28 +110,81 @@ typedef struct Plan {
     bool privileged;
     bool enter_cgroup; /* the kernel did not put us there */
     pid_t parent;
+    char *stack; /* of a child that borrows our memory */
 } Plan;
+
+/* Changing its ids makes the kernel mark the memory it runs in, ours, as not to be dumped or traced, which keeps others of QEMU's account out
+ * of it.  The mark goes when no child borrows any more. */
+static struct {
+    pthread_mutex_t lock;
+    unsigned children;
+    int dumpable; /* before the first of them */
+} lent = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void lend_memory(void)
+{
+    pthread_mutex_lock(&lent.lock);
+    if (lent.children++ == 0)
+        lent.dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+    pthread_mutex_unlock(&lent.lock);
+}
+
+static void take_memory_back(void)
+{
+    pthread_mutex_lock(&lent.lock);
+    if (--lent.children == 0 && lent.dumpable == 1)
+        prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    pthread_mutex_unlock(&lent.lock);
+}
+
+/* Not before the child has executed or ended. */
+static void plan_done(Plan *p)
+{
+    g_free(p->moves);
+    if (p->stack)
+        take_memory_back();
+    g_free(p->stack);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Plan, plan_done)
 
 static const char *const default_env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
 
 /* ---- in the child: system calls only ---------------------------------------------------------------------------------------- */
 
+/* A system call as the kernel answers it, negative errno: nothing of libc's is written, whose errno is the calling thread's own. */
+static inline long IN_CHILD raw_call(long nr, long a, long b, long c, long d, long e)
+{
+#if defined(__x86_64__)
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    long r;
+    __asm__ volatile("syscall" : "=a"(r) : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
+    return r;
+#else
+    long r = syscall(nr, a, b, c, d, e);
+    return r < 0 ? -errno : r;
+#endif
+}
+
+#define sys(...) SYS_PADDED(__VA_ARGS__, 0, 0, 0, 0, 0)
+#define SYS_PADDED(nr, a, b, c, d, e, ...) raw_call(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e))
+
 static void IN_CHILD __attribute__((noreturn)) child_exit(int status)
 {
     for (;;)
-        syscall(SYS_exit_group, status);
+        sys(SYS_exit_group, status);
 }
 
 static void IN_CHILD __attribute__((noreturn)) child_fail(const Plan *p, SpawnStep step, int error)
 {
     StepReport r = {step, error};
-    long n = syscall(SYS_write, p->status_fd, &r, sizeof(r));
+    long n = sys(SYS_write, p->status_fd, &r, sizeof(r));
     child_exit(n == (long)sizeof(r) ? 127 : 126);
 }
 
 static int IN_CHILD child_close(int first, int last)
 {
-    return first <= last && syscall(SYS_close_range, (unsigned)first, (unsigned)last, 0u) < 0 ? -errno : 0;
+    return first <= last ? (int)sys(SYS_close_range, first, last, 0) : 0;
 }
 
 /* The wanted ones are in order of their targets, 0 to 2 among them. */
@@ -133,43 +192,42 @@ static int IN_CHILD child_place_fds(Plan *p)
 {
     const int status_slot = p->max_target + 1, go_slot = p->max_target + 2, above = p->max_target + 3;
     /* both out of the way of all slots before anything is put there */
-    int s = (int)syscall(SYS_fcntl, p->status_fd, F_DUPFD_CLOEXEC, above);
+    int r, s = (int)sys(SYS_fcntl, p->status_fd, F_DUPFD_CLOEXEC, above);
     if (s < 0)
-        return -errno;
+        return s;
     p->status_fd = s;
-    if (p->go_fd >= 0 && (p->go_fd = (int)syscall(SYS_fcntl, p->go_fd, F_DUPFD_CLOEXEC, above)) < 0)
-        return -errno;
+    if (p->go_fd >= 0 && (p->go_fd = (int)sys(SYS_fcntl, p->go_fd, F_DUPFD_CLOEXEC, above)) < 0)
+        return p->go_fd;
     for (unsigned i = 0; i < p->n_moves; i++) {
-        p->moves[i].high = (int)syscall(SYS_fcntl, p->moves[i].fd, F_DUPFD_CLOEXEC, above);
+        p->moves[i].high = (int)sys(SYS_fcntl, p->moves[i].fd, F_DUPFD_CLOEXEC, above);
         if (p->moves[i].high < 0)
-            return -errno;
+            return p->moves[i].high;
     }
-    if (syscall(SYS_dup3, p->status_fd, status_slot, O_CLOEXEC) < 0 ||
-        (p->go_fd >= 0 && syscall(SYS_dup3, p->go_fd, go_slot, O_CLOEXEC) < 0))
-        return -errno;
+    if ((r = (int)sys(SYS_dup3, p->status_fd, status_slot, O_CLOEXEC)) < 0 ||
+        (p->go_fd >= 0 && (r = (int)sys(SYS_dup3, p->go_fd, go_slot, O_CLOEXEC)) < 0))
+        return r;
     p->status_fd = status_slot;
-    int r, next = 0; /* the first number not looked at */
+    int next = 0; /* the first number not looked at */
     for (unsigned i = 0; i < p->n_moves; i++) {
         int target = p->moves[i].target;
         if ((r = child_close(next, target - 1)) < 0)
             return r;
-        if (syscall(SYS_dup3, p->moves[i].high, target, 0) < 0)
-            return -errno;
+        if ((r = (int)sys(SYS_dup3, p->moves[i].high, target, 0)) < 0)
+            return r;
         next = target + 1;
     }
     if (p->go_fd >= 0)
         p->go_fd = go_slot;
     else if ((r = child_close(go_slot, go_slot)) < 0)
         return r;
-    return syscall(SYS_close_range, (unsigned)above, ~0u, 0u) < 0 ? -errno : 0;
+    return (int)sys(SYS_close_range, above, ~0u, 0);
 }
 
 static int IN_CHILD child_enter_cgroup(const Plan *p)
 {
-    long fd = syscall(SYS_openat, p->opts->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || syscall(SYS_write, fd, "0", (size_t)1) != 1)
-        return -errno;
-    return 0;
+    long fd = sys(SYS_openat, p->opts->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+    long n = fd < 0 ? fd : sys(SYS_write, fd, "0", 1);
+    return n < 0 ? (int)n : 0;
 }
 
 static int IN_CHILD child_limit(int what, uint64_t value)
@@ -177,7 +235,7 @@ static int IN_CHILD child_limit(int what, uint64_t value)
     if (value == 0)
         return 0;
     struct rlimit r = {.rlim_cur = value, .rlim_max = value};
-    return syscall(SYS_prlimit64, 0, what, &r, NULL) < 0 ? -errno : 0;
+    return (int)sys(SYS_prlimit64, 0, what, &r, NULL);
 }
 
 static int IN_CHILD child_limits(const SpawnOpts *o)
@@ -194,20 +252,20 @@ static int IN_CHILD child_limits(const SpawnOpts *o)
 static int IN_CHILD child_drop_bounding(void)
 {
     for (int cap = 0; cap < 64; cap++) {
-        if (syscall(SYS_prctl, PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
-            if (errno == EINVAL)
-                break; /* beyond the kernel's last one */
-            return -errno;
-        }
+        int r = (int)sys(SYS_prctl, PR_CAPBSET_DROP, cap, 0, 0, 0);
+        if (r == -EINVAL)
+            break; /* beyond the kernel's last one */
+        if (r < 0)
+            return r;
     }
-    return syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ? -errno : 0;
+    return (int)sys(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
 static int IN_CHILD child_drop_caps(void)
 {
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0, 0, 0}, {0, 0, 0}};
-    return syscall(SYS_capset, &head, none) < 0 ? -errno : 0;
+    return (int)sys(SYS_capset, &head, none);
 }
 
 static int IN_CHILD child_change_ids(const Plan *p)
@@ -215,13 +273,12 @@ static int IN_CHILD child_change_ids(const Plan *p)
     const SpawnOpts *o = p->opts;
     if (!p->privileged)
         return 0; /* checked before the clone: the ids are ours already */
-    if (syscall(SYS_setgroups, (size_t)o->n_groups, o->groups) < 0)
-        return -errno;
-    if (syscall(SYS_setresgid, o->gid, o->gid, o->gid) < 0)
-        return -errno;
-    if (syscall(SYS_setresuid, o->uid, o->uid, o->uid) < 0)
-        return -errno;
-    return 0;
+    int r = (int)sys(SYS_setgroups, o->n_groups, o->groups);
+    if (r == 0)
+        r = (int)sys(SYS_setresgid, o->gid, o->gid, o->gid);
+    if (r == 0)
+        r = (int)sys(SYS_setresuid, o->uid, o->uid, o->uid);
+    return r;
 }
 
 static void IN_CHILD child_reset_signals(void)
@@ -230,8 +287,8 @@ static void IN_CHILD child_reset_signals(void)
      * without flags in the kernel's layout of every architecture, and the empty set. */
     unsigned long zero[8] = {0};
     for (int s = 1; s <= 64; s++)
-        syscall(SYS_rt_sigaction, s, zero, NULL, (size_t)8); /* fails for KILL and STOP */
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, zero, NULL, (size_t)8);
+        sys(SYS_rt_sigaction, s, zero, NULL, 8); /* fails for KILL and STOP */
+    sys(SYS_rt_sigprocmask, SIG_SETMASK, zero, NULL, 8);
 }
 
 /* Sleeps until the parent has noted who we are; ends when it cannot. */
@@ -242,8 +299,8 @@ static void IN_CHILD child_await_go(const Plan *p)
     if (p->go_fd < 0)
         return;
     do
-        n = syscall(SYS_read, p->go_fd, &go, (size_t)1);
-    while (n < 0 && errno == EINTR);
+        n = sys(SYS_read, p->go_fd, &go, 1);
+    while (n == -EINTR);
     if (n != 1)
         child_exit(126);
 }
@@ -257,15 +314,15 @@ static void IN_CHILD __attribute__((noreturn)) child_run(Plan *p)
         child_fail(p, STEP_CGROUP, -r);
     if ((r = child_place_fds(p)) < 0)
         child_fail(p, STEP_FDS, -r);
-    if (o->new_session && syscall(SYS_setsid) < 0)
-        child_fail(p, STEP_SESSION, errno);
-    syscall(SYS_umask, o->umask ? o->umask : 0077);
+    if (o->new_session && (r = (int)sys(SYS_setsid)) < 0)
+        child_fail(p, STEP_SESSION, -r);
+    sys(SYS_umask, o->umask ? o->umask : 0077);
     if ((r = child_limits(o)) < 0)
         child_fail(p, STEP_LIMITS, -r);
-    if (o->cpus && syscall(SYS_sched_setaffinity, 0, o->cpus_size, o->cpus) < 0)
-        child_fail(p, STEP_CPUS, errno);
-    if (syscall(SYS_chdir, o->cwd ? o->cwd : "/") < 0)
-        child_fail(p, STEP_CWD, errno);
+    if (o->cpus && (r = (int)sys(SYS_sched_setaffinity, 0, o->cpus_size, o->cpus)) < 0)
+        child_fail(p, STEP_CPUS, -r);
+    if ((r = (int)sys(SYS_chdir, o->cwd ? o->cwd : "/")) < 0)
+        child_fail(p, STEP_CWD, -r);
     if (o->change_ids) {
         if (p->privileged && (r = child_drop_bounding()) < 0)
             child_fail(p, STEP_CAPS, -r);
@@ -274,21 +331,42 @@ static void IN_CHILD __attribute__((noreturn)) child_run(Plan *p)
         if ((r = child_drop_caps()) < 0)
             child_fail(p, STEP_CAPS, -r);
     }
-    if (o->no_new_privs && syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        child_fail(p, STEP_PRIVS, errno);
+    if (o->no_new_privs && (r = (int)sys(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) < 0)
+        child_fail(p, STEP_PRIVS, -r);
     if (o->die_with_parent) {
         /* after the change of ids, which clears it; the kernel watches the thread that called spawn() */
-        if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-            child_fail(p, STEP_PRIVS, errno);
-        if (syscall(SYS_getppid) != p->parent)
+        if ((r = (int)sys(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)) < 0)
+            child_fail(p, STEP_PRIVS, -r);
+        if (sys(SYS_getppid) != p->parent)
             child_exit(126);
     }
     child_await_go(p);
-    syscall(SYS_execve, p->argv[0], p->argv, p->env);
-    child_fail(p, STEP_EXEC, errno);
+    r = (int)sys(SYS_execve, p->argv[0], p->argv, p->env);
+    child_fail(p, STEP_EXEC, -r);
 }
 
 /* ---- in the parent ----------------------------------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+/* clone3() whose child runs child_run(p) on args->stack.  Not by syscall(): the child would return from it on a stack where nobody called it.
+ * Returns what the kernel does: a pid or a negative errno. */
+static pid_t clone_borrowing(struct clone_args *args, Plan *p)
+{
+    long r;
+    __asm__ volatile("syscall\n\t"
+                     "testq %%rax, %%rax\n\t"
+                     "jnz 1f\n\t"
+                     "xorl %%ebp, %%ebp\n\t"
+                     "movq %[plan], %%rdi\n\t"
+                     "callq *%[run]\n\t"
+                     "ud2\n"
+                     "1:"
+                     : "=a"(r)
+                     : "0"((long)SYS_clone3), "D"(args), "S"(sizeof(*args)), [plan] "r"(p), [run] "r"(child_run)
+                     : "rcx", "r11", "cc", "memory");
+    return (pid_t)r;
+}
+#endif
 
 /* Clones into the cgroup when the kernel can, else plainly; the child then enters by itself.  0 in the child, pid, or -errno. */
 static pid_t clone_child(Plan *p, int *ret_pidfd)
@@ -304,7 +382,21 @@ static pid_t clone_child(Plan *p, int *ret_pidfd)
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (uint64_t)p->opts->cgroup_fd;
     }
-    pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+    pid_t pid;
+#if defined(__x86_64__)
+    struct clone_args borrowing = args;
+    lend_memory();
+    p->stack = g_malloc(CHILD_STACK + 16);
+    borrowing.flags |= CLONE_VM;
+    borrowing.stack = ((uint64_t)(uintptr_t)p->stack + 15) & ~(uint64_t)15;
+    borrowing.stack_size = CHILD_STACK;
+    pid = clone_borrowing(&borrowing, p);
+    if (pid > 0) {
+        *ret_pidfd = pidfd;
+        return pid;
+    }
+#endif
+    pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
     if (pid < 0 && (errno == ENOSYS || (cgroup && (errno == EINVAL || errno == E2BIG)))) {
         p->enter_cgroup = cgroup;
         pid = fork();
@@ -406,7 +498,7 @@ int spawn(const SpawnOpts *opts, Child *ret, Err *err)
     AUTO_CLOSE int our_go = go_fds[1];
 
     const char *const *env = opts->env ? opts->env : default_env;
-    Plan p = {
+    g_auto(Plan) p = {
         .opts = opts,
         .argv = (char *const *)(uintptr_t)opts->argv, /* execve's prototype predates const; it changes nothing */
         .env = (char *const *)(uintptr_t)env,
@@ -415,10 +507,8 @@ int spawn(const SpawnOpts *opts, Child *ret, Err *err)
         .privileged = me == 0,
         .parent = getpid(),
     };
-    if (plan_fds(&p, null_fd, err) < 0) {
-        g_free(p.moves);
+    if (plan_fds(&p, null_fd, err) < 0)
         return -1;
-    }
 
     sigset_t all, old;
     sigfillset(&all);
@@ -428,7 +518,6 @@ int spawn(const SpawnOpts *opts, Child *ret, Err *err)
     if (pid == 0)
         child_run(&p);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    g_free(p.moves);
     if (pid < 0)
         return err_set_errno(err, -pid, "cannot start %s: new process", opts->argv[0]);
 
@@ -439,12 +528,17 @@ int spawn(const SpawnOpts *opts, Child *ret, Err *err)
         child_kill(&child);
         return -1;
     }
-    if (our_go >= 0)
-        send(our_go, "g", 1, MSG_NOSIGNAL); /* fails when the child has ended: its report tells */
+    int unsent = our_go >= 0 && send(our_go, "g", 1, MSG_NOSIGNAL) != 1 ? errno : 0;
+    if (unsent)
+        fd_close(&our_go); /* a child that still waits sees the end and ends too; one that has ended left its report */
     StepReport report;
     if (read_report(report_fd, &report)) {
         child_kill(&child);
         return report_failure(&report, opts, err);
+    }
+    if (unsent) {
+        child_kill(&child);
+        return err_set_errno(err, unsent, "cannot start %s: telling the new process to go on", opts->argv[0]);
     }
     *ret = child;
     return 0;

@@ -17,13 +17,21 @@
 #define ERR_FROM VIR_FROM_XML
 #include "util/xml.h"
 
-#define XML_MAX_NODES 200000u
+typedef struct Limits {
+    unsigned bytes, depth, nodes;
+    int options; /* of libxml2, which has limits of its own */
+} Limits;
+
+static const Limits limits_of_clients = {XML_MAX_BYTES, XML_MAX_DEPTH, 200000, 0};
+static const Limits limits_of_ours = {XML_OWN_BYTES, XML_OWN_DEPTH, 2000000, XML_PARSE_HUGE};
+
 #define XML_ERR_LINE  80u /* of the offending line at most this much is quoted */
 
 /* ---- parsing --------------------------------------------------------------------------------------------------------------- */
 
 /* What the SAX hooks below count; reached through ctxt->_private. */
 typedef struct ParseGuard {
+    const Limits *limits;
     unsigned depth, nodes;
     const char *limit;    /* what was exceeded, or NULL */
     int line;
@@ -46,9 +54,9 @@ static void guard_start(void *ud, const xmlChar *name, const xmlChar *prefix, co
     xmlParserCtxt *ctxt = ud;
     ParseGuard *g = ctxt->_private;
     g->nodes += 1 + (unsigned)n_attr + (unsigned)n_ns;
-    if (++g->depth > XML_MAX_DEPTH)
+    if (++g->depth > g->limits->depth)
         guard_stop(ctxt, g, "elements are nested too deeply");
-    else if (g->nodes > XML_MAX_NODES)
+    else if (g->nodes > g->limits->nodes)
         guard_stop(ctxt, g, "too many elements and attributes");
     else
         g->start(ud, name, prefix, uri, n_ns, ns, n_attr, n_default, attrs);
@@ -100,6 +108,85 @@ static void set_detail(Err *err, const char *what, const char *text, const xmlEr
     err_set(err, VIR_ERR_XML_DETAIL, "%s:%d: %s\n%s\n%s^", what, line_no, words, quoted, caret);
 }
 
+/* ---- before libxml2 ---------------------------------------------------------------------------------------------------------- */
+
+/* libxml2 compares each attribute of an element with each before it, so an element with 10^5 of them takes it minutes, and calls us only
+ * afterwards.  They are counted here, in the bytes; so these must be ASCII where XML's own characters are. */
+
+#define ATTRIBUTES_MAX 128u /* of one element; namespaces count */
+
+/* Past what begins at `p` with `open` and ends with `close`; NULL: it begins with something else. */
+static const char *skip(const char *p, const char *end, const char *open, const char *close)
+{
+    size_t n = strlen(open);
+    if ((size_t)(end - p) < n || memcmp(p, open, n) != 0)
+        return NULL;
+    const char *found = g_strstr_len(p + n, end - p - (gssize)n, close);
+    return found ? found + strlen(close) : end;
+}
+
+/* Past the tag at `p`; *ret_n: its attributes. */
+static const char *scan_tag(const char *p, const char *end, unsigned *ret_n)
+{
+    char quote = 0;
+    *ret_n = 0;
+    for (p++; p < end && (quote || *p != '>'); p++) {
+        if (quote)
+            quote = *p == quote ? 0 : quote;
+        else if (*p == '"' || *p == '\'')
+            quote = *p;
+        else
+            *ret_n += *p == '=';
+    }
+    return p;
+}
+
+/* A line of the document with an element of too many attributes, or 0. */
+static int attributes_too_many(const char *text, size_t len)
+{
+    const char *end = text + len, *p = text;
+    while ((p = memchr(p, '<', (size_t)(end - p)))) {
+        unsigned n = 0;
+        const char *next = skip(p, end, "<!--", "-->");
+        next = next ? next : skip(p, end, "<![CDATA[", "]]>");
+        next = next ? next : skip(p, end, "<?", "?>");
+        next = next ? next : scan_tag(p, end, &n);
+        if (n > ATTRIBUTES_MAX) {
+            int line = 1;
+            for (const char *c = text; c < p; c++)
+                line += *c == '\n';
+            return line;
+        }
+        p = next;
+    }
+    return 0;
+}
+
+/* Whether the document says it is in an encoding of which ASCII is no part, or begins as one. */
+static bool is_foreign(const char *text, size_t len)
+{
+    static const char *const fine[] = {"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-", "windows-125", "latin1"};
+    static const char ebcdic[] = "\x4c\x6f\xa7\x94";
+    if (memchr(text, 0, MIN(len, 4)) || (len >= 4 && memcmp(text, ebcdic, 4) == 0))
+        return true;
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        text += 3;
+    if (!g_str_has_prefix(text, "<?xml"))
+        return false;
+    const char *close = strstr(text, "?>"), *value = close ? g_strstr_len(text, close - text, "encoding") : NULL;
+    if (!value)
+        return false;
+    value += strlen("encoding");
+    value += strspn(value, " \t\r\n=\"'");
+    for (unsigned i = 0; i < N_ELEMENTS(fine); i++) {
+        if (g_ascii_strncasecmp(value, fine[i], strlen(fine[i])) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* ---- with libxml2 ------------------------------------------------------------------------------------------------------------ */
+
 /* libxml2 sets itself up at first use, and not safely when two threads are first. */
 static gpointer parser_init(gpointer unused)
 {
@@ -107,19 +194,25 @@ static gpointer parser_init(gpointer unused)
     return NULL;
 }
 
-xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
+static xmlDoc *parse(const Limits *limits, const char *text, size_t len, const char *what, Err *err)
 {
     static GOnce once = G_ONCE_INIT;
     g_once(&once, parser_init, NULL);
-    if (len > XML_MAX_BYTES) {
+    if (len > limits->bytes) {
         err_set(err, VIR_ERR_XML_ERROR, "%s: the document has %zu bytes, at most %u are accepted", what, len,
-                XML_MAX_BYTES);
+                limits->bytes);
+        return NULL;
+    }
+    int line = attributes_too_many(text, len);
+    if (line || is_foreign(text, len)) {
+        err_set(err, VIR_ERR_XML_ERROR, "%s:%d: %s", what, line ? line : 1,
+                line ? "too many attributes of one element" : "the encoding is not supported, use UTF-8");
         return NULL;
     }
     xmlParserCtxt *ctxt = xmlNewParserCtxt();
     if (!ctxt)
         g_error("out of memory");
-    ParseGuard guard = {.start = ctxt->sax->startElementNs, .end = ctxt->sax->endElementNs};
+    ParseGuard guard = {.limits = limits, .start = ctxt->sax->startElementNs, .end = ctxt->sax->endElementNs};
     ctxt->_private = &guard;
     ctxt->sax->startElementNs = guard_start;
     ctxt->sax->endElementNs = guard_end;
@@ -127,7 +220,7 @@ xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
     ctxt->sax->serror = quiet;
     xmlDoc *doc = xmlCtxtReadMemory(ctxt, text, (int)len, NULL, NULL,
                                     XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS | XML_PARSE_COMPACT |
-                                        XML_PARSE_BIG_LINES);
+                                        XML_PARSE_BIG_LINES | limits->options);
     if (guard.limit) {
         err_set(err, VIR_ERR_XML_ERROR, "%s:%d: %s", what, guard.line, guard.limit);
     } else if (!doc || !ctxt->wellFormed) {
@@ -144,6 +237,16 @@ xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
         xmlFreeDoc(ctxt->myDoc);
     xmlFreeParserCtxt(ctxt);
     return NULL;
+}
+
+xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err)
+{
+    return parse(&limits_of_clients, text, len, what, err);
+}
+
+xmlDoc *xml_parse_own(const char *text, size_t len, const char *what, Err *err)
+{
+    return parse(&limits_of_ours, text, len, what, err);
 }
 
 /* ---- writer ---------------------------------------------------------------------------------------------------------------- */
@@ -170,12 +273,34 @@ void xml_writer_done(XmlWriter *w)
     *w = (XmlWriter){0};
 }
 
-/* The same characters libvirt escapes, in attributes and text alike; control characters that XML cannot hold are dropped. */
+/* Bytes of the character at `p`; 0: XML cannot hold it, or it is none. */
+static size_t char_len(const char *p)
+{
+    unsigned char c = (unsigned char)*p;
+    if (c < 0x80)
+        return c >= 0x20 || c == '\n' || c == '\t' || c == '\r';
+    gunichar u = g_utf8_get_char_validated(p, -1);
+    if (u >= (gunichar)-2 || u == 0xfffe || u == 0xffff)
+        return 0;
+    return (size_t)g_unichar_to_utf8(u, NULL);
+}
+
+bool xml_is_text(const char *s)
+{
+    for (size_t n; *s; s += n) {
+        n = char_len(s);
+        if (n == 0)
+            return false;
+    }
+    return true;
+}
+
+/* The same characters libvirt escapes, in attributes and text alike; what XML cannot hold is dropped. */
 static void append_escaped(GString *out, const char *s)
 {
-    for (const char *p = s; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        switch (c) {
+    for (const char *p = s; *p;) {
+        size_t n = char_len(p);
+        switch (*p) {
         case '<':
             g_string_append(out, "&lt;");
             break;
@@ -192,9 +317,9 @@ static void append_escaped(GString *out, const char *s)
             g_string_append(out, "&apos;");
             break;
         default:
-            if (c >= 0x20 || c == '\n' || c == '\t' || c == '\r')
-                g_string_append_c(out, (char)c);
+            g_string_append_len(out, p, (gssize)n);
         }
+        p += MAX(n, 1);
     }
 }
 

@@ -9,16 +9,27 @@
 
 #include "util/err.h"
 
+/* Limits of what clients send. */
 #define XML_MAX_BYTES (4u << 20)
 #define XML_MAX_DEPTH 64u
+/* Limits of the files we write: escaping, chains of images and metadata set one by one make them larger and deeper than what is sent. */
+#define XML_OWN_BYTES (32u << 20)
+#define XML_OWN_DEPTH 250u
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(xmlDoc, xmlFreeDoc)
 
-/* Parses `text`.  Not well-formed: VIR_ERR_XML_DETAIL with line, parser's words and the offending line; DOCTYPE with entities, too
- * large, too deep: VIR_ERR_XML_ERROR.  `what` names the document in errors ("(domain_definition)").  Caller frees with xmlFreeDoc. */
+/* Parses `text`, which ends in a NUL of its own.  Not well-formed: VIR_ERR_XML_DETAIL with line, parser's words and the offending line.
+ * DOCTYPE with entities, too large, too deep, too many elements or attributes, an encoding other than UTF-8 and its likes: VIR_ERR_XML_ERROR.
+ * `what` names the document in errors ("(domain_definition)").  Caller frees with xmlFreeDoc. */
 xmlDoc *xml_parse(const char *text, size_t len, const char *what, Err *err);
+/* The same for a file of ours, with its limits. */
+xmlDoc *xml_parse_own(const char *text, size_t len, const char *what, Err *err);
 
-/* Writer.  Attribute values and text are escaped. */
+/* Whether an XML document can hold it: valid UTF-8 of characters XML has (no control characters but tab, line feed, carriage return).  To be
+ * asked of every string that reaches a document by another way than through xml_parse(). */
+bool xml_is_text(const char *s);
+
+/* Writer.  Attribute values and text are escaped, what XML cannot hold is dropped: what is written can be read again. */
 typedef struct XmlWriter {
     GString *out;
     unsigned depth;      /* current indentation level */

@@ -67,12 +67,14 @@ def throughput(pattern, daemon, peer):
 
 def main():
     args = bench.arguments(__doc__)
+    load.go_ahead()
     conf = "max_clients = 20000\n"
     daemon = servers.Berthd(libvirtd_conf=conf).open()
     peer = servers.Peer(libvirtd_conf=conf).open() if args.peer and servers.peer_available() else None
     try:
         for one in (daemon, peer):
             if one:
+                load.go_ahead(one.process.pid)
                 one.define(xml.domain(NAME))
         small_calls(args.rows, daemon, peer)
         throughput(args.rows, daemon, peer)

@@ -432,9 +432,13 @@ static void run_event(const char *path, pid_t pid, size_t conns, size_t rounds, 
     size_t call_len = packet(call, proc, CALL, 1, body, from_hex(hex, body));
     int *fds = calloc(conns, sizeof(*fds)), cause = opened(path);
     uint64_t *ns = calloc(rounds, sizeof(*ns)), cpu = 0;
+    int ep = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event ev = {.events = EPOLLIN}, ready[64];
     for (size_t i = 0; i < conns; i++) {
         fds[i] = opened(path);
         round_trip(fds[i], REGISTER, 2, want, want_len);
+        ev.data.fd = fds[i];
+        epoll_ctl(ep, EPOLL_CTL_ADD, fds[i], &ev);
     }
     for (size_t i = 0; i < rounds + 5; i++) {
         uint32_t status = 0;
@@ -442,9 +446,12 @@ static void run_event(const char *path, pid_t pid, size_t conns, size_t rounds, 
             cpu = cpu_ns(pid);
         uint64_t start = now_ns();
         write_all(cause, call, call_len);
-        for (size_t j = 0; j < conns; j++) {
-            if (read(fds[j], in, sizeof(in)) < (ssize_t)HEAD || get32(in + 16) != MESSAGE)
-                die("event");
+        for (size_t left = conns; left > 0;) {
+            int n = epoll_wait(ep, ready, 64, -1);
+            for (int j = 0; j < n; j++, left--) {
+                if (read(ready[j].data.fd, in, sizeof(in)) < (ssize_t)HEAD || get32(in + 16) != MESSAGE)
+                    die("event");
+            }
         }
         ns[i < 5 ? 0 : i - 5] = now_ns() - start;
         receive(cause, &status);

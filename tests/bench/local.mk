@@ -1,6 +1,7 @@
 # `make bench`: numbers, not verdicts; build without sanitizers for them.
 # Load generators in C, which the benches run; a bench finds them below $BERTH_BUILD.
-bench_programs = tests/bench/bench_rpc tests/bench/vm_bare
+bench_programs = tests/bench/bench_rpc tests/bench/load tests/bench/vm_bare tests/lib/stub_qemu
+bench_programs = tests/bench/bench_rpc tests/bench/vm_bare tests/lib/stub_qemu tests/bench/defs_load tests/bench/load
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 BENCHFLAGS =
@@ -11,10 +12,17 @@ bench: $(sbin_PROGRAMS) $(bench_programs)
 tests_bench_bench_rpc_SOURCES = tests/bench/bench_rpc.c
 tests_bench_bench_rpc_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
 
+tests_bench_load_SOURCES = tests/bench/load.c
+
 # driven by bench_defs.py
-EXTRA_PROGRAMS += tests/bench/defs_load
-CLEANFILES += tests/bench/defs_load
 tests_bench_defs_load_SOURCES = tests/bench/defs_load.c
 tests_bench_defs_load_LDADD = $(GLIB_LIBS) -lpthread
 tests_bench_vm_bare_SOURCES = tests/bench/vm_bare.c
 tests_bench_vm_bare_LDADD = $(GLIB_LIBS)
+
+tests_lib_stub_qemu_SOURCES = tests/lib/stub_qemu.c
+tests_lib_stub_qemu_LDADD = $(JANSSON_LIBS)
+
+# driven by bench_clients.py and bench_rpc.py
+tests_bench_load_SOURCES = tests/bench/load.c
+tests_bench_load_LDADD = $(GLIB_LIBS)

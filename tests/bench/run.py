@@ -5,7 +5,8 @@ usage: run.py [--only PATTERN] [--peer] [--write]     (as a rule: make bench, ma
 
 A bench prints one JSON object a line: row, limit, ours, peer, unit, ratio, bar, met, note (tests/lib/bench.py has the helpers).
 It is given --peer when asked for, BERTHD and BERTH_BUILD in its environment, and an end: a bench that takes longer is stopped, and what it
-printed until then counts.  --write puts the table into docs/performance.md, between the marks there.
+printed until then counts.  All of it ends within ten minutes (with --peer, which waits for what takes the peer half a minute, within
+twenty-five).  --write puts the table into docs/performance.md, between the marks there; rows that were not run keep what stands there.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import fnmatch
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,8 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
 DOCUMENT = os.path.join(SOURCE, "docs", "performance.md")
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
-BENCH_SECONDS = 200
-ALL_SECONDS = 580
+SECONDS = {False: (200, 580), True: (300, 1500)}  # with the peer or not: one bench, all of them
 BUILT_FOR_FAULTS = (b"__asan_init", b"__tsan_init")
 
 # What is asked for, in the order of the table: row, bar.  A row nobody printed is shown as not measured.
@@ -74,6 +75,18 @@ ROWS = [
     ("growth of a start + destroy", "0"),
 ]
 
+# Names of rows as benches give them, where they are a row above under another name.
+SAME = {
+    "define, durable": "define on disk (durable)",
+    "define from 32 connections at once, each": "concurrent defines",
+    "memory per defined domain, after a start": "memory per defined domain",
+}
+
+
+def row_name(name):
+    name = re.sub(r"\b(\d{1,3})(000)\b", r"\1,\2", name)  # 10000 is 10,000
+    return SAME.get(name, name)
+
 
 def run_bench(path, peer, seconds):
     """(rows, what went wrong or None) of one bench."""
@@ -101,12 +114,13 @@ def run_bench(path, peer, seconds):
 
 def collect(only, peer):
     rows, problems = {}, []
-    end = time.monotonic() + ALL_SECONDS
+    one, everything = SECONDS[peer]
+    end = time.monotonic() + everything
     for path in sorted(glob.glob(os.path.join(HERE, "bench_*.py"))):
         name = os.path.basename(path)[len("bench_"):-len(".py")]
         if only and not fnmatch.fnmatch(name, only) and only not in name:
             continue
-        left = min(BENCH_SECONDS, end - time.monotonic())
+        left = min(one, end - time.monotonic())
         if left < 5:
             problems.append("%s: not run, no time left" % name)
             continue
@@ -117,6 +131,7 @@ def collect(only, peer):
         if wrong:
             problems.append("%s: %s" % (name, wrong))
         for row in found:
+            row["row"] = row_name(row["row"])
             rows[row["row"]] = row
     return rows, problems
 
@@ -201,11 +216,25 @@ def facts():
     ]
 
 
-def write(lines, problems, argv):
+def kept(lines, table_text, partial):
+    """The lines, with those of an earlier table where nothing was measured; after a run of a part its other rows too."""
+    old = {}
+    for line in table_text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) == len(HEAD):
+            old[cells[0]] = cells
+    names = {line[0] for line in lines}
+    lines = [old.get(line[0], line) if line[3] == "not measured" else line for line in lines]
+    more = [cells for name, cells in old.items() if name not in names and name != HEAD[0] and not name.startswith("-")]
+    return lines + (more if partial else [])
+
+
+def write(lines, problems, argv, partial):
     with open(DOCUMENT, encoding="utf-8") as document:
         text = document.read()
     before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
+    present, after = rest.split(END, 1)
+    lines = kept(lines, present, partial)
     flags = " ".join(argv)
     body = ["Made by `make bench%s`." % (' BENCHFLAGS="%s"' % flags if flags else ""), *facts(), "", markdown(lines)]
     if problems:
@@ -235,12 +264,11 @@ def main():
         if options.write:
             sys.exit("not written")
     rows, problems = collect(options.only, options.peer)
-    lines = table(rows, not options.only)
-    print(plain(lines))
+    print(plain(table(rows, not options.only)))
     for problem in problems:
         print("!", problem)
     if options.write:
-        write(lines, problems, sys.argv[1:])
+        write(table(rows, True), problems, sys.argv[1:], bool(options.only))
 
 
 if __name__ == "__main__":

@@ -3,35 +3,19 @@
 import collections
 import os
 import re
-import select
+import signal
 import threading
-import time
 
 import libvirt
 
-from scenarios import NAME
+from waiting import Wrong, eventually
 
 HANG = 60          # seconds after which a call counts as never answered
-SETTLE = 10        # seconds in which what goes on in the background has to end
 
 # Points whose failure cuts the connection of the client that is looked at: its call ends with the connection's error.
 CONNECTION = re.compile(r"(recv|send|recvmsg|sendmsg|accept4):socket|sd_event_add_io|sd_event_add_time|at:frame|at:reply")
-
-
-class Wrong(AssertionError):
-    pass
-
-
-def eventually(what, ask, timeout=SETTLE):
-    """Waits until ask() returns nothing wrong (None or empty); the daemon's descriptors have nobody who tells of their end."""
-    end = time.monotonic() + timeout
-    while True:
-        wrong = ask()
-        if not wrong:
-            return
-        if time.monotonic() > end:
-            raise Wrong("%s: %s" % (what, wrong))
-        select.select([], [], [], 0.02)
+CUT = ("End of file while reading data", "Cannot write data", "Cannot recv data", "client socket is closed", "Failed to connect socket",
+       "Connection reset")
 
 
 class Outcome(collections.namedtuple("Outcome", "error")):
@@ -50,7 +34,6 @@ class Driver:
         self.faults = server.faults
         self.conn = None
         self.ran = collections.Counter()
-        self.restarts = 0
 
     # ---- talking to the daemon ---------------------------------------------------------------
 
@@ -76,8 +59,9 @@ class Driver:
         except libvirt.libvirtError:
             pass
 
-    def call(self, run, conn):
-        """run() on a thread of its own, so that one that is never answered fails the test and does not hang it."""
+    def call(self, run, conn, patience=0):
+        """run() on a thread of its own, so that one that is never answered fails the test and does not hang it.  After `patience` seconds the
+        fault ends."""
         result = []
 
         def body():
@@ -91,6 +75,9 @@ class Driver:
 
         thread = threading.Thread(target=body, daemon=True)
         thread.start()
+        if patience:
+            thread.join(patience)
+            self.faults.off()
         thread.join(HANG)
         if thread.is_alive():
             raise Wrong("the call was not answered in %d s" % HANG)
@@ -194,75 +181,81 @@ class Driver:
         self.consistent()
         return points
 
-    def one(self, scenario, point, nth=1, persistent=False, action="errno", error=0):
-        """Runs the scenario with one fault.  True when the point was passed."""
+    def one(self, scenario, point, nth=1, persistent=False, action="errno"):
+        """Runs the scenario with one fault, then looks, then runs it again without."""
         self.prepare(scenario)
-        qemus = self.box.qemus()
-        conn = self.conn
-        eventually("descriptors in motion", lambda: self.descriptors() != self.descriptors())
-        before = self.descriptors()
-        before_qemus = dict(qemus)
-        self.faults.inject(point, nth, persistent, action, error, qemus[0][0] if qemus else 0)
-        outcome = self.call(scenario.run, conn)
-        fired = self.faults.fired
-        fired_name = self.faults.fired_name
+        guests = self.guests()
+        self.faults.inject(point, nth, persistent, action, qemu_pid=next((pid for pid, _ in guests.values()), 0))
+        # while no client is accepted a client waits: it gets its answer when the fault is over
+        outcome = self.call(scenario.run, self.conn, 1 if persistent and point.startswith("accept4:") else 0)
+        fired, fired_name = self.faults.fired, self.faults.fired_name
         self.faults.off()
-        self.ran[action, persistent] += bool(fired)
         if action == "stop-qemu":
             self.wake()
-        if action == "kill-daemon" and fired:
-            self.restarted()
-        if not self.alive():
+        if not outcome.ok and not fired:
+            raise Wrong("failed without a fault: %s" % outcome)
+        if not fired:
+            return
+        self.ran[action, persistent] += 1
+        if action == "kill-daemon":
+            self.server.process.wait(20)
+            self.drop()
+            self.server.start()
+        elif not self.alive():
             raise Wrong("the daemon ended (%s): %s" % (self.server.process.poll(), self.server.text()[-6000:]))
-        if not outcome.ok:
-            self.judge_error(outcome, fired, fired_name, action, scenario)
-        elif not fired and not persistent and action == "errno":
-            pass
+        elif not outcome.ok:
+            self.clear_error(outcome, fired_name)
         self.consistent()
-        if outcome.ok and scenario.changes and action == "errno" and not scenario.done(self.server, self.connect()):
+        if outcome.ok and scenario.changes and action in ("errno", "kill-daemon") and not scenario.done(self.server, self.connect()):
             raise Wrong("acknowledged, and not there")
-        # the same again, without a fault
+        if scenario.keeps_qemu and action in ("errno", "kill-daemon", "stop-qemu", "close") and self.guests() != guests:
+            raise Wrong("guests were %s, are %s" % (guests, self.guests()))
+        if action == "kill-qemu":
+            self.ended_well(scenario, guests)
+            self.prepare(scenario)
         outcome = self.call(scenario.run, self.connect())
-        if not outcome.ok and outcome.error.get_error_code() not in (libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_SYSTEM_ERROR) or not self.alive():
-            raise Wrong("again, without a fault: %s" % outcome)
-        if not outcome.ok:
+        if not outcome.ok or not self.alive():
             raise Wrong("again, without a fault: %s" % outcome)
         if scenario.changes and not scenario.done(self.server, self.connect()):
             raise Wrong("again, without a fault: acknowledged, and not there")
         self.consistent()
-        if action != "kill-daemon" and not (scenario.starts or scenario.needs_qemu):
-            self.no_leak(before)
-        return bool(fired), outcome
 
-    def no_leak(self, before):
-        eventually("descriptors leaked", lambda: {k: v for k, v in (self.descriptors() - before).items()})
+    def guests(self):
+        """{name: (process, id)} of the machines that run."""
+        found = {}
+        ids = {d.name(): d.ID() for d in self.connect().listAllDomains() if d.isActive()}
+        for pid, argv in self.box.qemus():
+            name = next(a for a in argv if a.startswith("guest="))[6:].split(",")[0]
+            found[name] = pid, ids.get(name)
+        return found
+
+    def ended_well(self, scenario, guests):
+        """Machines whose QEMU was killed are off, and say so."""
+        for dom in self.connect().listAllDomains():
+            if dom.name() in guests and not dom.isActive() and dom.state()[1] not in scenario.end_reasons:
+                raise Wrong("%s is off for reason %d" % (dom.name(), dom.state()[1]))
+
+    def calm(self, scenario):
+        """Descriptors and threads while the scenario is prepared and nothing happens."""
+        self.prepare(scenario)
+        return self.descriptors()
+
+    def no_leak(self, scenario, before):
+        """`before`: what calm() told; the daemon has not been restarted since."""
+        self.prepare(scenario)
+        eventually("descriptors leaked", lambda: dict(self.descriptors() - before))
 
     def wake(self):
-        import signal
         for pid, _ in self.box.qemus():
             try:
                 os.kill(pid, signal.SIGCONT)
             except ProcessLookupError:
                 pass
 
-    def restarted(self):
-        self.server.process.wait(20)
-        self.drop()
-        before = {next(a for a in argv if a.startswith("guest=")): pid for pid, argv in self.box.qemus()}
-        self.server.start()
-        self.restarts += 1
-        del before
-
-    def judge_error(self, outcome, fired, fired_name, action, scenario):
-        if not fired:
-            raise Wrong("failed without a fault: %s" % outcome)
+    def clear_error(self, outcome, fired_name):
+        """The client was told what is wrong, unless it was its own connection that failed."""
         message = outcome.error.get_error_message()
-        code = outcome.error.get_error_code()
-        if action == "kill-daemon":
-            return
-        if code == libvirt.VIR_ERR_INTERNAL_ERROR and "did not say why" in message:
+        if "did not say why" in message:
             raise Wrong("no clear error: %s" % outcome)
-        cut = "End of file while reading data" in message or "Cannot write data" in message or "Cannot recv data" in message \
-            or "client socket is closed" in message or "Failed to connect socket" in message or "Connection reset" in message
-        if cut and not CONNECTION.match(fired_name):
+        if any(word in message for word in CUT) and not CONNECTION.match(fired_name):
             raise Wrong("the connection was cut: %s" % outcome)

@@ -9,6 +9,7 @@ import os
 import libvirt
 
 from lib import xml
+from waiting import eventually
 
 NAME = "vm"
 
@@ -31,10 +32,9 @@ def lookup(conn, name=NAME):
 
 
 class Scenario:
-    needs_qemu = False     # a QEMU runs while the calls are made
-    starts = False         # run() starts a QEMU
-    changes = True         # done() may be asked
-    points = "*"
+    changes = True      # done() tells something
+    keeps_qemu = False  # whatever fails, the QEMU that runs is not harmed
+    end_reasons = (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED,)  # when the QEMU that runs is killed
 
     def prepare(self, server, conn):
         pass
@@ -67,7 +67,7 @@ class Defined(Scenario):
 
 class Running(Scenario):
     """There is a machine, and it runs."""
-    needs_qemu = True
+    keeps_qemu = True
     flags = 0
 
     def prepare(self, server, conn):
@@ -185,11 +185,9 @@ class Capabilities(Scenario):
     changes = False
 
     def prepare(self, server, conn):
-        cache = server.box.path("cache", "qemu", "capabilities")
         for directory, _, files in os.walk(server.box.path("cache")):
             for name in files:
                 os.unlink(os.path.join(directory, name))
-        del cache
 
     def run(self, server, conn):
         conn.getDomainCapabilities("/usr/bin/qemu-system-x86_64", "x86_64", "q35", "qemu")
@@ -204,8 +202,6 @@ class Events(Scenario):
 
 
 class Start(Defined):
-    starts = True
-
     def run(self, server, conn):
         dom = lookup(conn)
         if not dom.isActive():
@@ -232,8 +228,6 @@ class StartFull(Start):
 
 
 class CreateXml(Scenario):
-    starts = True
-
     def prepare(self, server, conn):
         self.clear(server, conn)
 
@@ -248,6 +242,9 @@ class CreateXml(Scenario):
 
 
 class Destroy(Running):
+    keeps_qemu = False
+    end_reasons = (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED)
+
     def run(self, server, conn):
         dom = lookup(conn)
         if dom.isActive():
@@ -337,12 +334,15 @@ class Screenshot(Running):
 
 class GuestEnds(Running):
     """QEMU ends by itself, as after a shutdown from inside."""
+    keeps_qemu = False
+    end_reasons = (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN)
 
     def run(self, server, conn):
         import libvirt_qemu
         dom = lookup(conn)
         if dom.isActive():
             libvirt_qemu.qemuMonitorCommand(dom, '{"execute":"quit"}', 0)
+            eventually("running on", dom.isActive)
 
     def done(self, server, conn):
         return not lookup(conn).isActive()

@@ -1,64 +1,109 @@
-"""Every point of every scenario fails: once and for good; then the daemon is killed there, then QEMU.
+"""Every point of every scenario fails: once and for good; then the daemon is killed there, then QEMU is killed, stopped, cut off.
 
-In CI the cheap scenarios and a sample of the others; all of it with BERTH_SOAK=1 (`make soak`)."""
+In CI: every point of the cheap scenarios once, and a sample of the rest.  All of it with BERTH_SOAK=1 (`make soak`).  BERTH_FAULT_POINT
+names (a part of) the only point to try."""
 
 import os
 
 import pytest
 
 import scenarios
-from driver import Driver, Wrong
+from driver import Driver
+from waiting import Wrong
 
 SOAK = bool(os.environ.get("BERTH_SOAK"))
-ONLY = os.environ.get("BERTH_FAULT_POINT")
+ONLY = os.environ.get("BERTH_FAULT_POINT", "")
+MANY_WRONG = 12
+TOTAL = os.environ.get("BERTH_FAULT_TOTAL")  # a file that gets one line a walk
 
 
-def walk(driver, scenario, actions, step=1, max_nth=3):
-    """Each point with each action; all that is wrong is told at the end, with how to run just that."""
-    points = driver.learn(scenario)
-    todo = []
-    for point, count in points.items():
-        for action in actions:
-            for nth in range(1, min(count, max_nth) + 1):
-                todo.append((point, nth, action))
+def sample(runs, most):
+    """All in a soak, else at most `most` of them, spread evenly."""
+    if SOAK or len(runs) <= most:
+        return runs
+    return [runs[i * len(runs) // most] for i in range(most)]
+
+
+def walk(server, scenario, action, persistent=False, most=0, max_nth=3, only="", points=None):
+    """Tries each point; what is wrong is told at the end, each by what runs just that."""
+    driver = Driver(server)
+    points = points or driver.learn(scenario)
+    calm = driver.calm(scenario)
+    started = server.process.pid
+    runs = [(point, nth) for point, count in points.items() if only in point and ONLY in point
+            for nth in range(1, min(count, 1 if persistent else max_nth) + 1)]
+    runs = sample(runs, most or len(runs))
     wrong = []
-    for i, (point, nth, action) in enumerate(todo):
-        if ONLY and ONLY not in point:
-            continue
-        if i % step:
-            continue
-        kind, persistent = action
+    for point, nth in runs:
         try:
-            driver.one(scenario, point, nth, persistent, kind)
+            driver.one(scenario, point, nth, persistent, action)
         except Wrong as e:
-            wrong.append("%s of %s, %s%s: %s" % (point, type(scenario).__name__, kind, " for good" if persistent else " at %d" % nth, e))
+            wrong.append("%s (%d) of %s, %s%s: %s" % (point, nth, type(scenario).__name__, action, " for good" if persistent else "", e))
+            if len(wrong) == MANY_WRONG:
+                break
+            driver.faults.off()
             driver.drop()
             if driver.alive():
-                driver.server.stop(9)
+                server.stop(9)
             for pid, _ in driver.box.qemus():
                 os.kill(pid, 9)
-            driver.server.start()
-        if len(wrong) > 15:
-            break
-    print("%s: %d points, %d runs, %s" % (type(scenario).__name__, len(points), len(todo), dict(driver.ran)))
+            server.start()
+    line = "%s, %s%s: %d points, %d runs, fired in %d" % (type(scenario).__name__, action, " for good" if persistent else "", len(points),
+                                                          len(runs), sum(driver.ran.values()))
+    print(line)
+    if TOTAL:
+        with open(TOTAL, "a") as total:
+            total.write(line + "\n")
+    if server.process.pid == started:
+        driver.no_leak(scenario, calm)
+    driver.drop()
     assert not wrong, "\n\n".join(wrong)
 
 
-@pytest.mark.parametrize("cls", scenarios.CHEAP, ids=lambda c: c.__name__)
+cheap = pytest.mark.parametrize("cls", scenarios.CHEAP, ids=lambda c: c.__name__)
+with_qemu = pytest.mark.parametrize("cls", scenarios.WITH_QEMU, ids=lambda c: c.__name__)
+
+
+@cheap
 def test_fails_once(shared, cls):
-    walk(Driver(shared), cls(), [("errno", False)])
+    walk(shared, cls(), "errno")
 
 
-@pytest.mark.parametrize("cls", scenarios.CHEAP, ids=lambda c: c.__name__)
+@cheap
 def test_fails_for_good(shared, cls):
-    walk(Driver(shared), cls(), [("errno", True)], max_nth=1)
+    walk(shared, cls(), "errno", persistent=True)
 
 
-@pytest.mark.parametrize("cls", scenarios.CHEAP, ids=lambda c: c.__name__)
+@cheap
 def test_daemon_killed(shared, cls):
-    walk(Driver(shared), cls(), [("kill-daemon", False)], step=1 if SOAK else 5)
+    walk(shared, cls(), "kill-daemon", most=2, max_nth=1)
 
 
-@pytest.mark.parametrize("cls", scenarios.WITH_QEMU, ids=lambda c: c.__name__)
+@with_qemu
 def test_qemu_fails_once(shared, cls):
-    walk(Driver(shared), cls(), [("errno", False)], step=1 if SOAK else 15)
+    walk(shared, cls(), "errno", most=3)
+
+
+@with_qemu
+def test_qemu_fails_for_good(shared, cls):
+    walk(shared, cls(), "errno", persistent=True, most=1)
+
+
+@with_qemu
+def test_qemu_daemon_killed(shared, cls):
+    walk(shared, cls(), "kill-daemon", most=1)
+
+
+@with_qemu
+def test_qemu_killed(shared, cls):
+    walk(shared, cls(), "kill-qemu", most=1)
+
+
+@with_qemu
+def test_qmp_stopped(shared, cls):
+    walk(shared, cls(), "stop-qemu", most=1, only="qmp:")
+
+
+@with_qemu
+def test_qmp_closed(shared, cls):
+    walk(shared, cls(), "close", most=1, only="qmp:")

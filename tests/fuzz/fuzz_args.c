@@ -84,6 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
+const char *const fuzz_dirs[] = {"tests/fuzz/corpus/args", NULL};
+
 uint8_t *fuzz_seed(unsigned i, size_t *ret_size)
 {
     GArray *all = subjects();

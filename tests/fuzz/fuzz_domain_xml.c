@@ -13,24 +13,16 @@
 #include "fuzz.h"
 #include "unit/model_env.h"
 
-static void check(bool ok, const char *what)
-{
-    if (!ok) {
-        fprintf(stderr, "broken: %s\n", what);
-        abort();
-    }
-}
-
 static void check_device(const char *xml)
 {
     g_auto(Err) err = ERR_INIT;
     DeviceKind kind = DEVICE_ABSENT;
     void *dev = device_def_parse(xml, PARSE_INACTIVE, &kind, &err);
-    check(dev || err.detail, "a device refused without words");
+    fuzz_check(dev || err.detail, "a device refused without words");
     if (!dev)
         return;
     g_autofree char *text = device_def_format(kind, dev, FORMAT_SECURE);
-    check(text && *text, "a device without text");
+    fuzz_check(text && *text, "a device without text");
     void *copy = device_def_copy(kind, dev);
     device_def_free(kind, dev);
     device_def_free(kind, copy);
@@ -44,7 +36,7 @@ static void check_status(const char *xml)
     g_autofree char *once = domain_def_format(d, FORMAT_STATUS);
     g_autoptr(DomainDef) copy = domain_def_copy(d);
     g_autofree char *same = domain_def_format(copy, FORMAT_STATUS);
-    check(strcmp(once, same) == 0, "a copy differs");
+    fuzz_check(strcmp(once, same) == 0, "a copy differs");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -56,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_device(xml);
     check_status(xml);
     g_autoptr(DomainDef) d = model_define(xml, 0, &err);
-    check(d || err.detail, "a domain refused without words");
+    fuzz_check(d || err.detail, "a domain refused without words");
     if (!d)
         return 0;
     /* What was defined once is defined again from its own text, and stays. */
@@ -65,14 +57,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(DomainDef) again = model_define(text, 0, &again_err);
     if (!again)
         fprintf(stderr, "%s\n%s\n", again_err.detail, text);
-    check(again != NULL, "our own text is refused");
+    fuzz_check(again != NULL, "our own text is refused");
     g_autofree char *second = domain_def_format(again, FORMAT_INACTIVE | FORMAT_SECURE);
     g_autoptr(DomainDef) third = model_define(second, 0, NULL);
     g_autofree char *fixed = domain_def_format(third, FORMAT_INACTIVE | FORMAT_SECURE);
-    check(strcmp(second, fixed) == 0, "a definition moves when read again");
+    fuzz_check(strcmp(second, fixed) == 0, "a definition moves when read again");
     domain_def_assign_aliases(d);
     return 0;
 }
+
+const char *const fuzz_dirs[] = {"tests/fuzz/corpus/domain_xml", "tests/golden/xml", "tests/golden/argv", NULL};
 
 uint8_t *fuzz_seed(unsigned i, size_t *ret_size)
 {
@@ -84,10 +78,5 @@ uint8_t *fuzz_seed(unsigned i, size_t *ret_size)
         "<disk type='file'><source file='/a'/><target dev='vda'/><address type='pci' slot='3'/></disk>",
         "<interface type='bridge'><source bridge='b'/><mac address='52:54:00:00:00:01'/></interface>",
     };
-    if (i >= N_ELEMENTS(seeds))
-        return NULL;
-    *ret_size = strlen(seeds[i]);
-    uint8_t *copy = malloc(*ret_size);
-    memcpy(copy, seeds[i], *ret_size);
-    return copy;
+    return i < N_ELEMENTS(seeds) ? fuzz_text_seed(seeds[i], ret_size) : NULL;
 }

@@ -112,6 +112,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
+const char *const fuzz_dirs[] = {"tests/fuzz/corpus/frame", NULL};
+
 /* Two packets of one type each, in several ways of arriving. */
 uint8_t *fuzz_seed(unsigned i, size_t *ret_size)
 {

@@ -76,6 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
+const char *const fuzz_dirs[] = {"tests/fuzz/corpus/qmp", NULL};
+
 uint8_t *fuzz_seed(unsigned i, size_t *ret_size)
 {
     static const char *const seeds[] = {
@@ -90,11 +92,5 @@ uint8_t *fuzz_seed(unsigned i, size_t *ret_size)
         "\"max\": {\"tcg\": {\"features\": [\"avx\", 1]}}}\n",
         "\x01{\"a\": [18446744073709551615, -1.5e3, \"\\u00e4\\\\\\\"]\"]}\n[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]\n",
     };
-    if (i >= N_ELEMENTS(seeds))
-        return NULL;
-    *ret_size = strlen(seeds[i]);
-    uint8_t *copy = malloc(*ret_size);
-    if (copy)
-        memcpy(copy, seeds[i], *ret_size);
-    return copy;
+    return i < N_ELEMENTS(seeds) ? fuzz_text_seed(seeds[i], ret_size) : NULL;
 }

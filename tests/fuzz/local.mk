@@ -1,28 +1,77 @@
-# Fuzz targets: libFuzzer programs with --enable-fuzz, else replayed over their corpus and seeds by `make check`.
-fuzz_targets = tests/fuzz/fuzz_args
+# Fuzz targets: libFuzzer programs with --enable-fuzz (`make fuzz` runs each for FUZZ_SECONDS, FUZZ_JOBS at a time), else replayed over
+# their files and seeds by `make check`.
+fuzz_targets = tests/fuzz/fuzz_args tests/fuzz/fuzz_frame tests/fuzz/fuzz_domain_xml tests/fuzz/fuzz_qmp tests/fuzz/fuzz_status_file \
+	tests/fuzz/fuzz_config tests/fuzz/fuzz_image tests/fuzz/fuzz_definition tests/fuzz/fuzz_cpu_xml
+fuzz_common = tests/fuzz/fuzz.h tests/fuzz/inputs.c
 check_PROGRAMS += $(fuzz_targets)
 if FUZZ
-fuzz_main =
+fuzz_common += tests/fuzz/unpack.c
 fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
 else
-fuzz_main = tests/fuzz/replay.c
+fuzz_common += tests/fuzz/replay.c
 fuzz_ldflags = $(AM_LDFLAGS)
-TESTS += tests/fuzz/run_args.sh
+TESTS += $(fuzz_targets)
 endif
-EXTRA_DIST += tests/fuzz/run_args.sh tests/fuzz/corpus/args
+fuzz_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -iquote $(top_srcdir)/tests/fuzz -DTEST_SRCDIR='"$(abs_top_srcdir)"'
+fuzz_model_libs = libmodel.a libutil.a $(LIBXML_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
+fuzz_qemu_libs = libqemu.a libhost.a libqmp.a libmodel.a libevent.a libutil.a \
+	$(JANSSON_LIBS) $(LIBXML_LIBS) $(CAPNG_LIBS) $(LIBNL_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/run.sh
 
-tests_fuzz_fuzz_args_SOURCES = tests/fuzz/fuzz_args.c tests/fuzz/fuzz.h $(fuzz_main)
-tests_fuzz_fuzz_args_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(top_srcdir)/tests
+FUZZ_SECONDS = 60
+FUZZ_JOBS = 2
+.PHONY: fuzz
+if FUZZ
+fuzz: $(fuzz_targets)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_JOBS=$(FUZZ_JOBS) $(srcdir)/tests/fuzz/run.sh fuzz-work $(fuzz_targets)
+else
+fuzz:
+	@echo "make fuzz needs a build of its own: configure CC=clang-14 --enable-asan --enable-fuzz" >&2; exit 1
+endif
+clean-local:
+	rm -rf fuzz-work
+
+tests_fuzz_fuzz_args_SOURCES = tests/fuzz/fuzz_args.c tests/unit/xdr_sample.h $(fuzz_common)
+tests_fuzz_fuzz_args_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_args_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_args_LDADD = libprotocol.a $(TIRPC_LIBS) $(GLIB_LIBS)
 
-fuzz_frame = tests/fuzz/fuzz_frame
-check_PROGRAMS += $(fuzz_frame)
-if !FUZZ
-TESTS += tests/fuzz/run_frame.sh
-endif
-EXTRA_DIST += tests/fuzz/run_frame.sh tests/fuzz/corpus/frame
-tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz_frame.c tests/fuzz/fuzz.h $(fuzz_main)
-tests_fuzz_fuzz_frame_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(top_srcdir)/tests/fuzz
+tests_fuzz_fuzz_frame_SOURCES = tests/fuzz/fuzz_frame.c $(fuzz_common)
+tests_fuzz_fuzz_frame_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_frame_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_frame_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
+
+tests_fuzz_fuzz_domain_xml_SOURCES = tests/fuzz/fuzz_domain_xml.c tests/unit/model_env.h $(fuzz_common)
+tests_fuzz_fuzz_domain_xml_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_domain_xml_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_domain_xml_LDADD = $(fuzz_model_libs)
+
+tests_fuzz_fuzz_definition_SOURCES = tests/fuzz/fuzz_definition.c tests/unit/model_env.h $(fuzz_common)
+tests_fuzz_fuzz_definition_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_definition_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_definition_LDADD = $(fuzz_model_libs)
+
+tests_fuzz_fuzz_status_file_SOURCES = tests/fuzz/fuzz_status_file.c $(fuzz_common)
+tests_fuzz_fuzz_status_file_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_status_file_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_status_file_LDADD = libstore.a $(fuzz_model_libs)
+
+tests_fuzz_fuzz_qmp_SOURCES = tests/fuzz/fuzz_qmp.c $(fuzz_common)
+tests_fuzz_fuzz_qmp_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_qmp_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_qmp_LDADD = $(fuzz_qemu_libs)
+
+tests_fuzz_fuzz_cpu_xml_SOURCES = tests/fuzz/fuzz_cpu_xml.c $(fuzz_common)
+tests_fuzz_fuzz_cpu_xml_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_cpu_xml_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_cpu_xml_LDADD = $(fuzz_qemu_libs)
+
+tests_fuzz_fuzz_image_SOURCES = tests/fuzz/fuzz_image.c $(fuzz_common)
+tests_fuzz_fuzz_image_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_image_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_image_LDADD = libhost.a libutil.a $(JANSSON_LIBS) $(LIBNL_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
+
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c daemon/conf.c daemon/conf_libvirtd.c daemon/conf_berthd.c $(fuzz_common)
+tests_fuzz_fuzz_config_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_config_LDADD = libqemu.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS)

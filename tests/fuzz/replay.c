@@ -1,12 +1,15 @@
-/* tests/fuzz/replay.c - runs a fuzz target without a fuzzer: corpus files, then seeds and simple changes of them
+/* tests/fuzz/replay.c - runs a fuzz target without a fuzzer: its files, then its seeds and simple changes of them
  *
- * Owns:    main() of the targets in `make check`
+ * Owns:    main() of the targets in `make check`; with arguments, only the files these name are run
  * Threads: one
  * Locks:   none
  * Errors:  a file that cannot be read ends the run with status 1; the target aborts on what it finds
  */
+#include "config.h"
+
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base.h"
 #include "fuzz.h"
@@ -19,6 +22,11 @@ static void run(const uint8_t *data, size_t size)
 {
     g_autofree uint8_t *copy = size ? g_memdup2(data, size) : NULL;
     LLVMFuzzerTestOneInput(copy, size);
+}
+
+static void run_file(const char *name, const uint8_t *data, size_t size, void *arg)
+{
+    run(data, size);
 }
 
 static void run_changed(uint8_t *data, size_t size)
@@ -53,11 +61,14 @@ int main(int argc, char **argv)
         }
         run((const uint8_t *)data, size);
     }
+    if (argc > 1)
+        return EXIT_SUCCESS;
+    unsigned files = fuzz_each_file(run_file, NULL);
     while ((seed = fuzz_seed(seeds, &size))) {
         run_changed(seed, size);
         free(seed);
         seeds++;
     }
-    printf("%d files, %u seeds\n", argc - 1, seeds);
+    printf("%u files, %u seeds\n", files, seeds);
     return EXIT_SUCCESS;
 }

@@ -28,6 +28,18 @@ def run(mode, socket, *args):
     return found
 
 
+def go_ahead(pid=None):
+    """Before everything else on the machine where the kernel schedules sessions against each other: what is measured is the work, not who
+    else had some.  Without a process: ours, and what we start."""
+    try:
+        if pid is None:
+            os.setsid()
+        with open("/proc/%s/autogroup" % (pid or "self"), "w") as autogroup:
+            autogroup.write("-20")
+    except OSError:
+        pass
+
+
 class Least:
     """The least server: `echo` for one client at a time, `serve` for many.  A context manager."""
 

@@ -51,12 +51,13 @@ class Result:
 class Server:
     kind = None
 
-    def __init__(self, log_level=None, qemu_conf="", libvirtd_conf=""):
+    def __init__(self, log_level=None, qemu_conf="", libvirtd_conf="", berthd_conf=""):
         self.box = sandbox.Sandbox()
         self.process = None
         self.log_level = log_level or os.environ.get("BERTH_LOG_LEVEL", "3")
         self.qemu_conf = qemu_conf
         self.libvirtd_conf = libvirtd_conf
+        self.berthd_conf = berthd_conf
 
     # ---- life ------------------------------------------------------------------------------
 
@@ -83,6 +84,8 @@ class Server:
             conf.write(QEMU_CONF + self.qemu_conf)
         with open(self.box.path("etc", "libvirtd.conf"), "w") as conf:
             conf.write(LIBVIRTD_CONF % {"level": self.log_level, "log": "/var/log/libvirt/daemon.log"} + self.libvirtd_conf)
+        with open(self.box.path("etc", "berthd.conf"), "w") as conf:
+            conf.write(self.berthd_conf)
 
     def argv(self):
         raise NotImplementedError

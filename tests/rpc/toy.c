@@ -55,6 +55,20 @@ static void echo(void *arg)
     rpc_msg_free(m);
 }
 
+static void send_news(void *arg)
+{
+    g_autoptr(RpcConn) c = arg;
+    g_autoptr(GBytes) nothing = g_bytes_new_static("", 0);
+    rpc_event_send(c, TOY_PROG, 1, 100, NULL, nothing);
+}
+
+static void news(void *arg)
+{
+    g_autoptr(RpcMsg) m = arg;
+    event_post(rpc_conn_loop(m->conn), send_news, rpc_conn_ref(m->conn));
+    rpc_reply(m, NULL, NULL, NULL, 0, NULL);
+}
+
 static void big(RpcMsg *m)
 {
     u_int n = 0;
@@ -143,6 +157,7 @@ static void on_call(void *ud, RpcMsg *call)
         t->calls++;
         cond_broadcast(&t->changed);
         if (m->h.proc == TOY_HOLD) {
+            t->calls_before_hold = t->calls - 1;
             g_ptr_array_add(t->held, g_steal_pointer(&m));
             return;
         }
@@ -156,6 +171,9 @@ static void on_call(void *ud, RpcMsg *call)
         break;
     case TOY_WORKER:
         pool_submit(t->pool, LANE_FAST, echo, g_steal_pointer(&m));
+        break;
+    case TOY_NEWS:
+        pool_submit(t->pool, LANE_FAST, news, g_steal_pointer(&m));
         break;
     case TOY_FAIL:
         err_set(&err, VIR_ERR_OPERATION_INVALID, "toy is broken");

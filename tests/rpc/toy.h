@@ -25,6 +25,7 @@ typedef enum {
     TOY_AUTH = 10,     /* marks the connection authenticated */
     TOY_KEEPALIVE = 11,
     TOY_SWITCH = 12,   /* answers, then goes on through toy->next_transport() */
+    TOY_NEWS = 13,     /* on a worker: posts an event (procedure 100, no payload) to the loop, then answers */
     TOY_STREAM_BYTES = 20, /* u32 n: n pattern bytes from memory */
     TOY_STREAM_FD = 21,    /* both ways over toy->stream_peer's other end */
     TOY_STREAM_READ = 22,  /* u32 sparse: from toy->path */
@@ -46,6 +47,7 @@ typedef struct Toy {
     Mutex lock;
     Cond changed;
     GPtrArray *held;      /* RpcMsg of TOY_HOLD */
+    unsigned calls_before_hold; /* calls that had come when the last TOY_HOLD did */
     unsigned calls, opened, closed, streams_ended;
     RpcStreamEnd last_end;
     char *last_reason;

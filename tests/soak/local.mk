@@ -12,4 +12,7 @@ tests/soak/heap.so: $(srcdir)/tests/soak/heap.c
 EXTRA_DIST += tests/soak/heap.c
 
 soak-programs: $(soak_programs) tests/soak/heap.so
-.PHONY: soak-programs
+soak:
+	$(srcdir)/build-aux/soak.sh
+.PHONY: soak-programs soak
+EXTRA_DIST += build-aux/soak.sh

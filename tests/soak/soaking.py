@@ -49,6 +49,7 @@ class Daemon(servers.Berthd):
         env = super().environment()
         if self.heap:
             env["LD_PRELOAD"] = os.environ["BERTH_HEAP"]
+            env["GLIBC_TUNABLES"] = "glibc.malloc.tcache_count=0"  # what a thread keeps for itself counts as in use
             env["BERTH_HEAP_SOCKET"] = self.box.path("heap")
         env.update(self.more_env)
         return env
@@ -71,6 +72,18 @@ class Daemon(servers.Berthd):
             self.guests.append("%s=%s=%s" % (name, ident, path))
             self.sh("define", path)
 
+    def start_guests(self):
+        for guest in self.guests:
+            self.sh("start", guest.split("=")[0])
+
+    def put_back(self):
+        """Stops all, undefines what clients defined, and makes the guests what they were."""
+        self.stop_guests()
+        for line in self.sh("list", "--all", "--name").split():
+            self.sh("undefine", line)
+        for guest in self.guests:
+            self.sh("define", guest.split("=")[2])
+
     def stop_guests(self):
         for line in self.sh("list", "--name").split():
             self.virsh("destroy", line)
@@ -79,11 +92,6 @@ class Daemon(servers.Berthd):
                 return
             time.sleep(0.1)
         assert self.box.qemus() == []
-
-    def undefine_all(self, but=()):
-        for line in self.sh("list", "--all", "--name").split():
-            if line not in but:
-                self.sh("undefine", line)
 
     # ---- the crowd -----------------------------------------------------------------------------
 
@@ -115,11 +123,24 @@ class Daemon(servers.Berthd):
         found = []
         for fd in os.listdir("/proc/%d/fd" % pid):
             try:
-                found.append(re.sub(r"\[\d+\]", "", os.readlink("/proc/%d/fd/%s" % (pid, fd))))
+                name = re.sub(r"\[\d+\]", "", os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+                if name == "anon_inode:[pidfd]":
+                    with open("/proc/%d/fdinfo/%s" % (pid, fd)) as info:
+                        name += " of " + self.process_state(re.search(r"^Pid:\s*(-?\d+)", info.read(), re.M).group(1))
+                found.append(name)
             except FileNotFoundError:
                 pass
         # sd-event makes one timerfd a loop and clock when first needed, and keeps it
         return sorted(fd for fd in found if "timerfd" not in fd)
+
+    @staticmethod
+    def process_state(pid):
+        try:
+            with open("/proc/%s/stat" % pid) as stat:
+                head, _, rest = stat.read().rpartition(")")
+                return head.partition("(")[2] + " in state " + rest.split()[0]
+        except FileNotFoundError:
+            return "a process that is reaped"
 
     def heap_in_use(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -151,6 +172,8 @@ class Daemon(servers.Berthd):
         """left(), when idle workers have ended and calls whose clients have gone are over; nothing tells when that is."""
         end = time.monotonic() + seconds
         while True:
+            if self.guests:  # a child that opened images and died too slowly is reaped when the next one is made
+                self.virsh("domblkinfo", self.guests[0].split("=")[0], "vda")
             now = self.descriptors(), len(os.listdir("/proc/%d/task" % self.process.pid))
             if (now[0] == fds and now[1] <= threads) or time.monotonic() > end:
                 return self.left()

@@ -1,8 +1,10 @@
 """A crowd of clients of all manners, guests started, stopped and killed meanwhile.
 
 Run with BERTHD built with --enable-tsan, --enable-asan, or neither; counts by the environment (build-aux/soak.sh has the long ones):
-BERTH_SOAK_CALLS, BERTH_SOAK_CLIENTS, BERTH_SOAK_GUESTS, BERTH_SOAK_SEED.
+BERTH_SOAK_CALLS, BERTH_SOAK_PARTS, BERTH_SOAK_CLIENTS, BERTH_SOAK_GUESTS, BERTH_SOAK_SEED, BERTH_SOAK_POWER.
 """
+
+import collections
 
 import pytest
 
@@ -12,6 +14,7 @@ CALLS = soaking.number("BERTH_SOAK_CALLS", 20000)
 CLIENTS = soaking.number("BERTH_SOAK_CLIENTS", 64)
 GUESTS = soaking.number("BERTH_SOAK_GUESTS", 4)
 SEED = soaking.number("BERTH_SOAK_SEED", 1)
+QUARTERS = soaking.number("BERTH_SOAK_PARTS", 1)
 POWER = soaking.number("BERTH_SOAK_POWER", 4)
 
 
@@ -30,26 +33,28 @@ def daemon():
 
 
 def test_crowd(daemon):
-    """Whatever they do, the daemon lives, answers, and is as it was when they have gone."""
+    """Whatever they do, the daemon lives, answers, and is as it was when they have gone; so after each quarter."""
     server = daemon()
     server.add_guests(GUESTS)
-    names = [guest.split("=")[0] for guest in server.guests]
-    server.load(CALLS // 10, CLIENTS, seed=SEED + 1000, power=POWER)
-    server.stop_guests()
-    server.undefine_all(but=names)
+    server.load(max(CALLS // 10, 1000), CLIENTS, seed=SEED + 1000, power=POWER)
+    server.put_back()
     before = server.settled(seconds=10)
-    killer = server.killer(SEED)
-    try:
-        counts = server.load(CALLS, CLIENTS, seed=SEED, power=POWER)
-    finally:
-        killer.end()
-    print("killed %d, stopped %d" % (killer.kills, killer.stops))
-    assert counts["ok"] > CALLS // 10 and counts["events"] > 0, counts
-    server.stop_guests()
-    server.undefine_all(but=names)
-    after = server.settled(before.fds, before.threads)
-    assert after.fds == before.fds
-    assert after.threads <= before.threads
-    assert after.cgroups == before.cgroups
-    assert server.stop() == 0
+    for quarter in range(QUARTERS):
+        server.start_guests()
+        killer = server.killer(SEED + quarter)
+        try:
+            counts = server.load(CALLS // QUARTERS, CLIENTS, seed=SEED + quarter, power=POWER)
+        finally:
+            killer.end()
+        assert counts["ok"] > CALLS // QUARTERS // 10 and counts["streams"] > 0 and counts["events"] > 0, counts
+        server.put_back()
+        after = server.settled(before.fds, before.threads)
+        print("part %d: %d guests killed, %d stopped; rss %d KiB, %d descriptors, %d threads" % (
+            quarter, killer.kills, killer.stops, after.rss, len(after.fds), after.threads), flush=True)
+        gained = collections.Counter(after.fds) - collections.Counter(before.fds)
+        assert not gained, gained
+        assert after.threads <= before.threads
+        assert after.cgroups == before.cgroups
+        assert after.files == before.files
+    assert server.stop(timeout=120) == 0
     server.clean_log()

@@ -1,5 +1,5 @@
 # unit tests of object, store, domain
-dom_tests = tests/unit/test_object tests/unit/test_job tests/unit/test_store
+dom_tests = tests/unit/test_object tests/unit/test_job tests/unit/test_store tests/unit/test_defs_index
 check_PROGRAMS += $(dom_tests)
 TESTS += $(dom_tests)
 
@@ -13,6 +13,9 @@ tests_unit_test_job_LDADD = libdomain.a $(dom_base_libs)
 tests_unit_test_store_SOURCES = tests/unit/test_store.c
 tests_unit_test_store_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_store_LDADD = libstore.a libmodel.a libutil.a $(CMOCKA_LIBS) $(LIBXML_LIBS) $(GLIB_LIBS) $(SYSTEMD_LIBS)
+tests_unit_test_defs_index_SOURCES = tests/unit/test_defs_index.c
+tests_unit_test_defs_index_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_defs_index_LDADD = $(tests_unit_test_store_LDADD)
 check_PROGRAMS += tests/unit/test_domain
 TESTS += tests/unit/test_domain
 tests_unit_test_domain_SOURCES = tests/unit/test_domain.c

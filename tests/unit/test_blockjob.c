@@ -134,8 +134,16 @@ static int teardown(void **state)
     return 0;
 }
 
+static int call_nothing(Domain *d, void *arg, Err *err)
+{
+    return 0;
+}
+
+/* After all tasks that wait for their turn: QEMU's end must not overtake its last reply. */
 static void script_end(void)
 {
+    g_auto(Err) err = ERR_INIT;
+    world_as_gate(dom, JOB_MODIFY, call_nothing, NULL, &err);
     g_autofree char *wrong = peer_end(peer);
     if (wrong)
         fail_msg("%s", wrong);
@@ -388,6 +396,8 @@ static void test_lost_events(void **state)
     peer_reply(peer, "[]");
     peer_expect(peer, "query-balloon", NULL);
     peer_fail(peer, "DeviceNotActive", "none");
+    peer_expect(peer, "qom-list", NULL);
+    peer_reply(peer, "[]");
     peer_expect(peer, "query-block", NULL);
     peer_reply(peer, "[]");
     peer_expect(peer, "query-jobs", NULL);

@@ -268,7 +268,8 @@ static void driver_begin(void)
                           .autostart_dir = autostart,
                           .run_dir = run,
                           .state_dir = lib,
-                          .log_dir = log};
+                          .log_dir = log,
+                          .cache_dir = lib};
     g_auto(Err) err = ERR_INIT;
     drv = domain_driver_new(&o, &err);
     if (!drv)
@@ -462,7 +463,9 @@ static void test_define(void **state)
     assert_null(domain_by_name(drv, "c", &err));
     assert_int_equal(err.code, VIR_ERR_NO_DOMAIN);
     g_autoptr(DomainView) gone = domain_view(a);
-    assert_non_null(view_def(gone, false)); /* who still holds it can read it */
+    err_clear(&err);
+    g_autoptr(DomainDef) still = view_def(gone, false, &err); /* who still holds it can read it */
+    must(still ? 0 : -1, &err);
     object_unref(a);
 }
 
@@ -737,6 +740,8 @@ static void test_reconnect(void **state)
     peer_reply(peer, "[]");
     peer_expect(peer, "query-block", NULL);
     peer_reply(peer, "[]");
+    peer_expect(peer, "query-jobs", NULL);
+    peer_reply(peer, "[]");
     driver_begin();
     d = domain_by_name(drv, "a", &err);
     {
@@ -822,6 +827,8 @@ static void test_lost_monitor(void **state)
     peer_expect(peer, "qom-list", NULL);
     peer_reply(peer, "[]");
     peer_expect(peer, "query-block", NULL);
+    peer_reply(peer, "[]");
+    peer_expect(peer, "query-jobs", NULL);
     peer_reply(peer, "[]");
     peer_expect(peer, "stop", NULL);
     peer_emit(peer, "STOP", NULL);
@@ -927,18 +934,23 @@ static void test_definition_storm(void **state)
     for (unsigned i = 0; i < N_ELEMENTS(t); i++)
         g_thread_join(t[i]);
     g_autofree char *etc = g_build_filename(dir, "etc", NULL);
-    g_autoptr(GPtrArray) on_disk = defs_load(etc);
+    DefsStore *store = defs_open(etc, NULL);
+    g_autoptr(GPtrArray) on_disk = defs_load(store);
+    defs_close(store);
     g_autoptr(GPtrArray) here = registry_list(domain_driver_registry(drv));
     assert_int_equal(on_disk->len, here->len);
     for (unsigned i = 0; i < on_disk->len; i++) {
-        const DomainDef *def = on_disk->pdata[i];
-        Domain *d = registry_by_name(domain_driver_registry(drv), def->name);
+        const LoadedDef *l = on_disk->pdata[i];
+        Domain *d = registry_by_name(domain_driver_registry(drv), l->name);
         assert_non_null(d);
         g_autoptr(DomainView) v = domain_view(d);
-        assert_string_equal(v->name, def->name);
-        assert_string_equal(v->config->name, def->name);
-        assert_memory_equal(d->obj.uuid, def->uuid, UUID_LEN);
-        g_autofree char *link = g_strdup_printf("etc/autostart/%s.xml", def->name);
+        g_auto(Err) err = ERR_INIT;
+        g_autoptr(DomainDef) def = stored_def_parse(v->config, &err);
+        must(def ? 0 : -1, &err);
+        assert_string_equal(v->name, l->name);
+        assert_string_equal(def->name, l->name);
+        assert_memory_equal(d->obj.uuid, l->def->uuid, UUID_LEN);
+        g_autofree char *link = g_strdup_printf("etc/autostart/%s.xml", l->name);
         assert_int_equal(file_there(link), v->autostart);
         object_unref(d);
     }

@@ -255,8 +255,9 @@ static char *xml_of(unsigned i)
 {
     return g_strdup_printf(
         "<domain type='qemu'><name>m%u</name><uuid>11111111-2222-4333-8444-55555555555%u</uuid>"
-        "<memory unit='KiB'>65536</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os>"
-        "</domain>",
+        "<memory unit='KiB'>65536</memory><currentMemory>65536</currentMemory><vcpu>1</vcpu>"
+        "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
+        "<devices><emulator>/usr/bin/qemu-system-x86_64</emulator></devices></domain>",
         i, i);
 }
 
@@ -318,7 +319,8 @@ static void step(GRand *rnd)
         g_autoptr(GPtrArray) all = registry_list(domain_driver_registry(drv));
         for (unsigned k = 0; k < all->len; k++) {
             g_autoptr(DomainView) v = domain_view(all->pdata[k]);
-            assert_non_null(view_def(v, g_rand_boolean(rnd)));
+            g_autoptr(DomainDef) def = view_def(v, g_rand_boolean(rnd), NULL);
+            assert_non_null(def);
         }
     } else {
         Domain *d = domain_by_name(drv, name, &err);
@@ -385,7 +387,8 @@ static void test_storm(void **state)
                           .autostart_dir = lib,
                           .run_dir = run,
                           .state_dir = lib,
-                          .log_dir = lib};
+                          .log_dir = lib,
+                          .cache_dir = lib};
     g_auto(Err) err = ERR_INIT;
     drv = domain_driver_new(&o, &err);
     assert_non_null(drv);

@@ -299,6 +299,7 @@ static void test_hostile_headers(void **state)
         {100, "\xff\xff\xff\xff", 4},               /* header length */
         {100, "\0\0\0\0", 4},
         {116, "\xff\xff\xff\xff", 4},               /* length of the first extension */
+        {120, "q\xff", 2},                           /* a format that is no text */
     };
     for (unsigned i = 0; i < N_ELEMENTS(bad); i++) {
         g_autofree uint8_t *copy = g_memdup2(text, len);

@@ -122,6 +122,57 @@ static void test_metadata(void **state)
     assert_non_null(other);
 }
 
+/* Each would have made a stored definition that is not XML, or says something else. */
+static void test_metadata_that_is_no_text(void **state)
+{
+    const struct {
+        int type;
+        const char *text, *key, *uri;
+    } cases[] = {
+        {VIR_DOMAIN_METADATA_TITLE, "a\xff", NULL, NULL},
+        {VIR_DOMAIN_METADATA_TITLE, "a\x01", NULL, NULL},
+        {VIR_DOMAIN_METADATA_DESCRIPTION, "\xed\xa0\x80", NULL, NULL}, /* half a surrogate pair */
+        {VIR_DOMAIN_METADATA_DESCRIPTION, "\xef\xbf\xbe", NULL, NULL}, /* U+FFFE */
+        {VIR_DOMAIN_METADATA_ELEMENT, "<a/>", "k a='1'", "u"},
+        {VIR_DOMAIN_METADATA_ELEMENT, "<a/>", "k><b", "u"},
+        {VIR_DOMAIN_METADATA_ELEMENT, "<a/>", "", "u"},
+        {VIR_DOMAIN_METADATA_ELEMENT, "<a/>", "a:b", "u"},
+        {VIR_DOMAIN_METADATA_ELEMENT, "<a/>", "k", "u<v"},
+        {VIR_DOMAIN_METADATA_ELEMENT, "<a/>", "k", "u&v"},
+        {VIR_DOMAIN_METADATA_ELEMENT, "<a/>", "k", "u\xff"},
+        {VIR_DOMAIN_METADATA_ELEMENT, "<a/>", "k", ""},
+        {VIR_DOMAIN_METADATA_ELEMENT, "<a>\xff</a>", "k", "u"},
+        {VIR_DOMAIN_METADATA_ELEMENT, "<!DOCTYPE a [<!ENTITY e 'x'>]><a>&e;</a>", "k", "u"},
+    };
+    g_autoptr(DomainDef) d = sample();
+    g_autofree char *before = domain_def_format(d, FORMAT_INACTIVE | FORMAT_SECURE);
+    for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
+        g_auto(Err) err = ERR_INIT;
+        if (domain_def_set_metadata(d, cases[i].type, cases[i].text, cases[i].key, cases[i].uri, &err) == 0)
+            fail_msg("case %u accepted", i);
+        assert_non_null(err.detail);
+    }
+    g_autofree char *after = domain_def_format(d, FORMAT_INACTIVE | FORMAT_SECURE);
+    assert_string_equal(before, after);
+}
+
+/* One element may be as large as a document, all together as well. */
+static void test_metadata_has_a_bound(void **state)
+{
+    g_autoptr(DomainDef) d = sample();
+    g_autofree char *filling = g_strnfill(1u << 20, 'x'), *text = g_strdup_printf("<a>%s</a>", filling);
+    int r = 0;
+    unsigned n = 0;
+    g_auto(Err) err = ERR_INIT;
+    for (; r == 0 && n < 10; n++) {
+        g_autofree char *uri = g_strdup_printf("u%u", n);
+        r = domain_def_set_metadata(d, VIR_DOMAIN_METADATA_ELEMENT, text, "k", uri, &err);
+    }
+    assert_int_equal(r, -1);
+    assert_int_equal(n, 4);
+    assert_int_equal(err.code, VIR_ERR_INVALID_ARG);
+}
+
 static void test_device(void **state)
 {
     g_auto(Err) err = ERR_INIT;
@@ -228,7 +279,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),   cmocka_unit_test(test_secret), cmocka_unit_test(test_diff),
-        cmocka_unit_test(test_metadata), cmocka_unit_test(test_device), cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_metadata), cmocka_unit_test(test_metadata_that_is_no_text), cmocka_unit_test(test_metadata_has_a_bound),
+        cmocka_unit_test(test_device), cmocka_unit_test(test_tables),
         cmocka_unit_test(test_cpuset), cmocka_unit_test(test_support_table), cmocka_unit_test(test_asked_cpu),
         cmocka_unit_test(test_generated_path),
     };

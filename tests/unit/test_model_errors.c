@@ -110,7 +110,34 @@ static void test_limits(void **state)
     for (unsigned i = 0; i < 5u << 20; i++)
         g_string_append_c(deep, ' ');
     refused_by_limit(deep->str, "bytes");
+    g_string_assign(deep, "<!-- '\"> --><domain a='<' b=\"'>\" ");
+    for (unsigned i = 0; i < 300000; i++)
+        g_string_append_printf(deep, "a%u='' ", i);
+    g_string_append(deep, "/>");
+    refused_by_limit(deep->str, "too many attributes");
+    g_string_assign(deep, "<domain type='qemu'><name>x</name><memory>1</memory><os><type>hvm</type></os><devices>");
+    for (unsigned i = 0; i < 20000; i++)
+        g_string_append_printf(deep, "<disk><target dev='sd%c%c%c'/></disk>", (int)('a' + i % 26), (int)('a' + i / 26 % 26), (int)('a' + i / 676 % 26));
+    g_string_append(deep, "</devices></domain>");
+    refused_by_limit(deep->str, "more than 2048 devices <disk>");
     g_string_free(deep, TRUE);
+    refused_by_limit("<?xml version='1.0' encoding='UTF-7'?>+ADw-domain+AC8-+AD4-", "encoding");
+    refused_by_limit("<?xml version='1.0' encoding = \"EBCDIC-US\"?><domain/>", "encoding");
+    refused_by_limit("\x4c\x6f\xa7\x94", "encoding");
+}
+
+/* Not taken for attributes: what stands in comments, CDATA, instructions, values and text. */
+static void test_what_only_looks_like_attributes(void **state)
+{
+    g_autofree char *many = g_strnfill(1000, '=');
+    g_autofree char *xml = g_strdup_printf("<?xml version='1.0' encoding='ISO-8859-1'?><!-- <a %s> --><?pi <a %s>?><domain type='qemu'>"
+                                           "<name>x</name><title>%s</title><description><![CDATA[<a %s>]]></description>"
+                                           "<memory unit='KiB'>65536</memory><os><type>hvm</type></os></domain>",
+                                           many, many, many, many);
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) d = model_define(xml, 0, &err);
+    if (!d)
+        fail_msg("%s", err.detail);
 }
 
 int main(void)
@@ -120,6 +147,7 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_unknown_collected),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_what_only_looks_like_attributes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

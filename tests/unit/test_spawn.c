@@ -291,6 +291,7 @@ static void test_ids_and_caps(void **state)
     assert_string_equal(out, "Uid: 65534 65534 65534 65534\nGid: 65534 65534 65534 65534\nGroups: 65533 \n"
                              "CapInh: 0000000000000000\nCapPrm: 0000000000000000\nCapEff: 0000000000000000\n"
                              "CapBnd: 0000000000000000\nCapAmb: 0000000000000000\n");
+    assert_int_equal(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 1); /* a child that borrowed our memory has left no mark */
 }
 
 static void test_root_without_caps(void **state)

@@ -18,11 +18,15 @@
 #include "store/status.h"
 
 static char *dir;
+static DefsStore *store;
 
 static int setup(void **state)
 {
     dir = g_strdup("/tmp/berth-store-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
+    if (!mkdtemp(dir))
+        return -1;
+    store = defs_open(dir, NULL);
+    return 0;
 }
 
 static void remove_all(const char *path)
@@ -43,6 +47,7 @@ static void remove_all(const char *path)
 
 static int teardown(void **state)
 {
+    defs_close(store);
     remove_all(dir);
     g_free(dir);
     return 0;
@@ -52,14 +57,21 @@ static DomainDef *def_named(const char *name)
 {
     g_autofree char *xml =
         g_markup_printf_escaped("<domain type='qemu'><name>%s</name><uuid>a1b2c3d4-0000-4000-8000-000000000001</uuid>"
-                                "<memory unit='KiB'>65536</memory><vcpu>1</vcpu>"
-                                "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os></domain>",
+                                "<memory unit='KiB'>65536</memory><currentMemory>65536</currentMemory><vcpu>1</vcpu>"
+                                "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
+                                "<devices><emulator>/usr/bin/qemu-system-x86_64</emulator></devices></domain>",
                                 name);
     Err err = ERR_INIT;
     DomainDef *d = domain_def_parse(xml, PARSE_INACTIVE, NULL, &err);
     if (!d)
         fail_msg("%s", err.detail);
     return d;
+}
+
+static StoredDef *stored_named(const char *name)
+{
+    g_autoptr(DomainDef) d = def_named(name);
+    return stored_def_new(d);
 }
 
 static char *path_of(const char *file)
@@ -77,6 +89,15 @@ static bool there(const char *file)
 {
     g_autofree char *p = path_of(file);
     return access(p, F_OK) == 0;
+}
+
+/* As a daemon that starts. */
+static GPtrArray *load_anew(const char *path)
+{
+    DefsStore *s = defs_open(path, NULL);
+    GPtrArray *all = defs_load(s);
+    defs_close(s);
+    return all;
 }
 
 static void test_names(void **state)
@@ -97,6 +118,8 @@ static void test_names(void **state)
                  {"a/b", VIR_ERR_XML_ERROR},
                  {"/", VIR_ERR_XML_ERROR},
                  {"a\nb", VIR_ERR_XML_ERROR},
+                 {"a\xff", VIR_ERR_XML_ERROR},
+                 {"a\xef\xbf\xbf", VIR_ERR_XML_ERROR},
                  {long_name, VIR_ERR_XML_ERROR}};
     for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
         g_auto(Err) err = ERR_INIT;
@@ -104,18 +127,18 @@ static void test_names(void **state)
         assert_int_equal(err.code, cases[i].code);
     }
     /* the longest name also has room for its temporary */
-    g_autoptr(DomainDef) d = def_named(fits);
+    g_autoptr(StoredDef) d = stored_named(fits);
     g_auto(Err) err = ERR_INIT;
-    assert_int_equal(defs_save(dir, d, &err), 0);
-    assert_int_equal(defs_remove(dir, fits, &err), 0);
+    assert_int_equal(defs_save(store, fits, d, true, &err), 0);
+    assert_int_equal(defs_remove(store, fits, &err), 0);
 }
 
 static void test_definitions(void **state)
 {
     g_auto(Err) err = ERR_INIT;
-    g_autoptr(DomainDef) a = def_named("a"), z = def_named("z--<&'");
-    assert_int_equal(defs_save(dir, z, &err), 0);
-    assert_int_equal(defs_save(dir, a, &err), 0);
+    g_autoptr(StoredDef) a = stored_named("a"), z = stored_named("z--<&'");
+    assert_int_equal(defs_save(store, "z--<&'", z, true, &err), 0);
+    assert_int_equal(defs_save(store, "a", a, true, &err), 0);
     struct stat st;
     g_autofree char *p = path_of("a.xml");
     assert_int_equal(stat(p, &st), 0);
@@ -129,28 +152,28 @@ static void test_definitions(void **state)
     assert_false(there(".gone.xml.Ab12Cd"));
     assert_true(there(".keep.xml.ab.xml"));
 
-    g_autoptr(GPtrArray) all = defs_load(dir);
+    g_autoptr(GPtrArray) all = load_anew(dir);
     assert_int_equal(all->len, 2);
-    assert_string_equal(((DomainDef *)all->pdata[0])->name, "a");
-    assert_string_equal(((DomainDef *)all->pdata[1])->name, "z--<&'");
+    assert_string_equal(((LoadedDef *)all->pdata[0])->name, "a");
+    assert_string_equal(((LoadedDef *)all->pdata[1])->name, "z--<&'");
     assert_true(there("broken.xml")); /* left for its owner to repair */
 
-    g_autoptr(DomainDef) b = def_named("b");
-    assert_int_equal(defs_rename(dir, "a", b, &err), 0);
+    g_autoptr(StoredDef) b = stored_named("b");
+    assert_int_equal(defs_rename(store, "a", "b", b, &err), 0);
     assert_false(there("a.xml"));
     assert_true(there("b.xml"));
     g_autofree char *b_xml = path_of("b.xml"), *old_xml = path_of("old.xml");
     assert_int_equal(rename(b_xml, old_xml), 0); /* as a crash in the middle leaves it */
-    g_autoptr(GPtrArray) again = defs_load(dir);
+    g_autoptr(GPtrArray) again = load_anew(dir);
     assert_int_equal(again->len, 2);
     assert_false(there("old.xml"));
     assert_true(there("b.xml"));
-    assert_int_equal(defs_remove(dir, "b", &err), 0);
-    assert_int_equal(defs_remove(dir, "b", &err), 0);
+    assert_int_equal(defs_remove(store, "b", &err), 0);
+    assert_int_equal(defs_remove(store, "b", &err), 0);
     assert_false(there("b.xml"));
 
     g_autofree char *missing = path_of("nowhere");
-    g_autoptr(GPtrArray) none = defs_load(missing);
+    g_autoptr(GPtrArray) none = load_anew(missing);
     assert_int_equal(none->len, 0);
     assert_int_equal(err.code, 0);
 }
@@ -160,9 +183,9 @@ static void test_failed_write_keeps_old(void **state)
     if (geteuid() == 0) { /* permissions do not stop root: a directory in the way does */
         g_autofree char *p = path_of("x.xml");
         g_auto(Err) err = ERR_INIT;
-        g_autoptr(DomainDef) x = def_named("x");
+        g_autoptr(StoredDef) x = stored_named("x");
         assert_int_equal(mkdir(p, 0700), 0);
-        assert_int_equal(defs_save(dir, x, &err), -1);
+        assert_int_equal(defs_save(store, "x", x, true, &err), -1);
         assert_int_equal(err.code, VIR_ERR_SYSTEM_ERROR);
         assert_non_null(strstr(err.detail, p));
         g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
@@ -177,8 +200,8 @@ static void test_autostart(void **state)
 {
     g_auto(Err) err = ERR_INIT;
     g_autofree char *links = path_of("autostart");
-    g_autoptr(DomainDef) a = def_named("a");
-    assert_int_equal(defs_save(dir, a, &err), 0);
+    g_autoptr(StoredDef) a = stored_named("a");
+    assert_int_equal(defs_save(store, "a", a, true, &err), 0);
     assert_false(autostart_get(links, "a"));
     assert_int_equal(autostart_set(links, dir, "a", true, &err), 0);
     assert_int_equal(autostart_set(links, dir, "a", true, &err), 0);
@@ -232,6 +255,77 @@ static void test_status(void **state)
     assert_int_equal(err.code, 0);
 }
 
+/* A chain of images as long as there may be makes a deeper document than clients may send. */
+static void test_status_of_a_long_chain(void **state)
+{
+    g_autoptr(GString) xml = g_string_new("<domain type='qemu' id='1'><name>c</name><uuid>a1b2c3d4-0000-4000-8000-000000000001</uuid>"
+                                          "<memory>1024</memory><currentMemory>1024</currentMemory><vcpu>1</vcpu>"
+                                          "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
+                                          "<devices><emulator>/q</emulator><disk type='file'><source file='/0'/><target dev='vda'/>");
+    const unsigned depth = 199;
+    for (unsigned i = 1; i <= depth; i++)
+        g_string_append_printf(xml, "<backingStore type='file'><format type='qcow2'/><source file='/%u'/>", i);
+    for (unsigned i = 1; i <= depth; i++)
+        g_string_append(xml, "</backingStore>");
+    g_string_append(xml, "</disk></devices></domain>");
+    g_auto(Err) err = ERR_INIT;
+    assert_null(domain_def_parse(xml->str, 0, NULL, &err));
+    assert_non_null(strstr(err.detail, "deeply"));
+    err_clear(&err);
+    g_auto(StatusRecord) rec = {.live = domain_def_parse(xml->str, PARSE_OWN, NULL, &err), .id = 1, .state = 1, .pid = 99, .start_time = 1,
+                                .monitor_path = g_strdup("/m")};
+    assert_non_null(rec.live);
+    assert_int_equal(status_save(dir, &rec, &err), 0);
+    g_auto(StatusRecord) back = {0};
+    if (status_load(dir, "c", &back, &err) != STATUS_OK)
+        fail_msg("%s", err.detail);
+    assert_int_equal(status_remove(dir, "c", &err), 0);
+}
+
+static void test_numbers_of_a_status_out_of_bounds(void **state)
+{
+    static const char *const machines[] = {
+        "id='0' state='1' reason='1'", "id='2147483647' state='1' reason='1'", "id='-1' state='1' reason='1'",
+        "id='1' state='8' reason='1'", "id='1' state='-1' reason='1'",         "id='1' state='1' reason='-1'",
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(machines); i++) {
+        g_autofree char *text = g_strdup_printf("<berthstatus format='1'><machine %s pid='99' starttime='5' monitor='/m'/>"
+                                                "<domain type='qemu'><name>v</name></domain></berthstatus>",
+                                                machines[i]);
+        write_file("v.xml", text);
+        g_auto(Err) err = ERR_INIT;
+        StatusRecord rec = {0};
+        assert_int_equal(status_load(dir, "v", &rec, &err), STATUS_BAD);
+        assert_true(strstr(err.detail, ": id ") || strstr(err.detail, ": state "));
+    }
+}
+
+/* Text that would not be read again is not written; what was there stays. */
+static void test_unreadable_is_refused(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) d = def_named("u");
+    assert_int_equal(defs_save(dir, d, &err), 0);
+    g_autoptr(DomainDef) broken = domain_def_copy(d);
+    broken->metadata = g_strdup("<metadata><a></metadata>");
+    assert_int_equal(defs_save(dir, broken, &err), -1);
+    assert_non_null(strstr(err.detail, "could not be read again"));
+    g_autoptr(DomainDef) incomplete = domain_def_copy(d);
+    incomplete->max_vcpus = 0;
+    err_clear(&err);
+    assert_int_equal(defs_save(dir, incomplete, &err), -1);
+    err_clear(&err);
+    g_autoptr(DomainDef) back = defs_load_one(dir, "u", &err);
+    assert_non_null(back);
+    /* what is no text is left out by the writer, so that even then the file can be read */
+    g_autoptr(DomainDef) odd = domain_def_copy(d);
+    odd->title = g_strdup("a\xff\xc0\x80z\x01\xef\xbf\xbf");
+    assert_int_equal(defs_save(dir, odd, &err), 0);
+    g_autoptr(DomainDef) odd_back = defs_load_one(dir, "u", &err);
+    assert_string_equal(odd_back->title, "az");
+    assert_int_equal(defs_remove(dir, "u", &err), 0);
+}
+
 static void test_status_of_others(void **state)
 {
     const struct {
@@ -272,6 +366,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_autostart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status_of_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_status_of_a_long_chain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_numbers_of_a_status_out_of_bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unreadable_is_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

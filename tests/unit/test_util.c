@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 
 #include "event/event.h"
 #include "util/arena.h"
+#include "util/dirsync.h"
 #include "util/err.h"
 #include "util/file.h"
 #include "util/lock.h"
@@ -248,9 +250,42 @@ static void posts_keep_their_order(void **state)
     g_array_unref(o.seen);
 }
 
+/* ---- directories synced together --------------------------------------------------------------------------------- */
+
+typedef struct Syncers {
+    DirSync sync;
+    int fd;
+} Syncers;
+
+static void *sync_often(void *arg)
+{
+    Syncers *s = arg;
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(dir_sync(&s->sync, s->fd), 0);
+    return NULL;
+}
+
+static void changes_are_synced_together(void **state)
+{
+    Syncers s = {.fd = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    dir_sync_init(&s.sync);
+    assert_int_equal(dir_sync(&s.sync, s.fd), 0);
+    assert_int_equal(s.sync.syncs, 1); /* alone: one sync, at once */
+    assert_int_equal(dir_sync(&s.sync, -1), -EBADF);
+    pthread_t t[16];
+    for (unsigned i = 0; i < N_ELEMENTS(t); i++)
+        assert_int_equal(pthread_create(&t[i], NULL, sync_often, &s), 0);
+    for (unsigned i = 0; i < N_ELEMENTS(t); i++)
+        pthread_join(t[i], NULL);
+    assert_true(s.sync.syncs >= 2 + 20 && s.sync.syncs <= 2 + 16 * 20); /* no thread's changes were left out, nobody synced twice */
+    dir_sync_done(&s.sync);
+    close(s.fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(changes_are_synced_together),
         cmocka_unit_test(arena_gives_zeroed_aligned_memory),
         cmocka_unit_test(uuid_forms),
         cmocka_unit_test(replaced_as_one),

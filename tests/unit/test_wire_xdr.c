@@ -163,6 +163,57 @@ static void counts_up_to_the_bound_and_no_further(void **state)
     }
 }
 
+/* ---- no count without a bound: an endless message in which one word is as large as it can be ------------------------------------ */
+
+#define BYTES_AT_ONCE (32u << 20) /* no bound is above the size of a packet */
+#define WORDS_ENOUGH  (1u << 20)
+
+typedef struct EndlessStream {
+    unsigned words, large_at;
+    unsigned bytes_at_once;
+} EndlessStream;
+
+static bool_t endless_getlong(XDR *x, long *v)
+{
+    EndlessStream *s = x->x_private;
+    *v = s->words == s->large_at ? 0x7ffffff0 : 1;
+    return s->words++ < WORDS_ENOUGH;
+}
+
+static bool_t endless_getbytes(XDR *x, char *to, u_int len)
+{
+    EndlessStream *s = x->x_private;
+    s->bytes_at_once = MAX(s->bytes_at_once, len);
+    memset(to, 'a', MIN(len, BYTES_AT_ONCE));
+    return len < BYTES_AT_ONCE;
+}
+
+static int32_t *endless_inline(XDR *x, u_int len)
+{
+    return NULL;
+}
+
+static void no_count_without_a_bound(const WireType *type)
+{
+    static const struct xdr_ops ops = {.x_getlong = endless_getlong, .x_getbytes = endless_getbytes, .x_inline = endless_inline};
+    g_autofree void *obj = g_malloc(type->size);
+    EndlessStream s = {.large_at = 0};
+    do {
+        s.words = s.bytes_at_once = 0;
+        XDR x = {.x_op = XDR_DECODE, .x_ops = &ops, .x_private = &s};
+        memset(obj, 0, type->size);
+        (void)type->filter(&x, obj);
+        if (s.bytes_at_once >= BYTES_AT_ONCE || s.words >= WORDS_ENOUGH)
+            fail_msg("%s: word %u is a count without a bound", type->name, s.large_at);
+        wire_free(type, obj);
+    } while (++s.large_at < s.words);
+}
+
+static void all_counts_are_bounded(void **state)
+{
+    assert_int_equal(each_type(no_count_without_a_bound), N_TYPES);
+}
+
 static void strings_up_to_the_bound_and_no_further(void **state)
 {
     const WireType *type = args_of(REMOTE_PROC_DOMAIN_LOOKUP_BY_NAME);
@@ -319,6 +370,7 @@ int main(void)
         cmocka_unit_test(all_types_survive_a_round_trip),
         cmocka_unit_test(all_types_refuse_to_be_cut_short),
         cmocka_unit_test(counts_up_to_the_bound_and_no_further),
+        cmocka_unit_test(all_counts_are_bounded),
         cmocka_unit_test(strings_up_to_the_bound_and_no_further),
         cmocka_unit_test(counts_are_not_believed),
         cmocka_unit_test(header_words),
