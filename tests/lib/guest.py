@@ -17,7 +17,7 @@ PROMPT = "guest# "
 # In the order of loading; a module the kernel package lacks (or has built in) is left out.
 MODULES = [
     "button", "evdev", "virtio_pci", "virtio_blk", "virtio_scsi", "sd_mod", "sr_mod", "ata_piix", "ahci", "virtio_net",
-    "virtio_console", "virtio_balloon", "virtio-rng", "virtio_input", "i6300esb",
+    "virtio_console", "virtio_balloon", "virtio-rng", "virtio_input", "i6300esb", "pvpanic-mmio",
 ]
 
 INIT = """#!/bin/sh
