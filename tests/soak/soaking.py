@@ -172,7 +172,8 @@ class Daemon(servers.Berthd):
         """left(), when idle workers have ended and calls whose clients have gone are over; nothing tells when that is."""
         end = time.monotonic() + seconds
         while True:
-            if self.guests:  # a child that opened images and died too slowly is reaped when the next one is made
+            if self.guests and any("pidfd" in fd for fd in self.descriptors()):
+                # a child that opened images and died too slowly is reaped when the next one is made
                 self.virsh("domblkinfo", self.guests[0].split("=")[0], "vda")
             now = self.descriptors(), len(os.listdir("/proc/%d/task" % self.process.pid))
             if (now[0] == fds and now[1] <= threads) or time.monotonic() > end:
