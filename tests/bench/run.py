@@ -17,7 +17,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -91,16 +90,19 @@ def row_name(name):
 def run_bench(path, peer, seconds):
     """(rows, what went wrong or None) of one bench."""
     argv = ["/usr/bin/python3", path] + (["--peer"] if peer else [])
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     wrong = None
     try:
         out, _ = process.communicate(timeout=seconds)
         if process.returncode != 0:
             wrong = "ended with status %d" % process.returncode
     except subprocess.TimeoutExpired:
-        # its sandboxes end with it: their holders see the end of their input
-        os.killpg(process.pid, signal.SIGKILL)
-        out, _ = process.communicate()
+        # Only itself: the holders of its sandboxes see the end of their input and clear up.
+        process.kill()
+        try:
+            out, _ = process.communicate(timeout=20)
+        except subprocess.TimeoutExpired as late:  # something it started keeps its output open
+            out = late.stdout or b""
         wrong = "stopped after %d s" % seconds
     rows = []
     for line in out.decode(errors="replace").splitlines():
