@@ -161,7 +161,8 @@ static Domain *machine_of(DomainDriver *drv, const StatusRecord *rec)
     return NULL;
 }
 
-static void load_one_status(DomainDriver *drv, const char *name)
+/* False: the file is of a machine that is left alone. */
+static bool load_one_status(DomainDriver *drv, const char *name)
 {
     g_auto(StatusRecord) rec = {0};
     g_auto(Err) err = ERR_INIT;
@@ -169,7 +170,7 @@ static void load_one_status(DomainDriver *drv, const char *name)
     case STATUS_OK:
         break;
     case STATUS_MISSING:
-        return;
+        return true;
     default: {
         g_autofree char *m = err_message(&err);
         log_warning("machine '%s' is left alone: %s", name, m);
@@ -178,13 +179,13 @@ static void load_one_status(DomainDriver *drv, const char *name)
             d->priv->foreign = true;
             object_unref(d);
         }
-        return;
+        return false;
     }
     }
     Domain *d = machine_of(drv, &rec);
     if (!d) {
         log_error("running machine '%s' is left alone: another machine has its name or uuid", name);
-        return;
+        return false;
     }
     domain_load_status(d, &rec);
     Reconnect *r = g_new0(Reconnect, 1);
@@ -196,14 +197,30 @@ static void load_one_status(DomainDriver *drv, const char *name)
                           .refused = reconnect_refused};
     job_request(d, &r->job);
     g_ptr_array_add(drv->to_reconnect, r);
+    return true;
+}
+
+/* What no status file tells of. */
+static void clean_launches(DomainDriver *drv)
+{
+    g_autoptr(GHashTable) keep = g_hash_table_new(g_str_hash, g_str_equal);
+    for (unsigned i = 0; i < drv->to_reconnect->len; i++) {
+        Reconnect *r = drv->to_reconnect->pdata[i];
+        if (r->d->priv->proc.private_dir)
+            g_hash_table_add(keep, r->d->priv->proc.private_dir);
+    }
+    qemu_launch_clean(drv->opts.state_dir, keep);
 }
 
 static void load_status(DomainDriver *drv)
 {
     defs_clean(drv->opts.run_dir);
     g_autoptr(GPtrArray) names = defs_names(drv->opts.run_dir);
+    bool all_ours = true;
     for (unsigned i = 0; i < names->len; i++)
-        load_one_status(drv, names->pdata[i]);
+        all_ours &= load_one_status(drv, names->pdata[i]);
+    if (all_ours) /* else a directory may be that of a machine which another daemon looks after */
+        clean_launches(drv);
 }
 
 static int make_dirs(const DomainDriverOpts *o, Err *err)

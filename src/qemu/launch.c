@@ -140,6 +140,29 @@ static void remove_private_dir(const char *path)
         log_warning("cannot remove '%s' whole", path);
 }
 
+/* "domain-3-name" */
+static bool is_private_dir(const char *name)
+{
+    if (!g_str_has_prefix(name, "domain-"))
+        return false;
+    const char *p = name + strlen("domain-");
+    size_t digits = strspn(p, "0123456789");
+    return digits > 0 && p[digits] == '-';
+}
+
+void qemu_launch_clean(const char *lib_dir, GHashTable *keep)
+{
+    g_autoptr(GDir) d = g_dir_open(lib_dir, 0, NULL);
+    const char *n;
+    while (d && (n = g_dir_read_name(d))) {
+        g_autofree char *path = g_build_filename(lib_dir, n, NULL);
+        if (!is_private_dir(n) || g_hash_table_contains(keep, path))
+            continue;
+        log_info("removing '%s', which an interrupted start left", path);
+        remove_private_dir(path);
+    }
+}
+
 static int make_private_dir(Launch *l, Err *err)
 {
     const char *lib = l->req->dirs->lib_dir;

@@ -70,6 +70,10 @@ int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc,
  * the guest's log ("shutting down, reason=destroyed").  Never fails; what cannot be removed is logged. Sleeps. */
 void qemu_launch_cleanup(const LaunchedProcess *proc, const DomainDef *def, const char *reason);
 
+/* Before the first launch: removes the directories of machines in lib_dir that are not in `keep` (their paths): a daemon that was
+ * killed in the middle of a launch left them. */
+void qemu_launch_clean(const char *lib_dir, GHashTable *keep);
+
 void launched_process_clear(LaunchedProcess *p);
 void launched_process_copy(LaunchedProcess *dest, const LaunchedProcess *src);
 /* Start time of a pid in clock ticks since boot, 0 when there is no such process. */
