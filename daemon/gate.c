@@ -193,6 +193,9 @@ static void run_unlocked(Call *call)
         if (check_state(call, domain_is_active(call->dom), &call->err) == 0)
             run_handler(call);
         domain_unlock(call->dom);
+        g_auto(Err) flush_err = ERR_INIT;
+        if (domain_flush(call->dom, &flush_err) < 0)
+            log_warning("status of %s is not written: %s", call->dom->name, flush_err.detail);
     } else {
         run_handler(call);
     }
