@@ -190,7 +190,8 @@ class Kills:
         running = sorted(m.name for m in machines if m.state and m.state.run != "off")
         etc, run = box.path("etc", "qemu"), box.path("run", "qemu")
         assert sorted(f for f in os.listdir(etc) if f != "autostart") == [name + ".xml" for name in defined]
-        assert sorted(f for f in os.listdir(run) if f.endswith(".xml") or f.startswith(".")) == [n + ".xml" for n in running]
+        status = sorted(f for f in os.listdir(run) if f.endswith(".xml") or f.startswith("."))
+        assert status == [n + ".xml" for n in running], (status, running)
         assert sorted(re.sub(r"domain-\d+-", "", d) for d in os.listdir(box.path("lib", "qemu")) if d.startswith("domain-")) == running
         guests = sorted(arg[len("guest="):].split(",")[0] for _, argv in box.processes() for arg in argv if arg.startswith("guest="))
         assert guests == running
