@@ -207,12 +207,12 @@ GPtrArray *defs_load(const char *dir)
     return defs;
 }
 
-/* ".NAME.xml.Ab12Cd" as file_replace makes them. */
+/* ".NAME.xml.Ab12Cd", ".NAME.pid.Ab12Cd" as file_replace makes them. */
 static bool is_leftover(const char *file)
 {
     size_t len = strlen(file);
     const size_t tail = strlen(SUFFIX) + 1 + TEMP_RANDOM;
-    if (file[0] != '.' || len <= tail + 1 || strncmp(file + len - tail, SUFFIX ".", strlen(SUFFIX) + 1) != 0)
+    if (file[0] != '.' || len <= tail + 1 || (strncmp(file + len - tail, SUFFIX ".", tail - TEMP_RANDOM) != 0 && strncmp(file + len - tail, ".pid.", tail - TEMP_RANDOM) != 0))
         return false;
     for (const char *p = file + len - TEMP_RANDOM; *p; p++) {
         if (!g_ascii_isalnum(*p))
