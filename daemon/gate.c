@@ -201,6 +201,7 @@ static void run_unlocked(Call *call)
         if (check_state(call, domain_is_active(call->dom), &call->err) == 0)
             run_handler(call);
         domain_unlock(call->dom);
+        domain_flush_or_retry(call->dom);
     } else {
         run_handler(call);
     }

@@ -394,9 +394,7 @@ static bool flush(Domain *d)
 {
     g_auto(Err) err = ERR_INIT;
     uint64_t life = domain_leave(d);
-    if (domain_flush(d, &err) < 0)
-        log_warning("status of %s is not written: %s", d->name, err.detail);
-    err_clear(&err);
+    domain_flush_or_retry(d);
     return domain_enter(d, life, &err) == 0;
 }
 

@@ -118,10 +118,12 @@ static void reconnect_drop(Reconnect *r)
     g_free(r);
 }
 
-static void load_definitions(DomainDriver *drv)
+static int load_definitions(DomainDriver *drv, Err *err)
 {
     defs_clean(drv->opts.config_dir);
-    g_autoptr(GPtrArray) defs = defs_load(drv->defs);
+    g_autoptr(GPtrArray) defs = defs_load(drv->defs, err);
+    if (!defs)
+        return -1;
     g_autoptr(GHashTable) autostart = autostart_names(drv->opts.autostart_dir);
     for (unsigned i = 0; i < defs->len; i++) {
         const LoadedDef *l = defs->pdata[i];
@@ -139,6 +141,7 @@ static void load_definitions(DomainDriver *drv)
         }
         object_unref(d);
     }
+    return 0;
 }
 
 static Domain *machine_of(DomainDriver *drv, const StatusRecord *rec)
@@ -212,15 +215,18 @@ static void sweep_leftovers(const DomainDriver *drv)
     qemu_launch_sweep(&dirs, in_use);
 }
 
-static void load_status(DomainDriver *drv)
+static int load_status(DomainDriver *drv, Err *err)
 {
     defs_clean(drv->opts.run_dir);
-    g_autoptr(GPtrArray) names = defs_names(drv->opts.run_dir);
+    g_autoptr(GPtrArray) names = defs_names(drv->opts.run_dir, err);
+    if (!names)
+        return -1;
     bool all_known = true;
     for (unsigned i = 0; i < names->len; i++)
         all_known = load_one_status(drv, names->pdata[i]) && all_known;
     if (all_known) /* else a directory may belong to a machine of that other daemon */
         sweep_leftovers(drv);
+    return 0;
 }
 
 static int make_dirs(const DomainDriverOpts *o, Err *err)
@@ -259,12 +265,11 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
     drv->to_reconnect = g_ptr_array_new();
     g_autofree char *index = opts->cache_dir ? g_build_filename(opts->cache_dir, "definitions", NULL) : NULL;
     drv->defs = defs_open(drv->opts.config_dir, index);
-    if (make_dirs(&drv->opts, err) < 0 || take_lock(drv, err) < 0) {
+    /* A directory that cannot be read is not an empty one: running machines would be taken for leftovers. */
+    if (make_dirs(&drv->opts, err) < 0 || take_lock(drv, err) < 0 || load_definitions(drv, err) < 0 || load_status(drv, err) < 0) {
         domain_driver_free(drv);
         return NULL;
     }
-    load_definitions(drv);
-    load_status(drv);
     log_info("%u machines, %u of them running", registry_count(drv->registry), drv->to_reconnect->len);
     return drv;
 }

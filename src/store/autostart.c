@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#define LOG_AREA "store.autostart"
+#include "util/log.h"
 #include "util/file.h"
 #include "store/autostart.h"
 #include "store/defs.h"
@@ -27,8 +29,11 @@ bool autostart_get(const char *autostart_dir, const char *name)
 GHashTable *autostart_names(const char *autostart_dir)
 {
     GHashTable *set = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autoptr(GPtrArray) names = defs_names(autostart_dir);
-    for (unsigned i = 0; i < names->len; i++) {
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(GPtrArray) names = defs_names(autostart_dir, &err);
+    if (!names)
+        log_error("no machine is started with the host: %s", err.detail);
+    for (unsigned i = 0; names && i < names->len; i++) {
         if (autostart_get(autostart_dir, names->pdata[i]))
             g_hash_table_add(set, g_strdup(names->pdata[i]));
     }

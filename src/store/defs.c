@@ -152,32 +152,40 @@ static int by_text(gconstpointer a, gconstpointer b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-GPtrArray *defs_names(const char *dir)
+GPtrArray *defs_names(const char *dir, Err *err)
 {
-    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     DIR *d = opendir(dir);
-    if (!d) {
-        if (errno != ENOENT)
-            log_error("cannot list '%s': %s", dir, g_strerror(errno));
-        return names;
-    }
-    for (struct dirent *e; (e = readdir(d));) {
+    if (!d && errno == ENOENT)
+        return g_steal_pointer(&names);
+    errno = d ? 0 : errno;
+    for (struct dirent *e; d && (e = readdir(d)); errno = 0) {
         size_t len = strlen(e->d_name);
         if (len > strlen(DEFS_SUFFIX) && g_str_has_suffix(e->d_name, DEFS_SUFFIX) &&
             (e->d_type == DT_REG || e->d_type == DT_LNK || e->d_type == DT_UNKNOWN))
             g_ptr_array_add(names, g_strndup(e->d_name, len - strlen(DEFS_SUFFIX)));
     }
-    closedir(d);
+    int error = errno;
+    if (d)
+        closedir(d);
+    if (error) {
+        err_set_errno(err, error, "cannot list the directory '%s'", dir);
+        return NULL;
+    }
     g_ptr_array_sort(names, by_text);
-    return names;
+    return g_steal_pointer(&names);
 }
 
-/* ".NAME.xml.Ab12Cd" as file_replace makes them. */
+/* ".NAME.xml.Ab12Cd", ".NAME.pid.Ab12Cd" as file_replace makes them. */
 static bool is_leftover(const char *file)
 {
+    static const char *const kinds[] = {DEFS_SUFFIX ".", ".pid."};
     size_t len = strlen(file);
-    const size_t tail = strlen(DEFS_SUFFIX) + 1 + TEMP_RANDOM;
-    if (file[0] != '.' || len <= tail + 1 || strncmp(file + len - tail, DEFS_SUFFIX ".", strlen(DEFS_SUFFIX) + 1) != 0)
+    const size_t tail = strlen(DEFS_SUFFIX) + 1 + TEMP_RANDOM; /* of both kinds */
+    bool ours = false;
+    for (unsigned i = 0; i < N_ELEMENTS(kinds) && len > tail + 1; i++)
+        ours |= strncmp(file + len - tail, kinds[i], tail - TEMP_RANDOM) == 0;
+    if (file[0] != '.' || !ours)
         return false;
     for (const char *p = file + len - TEMP_RANDOM; *p; p++) {
         if (!g_ascii_isalnum(*p))

@@ -35,9 +35,10 @@ typedef struct LoadedDef {
 
 /* All definitions of a directory, sorted by name of the file, as LoadedDef* (free func set).  Stored definitions are complete already, so
  * nothing is filled in.  What cannot be read is logged and left alone.  A missing directory is an empty one.  Once, before anything is
- * saved. */
-GPtrArray *defs_load(DefsStore *s);
-/* Names (char*, free func set) of all files NAME.xml in dir, sorted. */
-GPtrArray *defs_names(const char *dir);
+ * saved.  NULL with Err when the directory cannot be listed. */
+GPtrArray *defs_load(DefsStore *s, Err *err);
+/* Names (char*, free func set) of all files NAME.xml in dir, sorted; none when there is no such directory.  NULL with Err when it cannot be
+ * listed: nobody may take that for an empty one. */
+GPtrArray *defs_names(const char *dir, Err *err);
 /* Removes temporaries a crash left behind.  Only at start, while nobody writes. */
 void defs_clean(const char *dir);

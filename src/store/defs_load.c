@@ -174,9 +174,11 @@ static void settle_one(DefsStore *s, const char *name, Found *f, GPtrArray *defs
     err_clear(&f->err);
 }
 
-GPtrArray *defs_load(DefsStore *s)
+GPtrArray *defs_load(DefsStore *s, Err *err)
 {
-    g_autoptr(GPtrArray) names = defs_names(s->dir);
+    g_autoptr(GPtrArray) names = defs_names(s->dir, err);
+    if (!names)
+        return NULL;
     GPtrArray *defs = g_ptr_array_new_full(names->len, loaded_free);
     AUTO_CLOSE int dirfd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     Sweep w = {.s = s, .dirfd = dirfd, .names = names, .found = g_new0(Found, names->len)};

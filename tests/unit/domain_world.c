@@ -223,7 +223,7 @@ int world_teardown(void **state)
 char *world_xml(const char *name, const char *uuid)
 {
     return g_strdup_printf("<domain type='qemu'><name>%s</name><uuid>%s</uuid><memory unit='KiB'>65536</memory>"
-                           "<vcpu>1</vcpu><os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
+                           "<currentMemory unit='KiB'>65536</currentMemory><vcpu>1</vcpu><os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
                            "<devices><emulator>/usr/bin/qemu-system-x86_64</emulator></devices></domain>",
                            name, uuid);
 }

@@ -80,8 +80,10 @@ static StoredDef *stored(const char *name, unsigned nr)
 /* Everything a load tells, as one text. */
 static char *load_with(const char *index)
 {
+    g_auto(Err) err = ERR_INIT;
     DefsStore *s = defs_open(etc, index);
-    g_autoptr(GPtrArray) all = defs_load(s);
+    g_autoptr(GPtrArray) all = defs_load(s, &err);
+    assert_non_null(all);
     GString *out = g_string_new(NULL);
     for (unsigned i = 0; i < all->len; i++) {
         const LoadedDef *l = all->pdata[i];
@@ -115,7 +117,8 @@ static void save(const char *name, unsigned nr)
 {
     g_auto(Err) err = ERR_INIT;
     DefsStore *s = defs_open(etc, index_path);
-    g_autoptr(GPtrArray) all = defs_load(s);
+    g_autoptr(GPtrArray) all = defs_load(s, &err);
+    assert_non_null(all);
     g_autoptr(StoredDef) def = stored(name, nr);
     assert_int_equal(defs_save(s, name, def, true, &err), 0);
     defs_close(s); /* without a word, as if killed */

@@ -939,7 +939,9 @@ static void test_definition_storm(void **state)
         g_thread_join(t[i]);
     g_autofree char *etc = g_build_filename(dir, "etc", NULL);
     DefsStore *store = defs_open(etc, NULL);
-    g_autoptr(GPtrArray) on_disk = defs_load(store);
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(GPtrArray) on_disk = defs_load(store, &err);
+    assert_non_null(on_disk);
     defs_close(store);
     g_autoptr(GPtrArray) here = registry_list(domain_driver_registry(drv));
     assert_int_equal(on_disk->len, here->len);
@@ -948,7 +950,6 @@ static void test_definition_storm(void **state)
         Domain *d = registry_by_name(domain_driver_registry(drv), l->name);
         assert_non_null(d);
         g_autoptr(DomainView) v = domain_view(d);
-        g_auto(Err) err = ERR_INIT;
         g_autoptr(DomainDef) def = stored_def_parse(v->config, &err);
         must(def ? 0 : -1, &err);
         assert_string_equal(v->name, l->name);

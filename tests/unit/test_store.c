@@ -94,9 +94,12 @@ static bool there(const char *file)
 /* As a daemon that starts. */
 static GPtrArray *load_anew(const char *path)
 {
+    g_auto(Err) err = ERR_INIT;
     DefsStore *s = defs_open(path, NULL);
-    GPtrArray *all = defs_load(s);
+    GPtrArray *all = defs_load(s, &err);
     defs_close(s);
+    if (!all)
+        fail_msg("%s", err.detail);
     return all;
 }
 
@@ -301,29 +304,45 @@ static void test_numbers_of_a_status_out_of_bounds(void **state)
 }
 
 /* Text that would not be read again is not written; what was there stays. */
+/* A stored text that the next daemon could not read is refused by what is asked before anything is stored. */
 static void test_unreadable_is_refused(void **state)
 {
     g_auto(Err) err = ERR_INIT;
     g_autoptr(DomainDef) d = def_named("u");
-    assert_int_equal(defs_save(dir, d, &err), 0);
+    g_autoptr(StoredDef) good = stored_def_new(d), good_again = stored_def_reread(good, &err);
+    assert_non_null(good_again);
     g_autoptr(DomainDef) broken = domain_def_copy(d);
     broken->metadata = g_strdup("<metadata><a></metadata>");
-    assert_int_equal(defs_save(dir, broken, &err), -1);
-    assert_non_null(strstr(err.detail, "could not be read again"));
+    g_autoptr(StoredDef) broken_text = stored_def_new(broken);
+    assert_null(stored_def_reread(broken_text, &err));
+    err_clear(&err);
     g_autoptr(DomainDef) incomplete = domain_def_copy(d);
     incomplete->max_vcpus = 0;
+    g_autoptr(StoredDef) incomplete_text = stored_def_new(incomplete);
+    assert_null(stored_def_reread(incomplete_text, &err));
     err_clear(&err);
-    assert_int_equal(defs_save(dir, incomplete, &err), -1);
-    err_clear(&err);
-    g_autoptr(DomainDef) back = defs_load_one(dir, "u", &err);
-    assert_non_null(back);
-    /* what is no text is left out by the writer, so that even then the file can be read */
+    /* what is no text is left out by the writer, so that even then it can be read */
     g_autoptr(DomainDef) odd = domain_def_copy(d);
     odd->title = g_strdup("a\xff\xc0\x80z\x01\xef\xbf\xbf");
-    assert_int_equal(defs_save(dir, odd, &err), 0);
-    g_autoptr(DomainDef) odd_back = defs_load_one(dir, "u", &err);
-    assert_string_equal(odd_back->title, "az");
-    assert_int_equal(defs_remove(dir, "u", &err), 0);
+    g_autoptr(StoredDef) odd_text = stored_def_new(odd);
+    g_autoptr(DomainDef) back = stored_def_parse(odd_text, &err);
+    assert_non_null(back);
+    assert_string_equal(back->title, "az");
+}
+
+/* A directory that cannot be listed is not an empty one. */
+static void test_unlistable(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    write_file("file", "x");
+    g_autofree char *no_dir = path_of("file");
+    assert_null(defs_names(no_dir, &err));
+    assert_int_equal(err.code, VIR_ERR_SYSTEM_ERROR);
+    err_clear(&err);
+    DefsStore *s = defs_open(no_dir, NULL);
+    assert_null(defs_load(s, &err));
+    assert_true(err_is_set(&err));
+    defs_close(s);
 }
 
 static void test_status_of_others(void **state)
@@ -369,6 +388,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_status_of_a_long_chain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_numbers_of_a_status_out_of_bounds, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unreadable_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unlistable, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
