@@ -1,6 +1,5 @@
 # `make bench`: numbers, not verdicts; build without sanitizers for them.
 # Load generators in C, which the benches run; a bench finds them below $BERTH_BUILD.
-bench_programs = tests/bench/bench_rpc tests/bench/load tests/bench/vm_bare tests/lib/stub_qemu
 bench_programs = tests/bench/bench_rpc tests/bench/vm_bare tests/lib/stub_qemu tests/bench/defs_load tests/bench/load
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
