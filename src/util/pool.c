@@ -10,11 +10,16 @@
  * for as long as the woken tasks need to finish, which is better than a woken task holding its object's job while it queues.
  *
  * Who became idle last is woken first: what a burst made beyond the usual need is then left alone until it ends, and the threads that
- * work are few and warm.
+ * work are few and warm.  The wake-up itself (a futex on a word of the sleeper's stack) comes after the lock is given back, so that the woken
+ * thread does not run into it; the sleeper may be gone by then, and the word be nobody's: such a wake-up meets nobody.
  */
 #include "config.h"
 
+#include <linux/futex.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "util/lock.h"
 #include "util/pool.h"
@@ -28,8 +33,7 @@ typedef struct Task {
 /* A thread that waits for work; on its stack. */
 typedef struct Idler {
     struct Idler *next;
-    Cond wake;
-    bool called; /* and out of the list */
+    int called; /* and out of the list; atomic, written under the lock */
 } Idler;
 
 struct Pool {
@@ -70,49 +74,64 @@ static bool thread_make(Pool *p)
     return r == 0;
 }
 
-static void call_idler(Pool *p, Idler *i)
+static void unlink_idler(Pool *p, Idler *i)
 {
     Idler **at = &p->idle;
     while (*at != i)
         at = &(*at)->next;
     *at = i->next;
-    i->called = true;
     p->st.idle--;
-    pthread_cond_signal(&i->wake.c);
 }
 
-/* Sleeps until called.  False: nobody did within the limit for idle threads.  The last one that could take a task has no limit: the host
- * may refuse a new thread just when one is needed. */
+/* Calls the latest one.  Lock held.  What is returned goes to wake() when the lock is given back. */
+static int *call_idler(Pool *p)
+{
+    Idler *i = p->idle;
+    unlink_idler(p, i);
+    __atomic_store_n(&i->called, 1, __ATOMIC_RELEASE);
+    return &i->called;
+}
+
+/* NULL is fine; the word is not looked at. */
+static void wake(const int *word)
+{
+    if (word)
+        syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* Sleeps until called.  False: nobody did within the limit for idle threads.  Lock held on entry and return. */
 static bool wait_for_work(Pool *p)
 {
     Idler me = {.next = p->idle};
-    cond_init(&me.wake);
     p->idle = &me;
     p->st.idle++;
-    bool last = p->st.threads - p->st.blocked == 1;
-    Deadline d = last ? (Deadline){UINT64_MAX} : deadline_in_ms(p->limits.idle_ms);
-    bool in_time = true;
-    while (!me.called && in_time)
-        in_time = cond_wait_until(&me.wake, &p->lock, d);
-    bool called = me.called;
+    Deadline d = deadline_in_ms(p->limits.idle_ms);
+    mutex_unlock(&p->lock);
+    while (!__atomic_load_n(&me.called, __ATOMIC_ACQUIRE) && !deadline_passed(d)) {
+        int ms = deadline_left_ms(d);
+        struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+        syscall(SYS_futex, &me.called, FUTEX_WAIT_PRIVATE, 0, &left, NULL, 0);
+    }
+    mutex_lock(&p->lock);
+    bool called = __atomic_load_n(&me.called, __ATOMIC_RELAXED);
     if (!called)
-        call_idler(p, &me);
-    cond_done(&me.wake);
+        unlink_idler(p, &me);
     return called;
 }
 
-/* Sees to it that somebody takes the next startable task.  Lock held. */
-static void kick(Pool *p)
+/* Sees to it that somebody takes the next startable task.  Lock held; the caller gives what is returned to wake() without it. */
+static int *kick(Pool *p)
 {
     if (next_lane(p) == LANE_MAX)
-        return;
-    if (p->idle) {
-        call_idler(p, p->idle);
-    } else if (p->st.threads < p->limits.max_threads) {
+        return NULL;
+    if (p->idle)
+        return call_idler(p);
+    if (p->st.threads < p->limits.max_threads) {
         p->st.threads++;
         if (!thread_make(p))
             p->st.threads--; /* the next free thread takes it */
     }
+    return NULL;
 }
 
 static void *worker_main(void *arg)
@@ -141,8 +160,9 @@ static void *worker_main(void *arg)
         p->st.queued[l]--;
         p->st.running[l]++;
         worker_lane = l;
-        kick(p);
+        int *next = kick(p);
         mutex_unlock(&p->lock);
+        wake(next);
 
         t->fn(t->arg);
         g_free(t);
@@ -178,7 +198,7 @@ void pool_free(Pool *p)
     mutex_lock(&p->lock);
     p->closing = true;
     while (p->idle)
-        call_idler(p, p->idle);
+        wake(call_idler(p));
     while (p->st.threads > 0)
         cond_wait_until(&p->idle_change, &p->lock, deadline_in_ms(1000));
     mutex_unlock(&p->lock);
@@ -210,11 +230,13 @@ void pool_submit(Pool *p, Lane lane, void (*fn)(void *arg), void *arg)
     Task *t = g_new0(Task, 1);
     t->fn = fn;
     t->arg = arg;
-    LOCK_SCOPE(&p->lock);
+    mutex_lock(&p->lock);
     *p->tail[lane] = t;
     p->tail[lane] = &t->next;
     p->st.queued[lane]++;
-    kick(p);
+    int *next = kick(p);
+    mutex_unlock(&p->lock);
+    wake(next);
 }
 
 void pool_blocking_begin(void)
@@ -222,10 +244,12 @@ void pool_blocking_begin(void)
     Pool *p = worker_pool;
     if (!p)
         return;
-    LOCK_SCOPE(&p->lock);
+    mutex_lock(&p->lock);
     p->st.running[worker_lane]--;
     p->st.blocked++;
-    kick(p);
+    int *next = kick(p);
+    mutex_unlock(&p->lock);
+    wake(next);
 }
 
 void pool_blocking_end(void)
@@ -248,5 +272,5 @@ void pool_set_limits(Pool *p, const PoolLimits *limits)
 {
     LOCK_SCOPE(&p->lock);
     p->limits = *limits;
-    kick(p);
+    wake(kick(p));
 }

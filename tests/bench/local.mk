@@ -11,8 +11,6 @@ bench: $(sbin_PROGRAMS) $(bench_programs)
 tests_bench_bench_rpc_SOURCES = tests/bench/bench_rpc.c
 tests_bench_bench_rpc_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
 
-tests_bench_load_SOURCES = tests/bench/load.c
-
 # driven by bench_defs.py
 tests_bench_defs_load_SOURCES = tests/bench/defs_load.c
 tests_bench_defs_load_LDADD = $(GLIB_LIBS) -lpthread
