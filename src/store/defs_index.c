@@ -47,13 +47,12 @@ typedef struct Record {
 } Record;
 
 struct DefsIndex {
-    Mutex lock; /* leaf: out, fd, appended */
+    Mutex lock; /* leaf: out, appended */
     char *path; /* NULL: keeps nothing */
     char *old;  /* the file as it was read; NULL after settle */
     GHashTable *known; /* Record.key -> Known; read-only but for `used` until settle */
     GByteArray *out; /* records to be written at settle */
     bool cut;        /* something in the file was not understood */
-    int fd;          /* for appending, after settle */
     size_t appended;
 };
 
@@ -122,7 +121,6 @@ DefsIndex *defs_index_open(const char *path)
     DefsIndex *x = g_new0(DefsIndex, 1);
     mutex_init(&x->lock, LOCK_LEAF, "definitions index");
     x->path = g_strdup(path);
-    x->fd = -1;
     x->known = g_hash_table_new_full(key_hash, key_equal, NULL, g_free);
     x->out = g_byte_array_new();
     Head head = head_of_program();
@@ -140,7 +138,6 @@ void defs_index_free(DefsIndex *x)
 {
     if (!x)
         return;
-    fd_close(&x->fd);
     g_clear_pointer(&x->known, g_hash_table_unref);
     g_clear_pointer(&x->out, g_byte_array_unref);
     mutex_done(&x->lock);
@@ -174,8 +171,16 @@ StoredDef *defs_index_find(DefsIndex *x, Hash128 key, const char *content, size_
 static void stop_writing(DefsIndex *x, const char *why, int r)
 {
     log_debug("'%s' is %s: %s", x->path, why, g_strerror(-r));
-    fd_close(&x->fd);
     g_clear_pointer(&x->path, g_free);
+}
+
+/* Opened each time: a file kept open for writing would keep its file system from being made read-only.  Lock held. */
+static int append(DefsIndex *x)
+{
+    if (x->appended + x->out->len > APPEND_MAX)
+        return -EFBIG;
+    AUTO_CLOSE int fd = open(x->path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    return fd < 0 ? -errno : fd_write_all(fd, x->out->data, x->out->len);
 }
 
 void defs_index_add(DefsIndex *x, Hash128 key, const StoredDef *def, bool in_file)
@@ -204,7 +209,7 @@ void defs_index_add(DefsIndex *x, Hash128 key, const StoredDef *def, bool in_fil
     g_byte_array_append(x->out, (const guint8 *)def->text, (guint)text_size(&r));
     if (x->known)
         return; /* until settle */
-    int w = x->appended + x->out->len > APPEND_MAX ? -EFBIG : fd_write_all(x->fd, x->out->data, x->out->len);
+    int w = append(x);
     x->appended += x->out->len;
     g_byte_array_set_size(x->out, 0);
     if (w < 0)
@@ -254,10 +259,6 @@ void defs_index_settle(DefsIndex *x)
     g_byte_array_set_size(x->out, 0);
     g_clear_pointer(&x->known, g_hash_table_unref);
     g_clear_pointer(&x->old, g_free);
-    if (r == 0) {
-        x->fd = open(x->path, O_WRONLY | O_APPEND | O_CLOEXEC);
-        r = x->fd < 0 ? -errno : 0;
-    }
     if (r < 0)
         stop_writing(x, "not written", r);
 }
