@@ -376,8 +376,8 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     registry_set_id(domain_driver_registry(d->drv), &d->obj, d->id);
     domain_set_live(d, g_steal_pointer(&own));
     if (d->config) {
-        /* From here on the stored definition is shown in the order in which its file is read. */
-        StoredDef *config = stored_def_reread(d->config, NULL);
+        /* From here on the stored definition is shown with its disks and controllers in order, as with libvirt. */
+        StoredDef *config = stored_def_resort(d->config, NULL);
         if (config)
             domain_set_config(d, config);
     }

@@ -94,8 +94,8 @@ static int list_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
     void *item = table_parse_new(c, f->sub, node);
     if (!item)
         return -1;
-    /* A status file holds the order the guest was shown with. */
-    if (c->flags & PARSE_STATUS)
+    /* Files of ours hold the order that was shown. */
+    if (c->flags & (PARSE_STATUS | PARSE_OWN))
         g_ptr_array_add(list, item);
     else if (f->sub == &disk_table)
         disk_insert(list, item);

@@ -399,7 +399,7 @@ typedef enum {
     PARSE_INACTIVE = 1 << 0, /* ignore live-only parts: ids, aliases not given by the user, pty paths, automatic ports */
     PARSE_VALIDATE = 1 << 1, /* unknown elements and attributes are errors naming path and line */
     PARSE_STATUS = 1 << 2,   /* the status file's form: keep everything, no completion */
-    PARSE_OWN = 1 << 3,      /* from a file of ours, which may be larger and deeper than what clients send */
+    PARSE_OWN = 1 << 3,      /* from a file of ours, which may be larger and deeper than what clients send; devices stay in its order */
 } ParseFlags;
 
 /* Parses <domain> text.  Unknown elements are collected in ret_unknown ("/domain/devices/foo line 7"; may be NULL) and ignored. */

@@ -80,9 +80,10 @@ bool stored_def_equal(const StoredDef *a, const StoredDef *b)
     return a == b || (a->len == b->len && memcmp(a->text, b->text, a->len) == 0);
 }
 
-StoredDef *stored_def_reread(const StoredDef *s, Err *err)
+/* The text anew from the tree (taken); `s` itself when it is the same. */
+static StoredDef *anew(const StoredDef *s, DomainDef *tree)
 {
-    g_autoptr(DomainDef) d = domain_def_parse_stored(s->text, err);
+    g_autoptr(DomainDef) d = tree;
     if (!d)
         return NULL;
     StoredDef *again = stored_def_new(d);
@@ -90,6 +91,19 @@ StoredDef *stored_def_reread(const StoredDef *s, Err *err)
         return again;
     stored_def_unref(again);
     return stored_def_ref(s);
+}
+
+StoredDef *stored_def_reread(const StoredDef *s, Err *err)
+{
+    return anew(s, domain_def_parse_stored(s->text, err));
+}
+
+StoredDef *stored_def_resort(const StoredDef *s, Err *err)
+{
+    DomainDef *d = stored_def_parse(s, err);
+    if (d)
+        domain_def_resort(d);
+    return anew(s, d);
 }
 
 char *stored_def_format(const StoredDef *s, FormatFlags flags, Err *err)

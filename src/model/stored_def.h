@@ -36,9 +36,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoredDef, stored_def_unref)
 DomainDef *domain_def_parse_stored(const char *text, Err *err);
 /* Reads the text: writable, one reference.  NULL with Err when it cannot be read, which is a bug for what stored_def_reread() accepted. */
 DomainDef *stored_def_parse(const StoredDef *s, Err *err);
-/* What a daemon that starts makes of the text: devices in the order in which they are read.  A reference, to `s` itself when nothing
+/* What a daemon that starts makes of the text.  A reference, to `s` itself when nothing
  * changes.  NULL with Err when the text cannot be read: nobody should store that. */
 StoredDef *stored_def_reread(const StoredDef *s, Err *err);
+/* The same with disks and controllers in order.  A reference; NULL with Err as stored_def_parse. */
+StoredDef *stored_def_resort(const StoredDef *s, Err *err);
 bool stored_def_equal(const StoredDef *a, const StoredDef *b);
 /* The text in another form.  Caller frees; NULL with Err as stored_def_parse. */
 char *stored_def_format(const StoredDef *s, FormatFlags flags, Err *err);

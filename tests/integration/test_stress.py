@@ -21,7 +21,7 @@ STOPS = int(os.environ.get("BERTH_STRESS_STOPS", "8"))
 
 CLOSE, CAPABILITIES, DEFINE, XML, INFO, LOOKUP, AUTOSTART, UNDEFINE = 2, 7, 11, 14, 16, 23, 29, 35
 METADATA, LIST, REGISTER, LIFECYCLE, RENAME = 264, 273, 316, 318, 358
-NO_DOMAIN, OPERATION_FAILED, OPERATION_INVALID = 42, 9, 55
+NO_DOMAIN, OPERATION_FAILED, OPERATION_INVALID, OPERATION_ABORTED = 42, 9, 55, 78
 
 DEFINED, UNDEFINED = 0, 1
 ADDED, UPDATED, DEFINED_RENAMED = 0, 1, 2
@@ -145,7 +145,7 @@ class Owner:
 
 def fighter(storm, number, rnd):
     """The same few names and uuids for all of them: refusals are fine, others are not."""
-    refusals = (NO_DOMAIN, OPERATION_FAILED, OPERATION_INVALID)
+    refusals = (NO_DOMAIN, OPERATION_FAILED, OPERATION_INVALID, OPERATION_ABORTED)
     with storm.client() as client:
         client.open()
         while not storm.over.is_set():
@@ -514,7 +514,7 @@ class Driver:
                 proc = rnd.choice([CREATE, CREATE, DESTROY, SUSPEND, RESUME, RESET, XML])
                 body = at + (struct.pack(">I", 0) if proc in (RESET, XML) else b"")
                 began = time.monotonic()
-                done = call(client, proc, body, (OPERATION_INVALID, OPERATION_FAILED))
+                done = call(client, proc, body, (OPERATION_INVALID, OPERATION_FAILED, OPERATION_ABORTED))
                 assert time.monotonic() - began < 25, (proc, "took %.1f s" % (time.monotonic() - began))
                 self.calls[proc, done is not None] += 1
 
