@@ -183,9 +183,10 @@ static void on_next_turn(void *arg)
 }
 
 /* Sees to it that what the client has sent and the socket will not tell of again is taken. */
-static void next_turn(RpcConn *c)
+void conn_next_turn(RpcConn *c)
 {
-    if (c->turn_posted || (!frame_reader_has_input(&c->reader) && (c->reading || !transport_has_input(c))))
+    bool waits = c->muted || frame_reader_has_input(&c->reader) || (!c->reading && transport_has_input(c));
+    if (c->turn_posted || c->processing || !waits || !may_take(c))
         return;
     c->turn_posted = true;
     event_post(c->loop, on_next_turn, rpc_conn_ref(c));
@@ -211,7 +212,7 @@ void conn_process(RpcConn *c)
         conn_expect_release(c);
     if (may_take(c)) { /* looked at again: a place may have become free just before */
         c->muted = false;
-        next_turn(c);
+        conn_next_turn(c);
     }
     conn_update_events(c);
 }

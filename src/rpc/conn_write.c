@@ -142,10 +142,13 @@ void conn_flush(RpcConn *c)
         watch_stall(c);
     if (r < 0 && r != -EAGAIN) {
         conn_fail(c, "write: %s", g_strerror(-r));
-    } else if (r == 0) {
+        return;
+    }
+    if (r == 0) {
         give_right(c);
         conn_finish_closing(c);
     }
+    conn_next_turn(c); /* what left may have been all that kept its calls from being taken */
 }
 
 void conn_finish_closing(RpcConn *c)
@@ -263,13 +266,10 @@ static bool send_direct(RpcConn *c, OutItem *it)
 void conn_send(RpcConn *c, OutItem *it)
 {
     if (event_on_thread(c->loop)) {
-        bool frees = it->ends_call;
         enqueue(c, it);
         if (!c->processing) {
             conn_flush(c);
             conn_update_events(c);
-            if (frees && (c->muted || frame_reader_has_input(&c->reader)))
-                post(c); /* reads on, but not below whoever answers */
         }
         return;
     }

@@ -159,6 +159,8 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err);
 void conn_fail(RpcConn *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Dispatches the input that waits, as far as may be; event thread. */
 void conn_process(RpcConn *c);
+/* Posts that when calls wait which may be taken now; whoever frees a place or lets answers leave on the event thread. */
+void conn_next_turn(RpcConn *c);
 void conn_update_events(RpcConn *c);
 /* Packet of type call: to the service; the rest of dispatch.c's rules. */
 void dispatch_packet(RpcConn *c, RpcMsg *m);

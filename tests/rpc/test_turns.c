@@ -106,6 +106,45 @@ static void answers_not_read(void **state)
     client_expect_silence(fd);
 }
 
+static void news_when_let(void *arg)
+{
+    g_autoptr(GBytes) payload = g_bytes_new_static("news", 4);
+    wait_for_byte(arg);
+    rpc_event_send(toy.conn, TOY_PROG, 1, 100, NULL, payload);
+}
+
+/* Calls wait for the client to take an answer; it is an event that finds the socket free again. */
+static void calls_go_on_after_an_event(void **state)
+{
+    enum { SIZE = 400000 };
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    Packet p;
+    int gate[2];
+    assert_int_equal(pipe(gate), 0);
+    client_call_u32(fd, TOY_BIG, 1, SIZE);
+    client_call(fd, TOY_NULL, 2);
+    for (unsigned i = 0; i < 3; i++)
+        toy_on_loop(&toy, look);
+    event_post(toy.loop, news_when_let, GINT_TO_POINTER(gate[0]));
+    g_autofree uint8_t *some = g_malloc(SIZE);
+    size_t had = 0;
+    for (ssize_t n; (n = recv(fd, some + had, SIZE - had, MSG_DONTWAIT)) > 0; had += (size_t)n)
+        ;
+    assert_in_range(had, 65536, SIZE); /* the rest fits into the socket */
+    assert_int_equal(write(gate[1], "x", 1), 1);
+    for (size_t left = 28 + SIZE + 4 - had; left > 0;) {
+        ssize_t n = recv(fd, some, MIN(left, SIZE), 0);
+        assert_in_range(n, 1, left);
+        left -= (size_t)n;
+    }
+    assert_true(client_recv(fd, &p));
+    assert_int_equal(p.h.type, RPC_TYPE_MESSAGE);
+    packet_done(&p);
+    client_expect(fd, RPC_TYPE_REPLY, 2, RPC_STATUS_OK, NULL);
+    close(gate[0]);
+    close(gate[1]);
+}
+
 /* ---- writing ---- */
 
 static void news_before_the_answer(void **state)
@@ -204,7 +243,8 @@ static void gone_while_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(greedy_client), TEST(answers_not_read), TEST(news_before_the_answer), TEST(no_bytes_mix), TEST(gone_while_answered),
+        TEST(greedy_client), TEST(answers_not_read), TEST(calls_go_on_after_an_event),
+        TEST(news_before_the_answer), TEST(no_bytes_mix), TEST(gone_while_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
