@@ -253,6 +253,7 @@ void domain_load_status(Domain *d, StatusRecord *rec)
     };
     for (char **t = rec->taps; t && *t; t++)
         g_ptr_array_add(p->proc.taps, g_strdup(*t));
+    blockjobs_load(d, rec->blockjobs);
     domain_mark_changed(d);
     p->written = p->changes;
     domain_driver_seen_id(d->drv, d->id);
@@ -446,6 +447,7 @@ void domain_reconnect(Domain *d, void *unused)
         end_unwanted(d, "half started");
         return;
     }
+    blockjobs_sweep(d);
     domain_set_stuck(d, false);
     domain_mark_changed(d);
     log_info("%s: reconnected to process %d, state %d", d->name, (int)p->proc.pid, d->state);
