@@ -439,12 +439,10 @@ int domain_config_commit(Domain *d, StoredDef *new_config, Err *err)
     g_autoptr(StoredDef) def = new_config;
     g_autofree char *name = g_strdup(d->name); /* stays while we have the writer's turn */
     domain_unlock(d);
-    /* What is written is what the next daemon will show, and never what it could not read. */
-    g_autoptr(StoredDef) file = stored_def_reread(def, err);
+    bool fixed = false;
+    g_autoptr(StoredDef) file = stored_def_for_file(def, &fixed, err);
     if (!file)
         err_wrap(err, "the definition of '%s' cannot be stored", name);
-    g_autoptr(StoredDef) again = file && file != def ? stored_def_reread(file, NULL) : NULL;
-    bool fixed = file == def || file == again;
     pool_blocking_begin(); /* storage takes its time, and those who write at the same time share it */
     int r = file ? defs_save(domain_driver_defs(d->drv), name, file, fixed, err) : -1;
     pool_blocking_end();
