@@ -192,6 +192,13 @@ void domain_set_config(Domain *d, StoredDef *def)
     domain_mark_changed(d);
 }
 
+void domain_sort_config(Domain *d)
+{
+    StoredDef *sorted = d->config ? stored_def_resort(d->config, NULL) : NULL;
+    if (sorted)
+        domain_set_config(d, sorted);
+}
+
 int domain_affect(const Domain *d, unsigned flags, DomainAffect *ret, Err *err)
 {
     DomainAffect a = {.live = flags & VIR_DOMAIN_AFFECT_LIVE, .config = flags & VIR_DOMAIN_AFFECT_CONFIG};
