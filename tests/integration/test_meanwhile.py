@@ -146,6 +146,29 @@ def test_panicked_but_not_acted_on(own_server, domain_xml):
     server.sh("start", "vm")
 
 
+@pytest.mark.parametrize("then, want", [("destroy", "shut off (crashed)"), ("preserve", "crashed (panicked)")])
+def test_panicked_unseen(own_server, domain_xml, then, want):
+    server = own_server()
+    server.define(domain_xml("vm", real=False, devices="<panic model='isa'/>", on="<on_crash>%s</on_crash>" % then))
+    server.sh("start", "vm")
+    server.stop(signal.SIGKILL)
+    with Monitor(server, "vm") as monitor:
+        monitor.call("human-monitor-command", command_line="o /b 0x505 1")
+        monitor.wait("GUEST_PANICKED")
+    server.start()
+    in_turn(server)
+    conn = server.connect()
+    recorder = events.Recorder(conn)
+    if then == "destroy" and conn.lookupByName("vm").isActive():
+        recorder.lifecycle("vm", libvirt.VIR_DOMAIN_EVENT_STOPPED)
+    assert reason(server) == want
+    assert len(server.box.qemus()) == (0 if then == "destroy" else 1)
+    recorder.close()
+    conn.close()
+    server.virsh("destroy", "vm")
+    server.sh("start", "vm")
+
+
 @pytest.mark.parametrize("was, want", [("running", "shut off (crashed)"), ("paused", "shut off (crashed)")])
 def test_killed(own_server, domain_xml, was, want):
     server = own_server()
