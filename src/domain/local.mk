@@ -21,6 +21,12 @@ libdomain_a_SOURCES = \
 	src/domain/power.c \
 	src/domain/process.c \
 	src/domain/reconnect.c src/domain/reconnect.h \
+	src/domain/snapshot.c src/domain/snapshot.h src/domain/snapshot_private.h \
+	src/domain/snapshot_create.c \
+	src/domain/snapshot_disks.c \
+	src/domain/snapshot_list.c src/domain/snapshot_list.h \
+	src/domain/snapshot_offline.c \
+	src/domain/snapshot_redefine.c \
 	src/domain/start.c \
 	src/domain/stats.c src/domain/stats.h \
 	src/domain/stop.c \

@@ -445,6 +445,9 @@ void *device_def_parse(const char *xml, ParseFlags flags, DeviceKind *ret_kind, 
 char *domain_def_get_metadata(const DomainDef *d, int type, const char *uri, Err *err);
 int domain_def_set_metadata(DomainDef *d, int type, const char *text, const char *key, const char *uri, Err *err);
 
+/* Makes `src` name another image (`path` is copied): what was told of the old one alone goes, chain and index too. */
+void storage_source_replace(StorageSource *src, StorageType type, const char *path, StorageFormat format);
+
 /* Look-ups over a definition. */
 DiskDef *domain_def_find_disk(const DomainDef *d, const char *target_or_path);
 NetDef *domain_def_find_net(const DomainDef *d, const char *ifname_or_mac);

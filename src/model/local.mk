@@ -34,6 +34,7 @@ libmodel_a_SOURCES = \
 	src/model/forward.h \
 	src/model/metadata.c src/model/metadata.h \
 	src/model/parts.h \
+	src/model/snapshot_def.c src/model/snapshot_def.h \
 	src/model/storage_xml.h \
 	src/model/stored_def.c src/model/stored_def.h \
 	src/model/support.c \
