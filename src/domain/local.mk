@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libdomain.a
 libdomain_a_SOURCES = \
 	src/domain/blockjob.c src/domain/blockjob_sync.c src/domain/blockjob.h src/domain/blockjob_private.h \
+	src/domain/chain.c src/domain/chain_create.c src/domain/chain.h \
 	src/domain/complete.c src/domain/complete.h \
 	src/domain/console.c src/domain/console.h \
 	src/domain/define.c src/domain/lifecycle.h \

@@ -162,6 +162,13 @@ bool kill_switch_signal(Domain *d, uint64_t life, int sig)
     return pidfd_signal(k->pidfd, sig) == 0;
 }
 
+int kill_switch_pidfd(Domain *d)
+{
+    KillSwitch *k = &d->priv->kill;
+    LOCK_SCOPE(&k->lock);
+    return k->pidfd < 0 ? -1 : fcntl(k->pidfd, F_DUPFD_CLOEXEC, 3);
+}
+
 bool kill_switch_wait(Domain *d, uint64_t life, Deadline deadline)
 {
     KillSwitch *k = &d->priv->kill;

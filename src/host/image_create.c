@@ -17,7 +17,6 @@
 #include "util/spawn.h"
 
 #define QEMU_IMG "/usr/bin/qemu-img"
-#define RM "/bin/rm"
 #define REMOVE_MS 10000u
 
 int image_find(const char *path, Deadline d, ImageFound *ret, Err *err)
@@ -47,12 +46,6 @@ static int run(const char *const *argv, Deadline d, Err *err)
     SpawnOpts o = {.argv = argv, .fd_in = -1, .fd_out = -1, .fd_err = -1, .die_with_parent = true, .no_new_privs = true};
     g_autofree char *out = NULL;
     return spawn_run(&o, d, 4096, &out, err);
-}
-
-int image_remove(const char *path, Deadline d, Err *err)
-{
-    const char *argv[] = {RM, "-f", "--", path, NULL};
-    return run(argv, d, err);
 }
 
 int image_create_overlay(const char *path, const char *fmt, const char *backing, const char *backing_fmt, uint64_t size, Deadline d,

@@ -12,9 +12,6 @@
  * file that was not there before.  Sleeps; no lock may be held. */
 int image_create_overlay(const char *path, const char *fmt, const char *backing, const char *backing_fmt, uint64_t size, Deadline d,
                          Err *err);
-/* Removes the file; a missing one is no error. */
-int image_remove(const char *path, Deadline d, Err *err);
-
 /* What stands at a path, without opening it as an image. */
 typedef struct ImageFound {
     bool exists, is_block, is_empty;

@@ -83,6 +83,12 @@ typedef struct StorageSource {
     OptU64 slice_offset, slice_size;
 } StorageSource;
 
+/* Images are part of a definition and freed with it; alone they are the owner's.  Copy and free take all images below along. */
+StorageSource *storage_source_new(void);
+StorageSource *storage_source_copy(const StorageSource *s);
+void storage_source_free(StorageSource *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(StorageSource, storage_source_free)
+
 typedef struct DiskIoTune {
     uint64_t total_bytes_sec, read_bytes_sec, write_bytes_sec;
     uint64_t total_iops_sec, read_iops_sec, write_iops_sec;

@@ -4,6 +4,7 @@ libmodel_a_SOURCES = \
 	src/model/addr_other.c \
 	src/model/addr_pci.c \
 	src/model/alias.c \
+	src/model/chain_find.c src/model/chain_find.h \
 	src/model/chr_xml.h \
 	src/model/complete.c src/model/complete.h \
 	src/model/controllers.c \
