@@ -58,7 +58,7 @@ static remote_typed_param *params_add(Params *p, int type, const char *fmt, va_l
         p->size = size;
     }
     remote_typed_param *t = &p->v[p->n++];
-    t->field = arena_take(p->arena, g_strdup_vprintf(fmt, ap));
+    t->field = arena_vprintf(p->arena, fmt, ap);
     t->value.type = type;
     return t;
 }
