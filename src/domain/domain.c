@@ -486,6 +486,7 @@ static void take_out(void *arg)
 {
     Domain *d = arg;
     registry_remove(domain_driver_registry(d->drv), &d->obj);
+    domain_roster_changed(d->drv);
 }
 
 void domain_retire(Domain *d)

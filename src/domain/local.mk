@@ -22,6 +22,7 @@ libdomain_a_SOURCES = \
 	src/domain/passthrough.c src/domain/passthrough.h \
 	src/domain/power.c \
 	src/domain/process.c \
+	src/domain/roster.c src/domain/roster.h \
 	src/domain/reconnect.c src/domain/reconnect.h \
 	src/domain/snapshot.c src/domain/snapshot.h src/domain/snapshot_private.h \
 	src/domain/snapshot_create.c \
