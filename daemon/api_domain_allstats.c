@@ -154,8 +154,8 @@ static void block_layer(Params *p, unsigned i, const DiskDef *disk, const Storag
         params_ullong(p, b->capacity, "block.%u.capacity", i);
     if (b->physical)
         params_ullong(p, b->physical, "block.%u.physical", i);
-    if (b->write_threshold)
-        params_ullong(p, b->write_threshold, "block.%u.threshold", i);
+    if (src->threshold)
+        params_ullong(p, src->threshold, "block.%u.threshold", i);
 }
 
 static void stats_block(Params *p, const Collect *c)

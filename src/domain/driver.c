@@ -21,6 +21,7 @@
 #include "domain/lifecycle.h"
 #include "domain/private.h"
 #include "domain/reconnect.h"
+#include "domain/snapshot.h"
 #include "qemu/conf.h"
 #include "store/autostart.h"
 #include "store/defs.h"
@@ -270,6 +271,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
         domain_driver_free(drv);
         return NULL;
     }
+    domain_snapshots_load(drv);
     log_info("%u machines, %u of them running", registry_count(drv->registry), drv->to_reconnect->len);
     return drv;
 }

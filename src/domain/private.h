@@ -82,6 +82,7 @@ typedef struct DomainPrivate {
     unsigned n_vcpu_tids;
     GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
     unsigned resyncs;     /* counts domain_resync_later() */
+    struct SnapshotList *snapshots; /* NULL: none (snapshot.c) */
 } DomainPrivate;
 
 static inline void domain_assert_locked(const Domain *d)

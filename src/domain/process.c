@@ -31,6 +31,7 @@
 #include "util/log.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
+#include "domain/snapshot.h"
 #include "domain/reconnect.h"
 #include "domain/stats.h"
 #include "store/status.h"
@@ -402,6 +403,8 @@ void domain_tear_down(Domain *d)
         try_again_later(d);
         return;
     }
+    if (!d->persistent)
+        domain_snapshots_drop(d);
 
     {
         LOCK_SCOPE(&p->kill.lock); /* a destroy that came after the verdict finds its wish fulfilled all the same */

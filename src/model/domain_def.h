@@ -81,6 +81,8 @@ typedef struct StorageSource {
     bool detected;         /* found by reading the image above, not given by the user: shown live only */
     bool fd_writable;      /* a start's own: an image the guest only reads whose group has a read-write descriptor alone */
     OptU64 slice_offset, slice_size;
+    uint64_t threshold;    /* live only: clients hear when something is written beyond it; 0: none */
+    bool threshold_indexed; /* it was set by "vda[2]" */
 } StorageSource;
 
 /* Images are part of a definition and freed with it; alone they are the owner's.  Copy and free take all images below along. */
@@ -450,6 +452,9 @@ void *device_def_parse(const char *xml, ParseFlags flags, DeviceKind *ret_kind, 
  * VIR_ERR_NO_DOMAIN_METADATA; set: NULL text removes. */
 char *domain_def_get_metadata(const DomainDef *d, int type, const char *uri, Err *err);
 int domain_def_set_metadata(DomainDef *d, int type, const char *text, const char *key, const char *uri, Err *err);
+
+/* Makes `src` name another image (`path` is copied): what was told of the old one alone goes, chain and index too. */
+void storage_source_replace(StorageSource *src, StorageType type, const char *path, StorageFormat format);
 
 /* Look-ups over a definition. */
 DiskDef *domain_def_find_disk(const DomainDef *d, const char *target_or_path);

@@ -154,13 +154,16 @@ class Bench:
                      "µs", "≤ 20 µs", us <= 20)
 
     def define(self):
-        rounds = 100
-        ours, limits = [], []
-        for i in range(8):
-            limits.append(self.load("disk", self.top, self.xml, rounds)[0])
-            ours.append(self.load("define", self.daemon.socket, self.xml, "serial%d" % i, 1, rounds)[1])
-        us, limit = statistics.median(ours), statistics.median(limits)
-        self.row("define, durable", limit / 1000, us / 1000, 3.3, "ms", "≤ 1.3 × limit", us <= 1.3 * limit)
+        # In turns so short that both see the same disk; the quietest quarter of them counts.
+        rounds, pairs = 25, []
+        by_hand = os.path.join(self.top, "hand")
+        os.mkdir(by_hand)
+        for i in range(24):
+            limit = self.load("disk", by_hand, self.xml, rounds)[0]
+            pairs.append((self.load("define", self.daemon.socket, self.xml, "serial%d" % i, 1, rounds)[1], limit))
+        us, limit = (statistics.median(sorted(side)[:6]) for side in zip(*pairs))
+        self.row("define, durable", limit / 1000, us / 1000, 3.3, "ms", "≤ 1.3 × limit", us <= 1.3 * limit,
+                 "median of all turns: %.2f × limit" % statistics.median(ours / hand for ours, hand in pairs))
         for conns in (8, 32):
             each, best = 640 // conns, []
             for i in range(3):
