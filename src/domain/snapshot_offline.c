@@ -12,6 +12,7 @@
 #define LOG_AREA "domain.snapshot"
 #include "util/log.h"
 #include "domain/snapshot_private.h"
+#include "host/image.h"
 #include "host/image_create.h"
 #include "api_enums.h"
 
