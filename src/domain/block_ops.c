@@ -31,7 +31,7 @@ int domain_block_resize(Domain *d, const char *name, uint64_t size, unsigned fla
     g_autoptr(DomainDef) live = domain_def_ref(d->live);
     const DiskDef *disk = *name ? domain_def_find_disk(live, name) : NULL;
     if (!disk)
-        return err_set(err, VIR_ERR_INVALID_ARG, "invalid path: %s", name);
+        return err_set(err, VIR_ERR_INVALID_ARG, "disk '%s' was not found in the domain config", name);
     if (!disk->src->path || disk->readonly)
         return err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "can't resize empty or readonly disk '%s'", disk->dst);
     BlockJob *job = blockjob_of_disk(d, disk->info.alias);
@@ -55,9 +55,11 @@ int domain_block_peek(Domain *d, const char *name, uint64_t offset, uint8_t *buf
     g_autoptr(DomainDef) def = d->live ? domain_def_ref(d->live) : stored_def_parse(d->config, err);
     if (!def)
         return -1;
-    const DiskDef *disk = *name ? domain_def_find_disk(def, name) : NULL;
-    if (!disk || !disk->src->path)
-        return err_set(err, VIR_ERR_INVALID_ARG, "invalid disk or path '%s'", name);
+    const DiskDef *disk = chain_disk(def, name, err);
+    if (!disk)
+        return -1;
+    if (!disk->src->path)
+        return err_set(err, VIR_ERR_INVALID_ARG, "disk '%s' does not currently have a source assigned", disk->dst);
     const StorageSource *s = disk->src;
     if (qemu_image_fmt(s->format) != IMAGE_FMT_RAW)
         return err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "peeking is only supported for disk with 'raw' format not '%s'",
@@ -83,7 +85,7 @@ static void set_mark(Domain *d, uint64_t index, uint64_t threshold, bool indexed
         if (!s)
             continue;
         s->threshold = threshold;
-        s->threshold_indexed = indexed;
+        s->threshold_indexed = threshold && indexed;
     }
     domain_set_live(d, def);
 }
