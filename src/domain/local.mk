@@ -1,6 +1,7 @@
 # domain: machines, their jobs, events and life
 noinst_LIBRARIES += libdomain.a
 libdomain_a_SOURCES = \
+	src/domain/block_ops.c src/domain/block_ops.h \
 	src/domain/blockjob.c src/domain/blockjob_sync.c src/domain/blockjob.h src/domain/blockjob_private.h \
 	src/domain/chain.c src/domain/chain_create.c src/domain/chain.h \
 	src/domain/complete.c src/domain/complete.h \

@@ -31,6 +31,7 @@
 #include "host/proc.h"
 #include "domain/complete.h"
 #include "domain/private.h"
+#include "domain/block_ops.h"
 #include "domain/reconnect.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
@@ -205,7 +206,9 @@ int domain_resync(Domain *d, Err *err)
         domain_read_back(d, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL, err) < 0 ||
         resync_devices(d, err) < 0)
         return -1;
-    return resync_trays(d, err) < 0 ? -1 : resync_blockjobs(d, err);
+    if (resync_trays(d, err) < 0 || domain_resync_thresholds(d, err) < 0)
+        return -1;
+    return resync_blockjobs(d, err);
 }
 
 static void resync_task(Domain *d, void *unused)
