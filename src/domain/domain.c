@@ -23,6 +23,7 @@
 #include "domain/snapshot_list.h"
 #include "domain/stats.h"
 #include "store/defs.h"
+#include "store/snapshot_intent.h"
 #include "store/status.h"
 #include "api_enums.h"
 
@@ -50,6 +51,7 @@ static void domain_free(Object *o)
     g_free(p->vcpu_tids);
     g_clear_pointer(&p->blockjobs, g_ptr_array_unref);
     snapshot_list_unref(p->snapshots);
+    snapshot_intent_free(p->snapshot_intent);
     g_free(d->name);
     g_free(p);
     object_done(o);

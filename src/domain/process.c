@@ -277,6 +277,8 @@ typedef struct Verdict {
 static Verdict judge(const Domain *d, bool killed)
 {
     const DomainPrivate *p = d->priv;
+    if (p->stop_reason == VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT)
+        return (Verdict){p->stop_reason, p->stop_detail, "destroyed"};
     if (killed)
         return (Verdict){VIR_DOMAIN_SHUTOFF_DESTROYED, VIR_DOMAIN_EVENT_STOPPED_DESTROYED, "destroyed"};
     switch (p->stop_reason) {

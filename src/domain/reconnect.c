@@ -32,6 +32,7 @@
 #include "domain/complete.h"
 #include "domain/private.h"
 #include "domain/reconnect.h"
+#include "domain/snapshot.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
 #include "store/status.h"
@@ -213,6 +214,8 @@ static void resync_task(Domain *d, void *unused)
     g_auto(Err) err = ERR_INIT;
     if (domain_is_active(d) && !d->priv->dying && d->priv->qmp && domain_resync(d, &err) < 0)
         log_warning("%s: not resynchronised: %s", d->name, err.detail);
+    else
+        snapshot_settle_later(d);
 }
 
 void domain_resync_later(Domain *d)
@@ -392,6 +395,14 @@ static void retry(void *arg)
         domain_task(d, JOB_RECONNECT, "reconnect", v->life, domain_reconnect, NULL, NULL);
 }
 
+/* Under the job of the reconnect: before anybody else sees the definitions. */
+static void settle_snapshot(Domain *d)
+{
+    g_auto(Err) err = ERR_INIT;
+    if (snapshot_settle(d, &err) < 0)
+        log_error("%s: an interrupted snapshot is not settled: %s", d->name, err.detail);
+}
+
 void domain_reconnect(Domain *d, void *unused)
 {
     DomainPrivate *p = d->priv;
@@ -424,6 +435,7 @@ void domain_reconnect(Domain *d, void *unused)
         if (gone) {
             log_info("%s: ended while no daemon looked", d->name);
             bury(d);
+            settle_snapshot(d);
         } else if (verified && p->starting) {
             end_unwanted(d, "half started");
         } else {
@@ -447,6 +459,7 @@ void domain_reconnect(Domain *d, void *unused)
         return;
     }
     domain_set_stuck(d, false);
+    settle_snapshot(d);
     domain_mark_changed(d);
     log_info("%s: reconnected to process %d, state %d", d->name, (int)p->proc.pid, d->state);
 }

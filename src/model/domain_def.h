@@ -396,6 +396,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainDef, domain_def_unref)
 DomainDef *domain_def_copy(const DomainDef *d);
 /* Remembers <cpu> as cpu_asked, before it is changed to what the running guest has.  `d` is the caller's own. */
 void domain_def_keep_asked_cpu(DomainDef *d);
+/* The other way: <cpu> is what was asked for again.  `d` is the caller's own. */
+void domain_def_take_asked_cpu(DomainDef *d);
 /* Orders disks and controllers as if `d`, the caller's own, had been written and read again. */
 void domain_def_resort(DomainDef *d);
 
