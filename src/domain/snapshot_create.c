@@ -132,7 +132,10 @@ int domain_snapshot_create(Domain *d, const char *xml, unsigned flags, char **re
     g_autoptr(SnapshotDef) s = snapshot_def_parse(xml, strlen(xml), how, NULL, NULL, err);
     if (!s || check_kind(d, s, flags, err) < 0 || describe(s, d, flags, err) < 0 || take(d, s, flags, err) < 0)
         return -1;
-    if (!(flags & FLAG(NO_METADATA)) && snapshot_store(d, s, true, err) < 0)
+    int r = flags & FLAG(NO_METADATA) ? 0 : snapshot_store(d, s, true, err);
+    if (d->priv->snapshot_busy)
+        snapshot_intent_forget(d);
+    if (r < 0)
         return err_wrap(err, "the images are made and in use, but the snapshot '%s' is not noted", s->name);
     if ((flags & FLAG(HALT)) && halt(d, err) < 0)
         return -1;

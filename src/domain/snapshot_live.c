@@ -5,7 +5,7 @@
  * Locks:   the domain's, released for each of these; its job keeps other changes out
  * Errors:  those of images and QEMU, wrapped with the disk; what failed leaves no file and no node
  *
- *   look -> note -> make overlays -> nodes -> transaction -> definitions -> list -> note removed
+ *   look -> note -> make overlays -> nodes -> transaction -> definitions -> list -> note removed (the last two by the caller)
  *
  * A daemon killed before the transaction finds the note and clears up; after it, the note and the truth in QEMU, and goes on from there.
  */
@@ -213,12 +213,12 @@ int snapshot_take_live(Domain *d, const SnapshotDef *s, unsigned flags, Err *err
         r = go(&t, in, flags, err);
         if (r == 0)
             r = snapshot_definitions(d, in, err);
-        if (r <= 0)
+        if (r < 0)
             snapshot_intent_forget(d);
-        else
-            d->priv->snapshot_intent = g_steal_pointer(&in); /* the note stays */
+        else if (r > 0) /* the note stays */
+            d->priv->snapshot_intent = g_steal_pointer(&in);
     }
-    d->priv->snapshot_busy = false;
+    d->priv->snapshot_busy = r == 0;
     if (r > 0)
         snapshot_settle_later(d);
     taking_done(&t);

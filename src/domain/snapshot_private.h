@@ -44,7 +44,8 @@ void snapshot_overlays_remove(const GPtrArray *paths);
 /* Disks of a machine that is off get overlays, and its definition leads to them. */
 int snapshot_take_offline(Domain *d, const SnapshotDef *s, unsigned flags, Err *err);
 
-/* snapshot_live.c: those of a running machine, in one transaction; the definitions and the note of it are settled. */
+/* snapshot_live.c: those of a running machine, in one transaction; the definitions are settled.  After success the note of it is the
+ * caller's to forget when the snapshot is in the list. */
 int snapshot_take_live(Domain *d, const SnapshotDef *s, unsigned flags, Err *err);
 
 /* snapshot_settle.c */

@@ -18,6 +18,7 @@
 #include "domain/chain.h"
 #include "domain/snapshot_private.h"
 #include "host/image.h"
+#include "host/image_find.h"
 #include "qemu/image_chain.h"
 #include "qemu/props.h"
 #include "store/snapshots.h"
@@ -54,6 +55,7 @@ void snapshot_intent_forget(Domain *d)
     if (snapshot_intent_remove(base, name, &err) < 0)
         log_warning("%s: %s; the next daemon will look at that snapshot again", name, err.detail);
     domain_lock(d);
+    d->priv->snapshot_busy = false;
 }
 
 /* ---- definitions ----------------------------------------------------------------------------------------------------------- */
@@ -143,6 +145,14 @@ static bool is_ours(const SnapshotIntent *in, const SnapshotIntentDisk *one)
     return n && g_strcmp0(n->header.backing, one->old_path) == 0;
 }
 
+/* Made, and not written by qemu-img any more. */
+static bool is_empty(const char *path)
+{
+    g_auto(Err) err = ERR_INIT;
+    ImageFound f;
+    return image_find(path, deadline_in_ms(LOOK_MS), &f, &err) == 0 && f.exists && !f.is_block && !f.error && f.is_empty;
+}
+
 /* Lock held; released. */
 static void clear_up(Domain *d, const SnapshotIntent *in)
 {
@@ -158,8 +168,9 @@ static void clear_up(Domain *d, const SnapshotIntent *in)
     domain_unlock(d);
     for (unsigned i = 0; i < in->disks->len; i++) {
         const SnapshotIntentDisk *one = in->disks->pdata[i];
-        if (one->made && is_ours(in, one))
-            g_ptr_array_add(made, g_strdup(snapshot_def_disk(in->def, one->target)->path));
+        const char *path = snapshot_def_disk(in->def, one->target)->path;
+        if (one->made && (is_ours(in, one) || is_empty(path)))
+            g_ptr_array_add(made, g_strdup(path));
     }
     snapshot_overlays_remove(made);
     domain_lock(d);

@@ -183,8 +183,7 @@ def _true(server, dom, name, base):
         number = int(top[device].split("-")[1])
         assert "index='%d'" % number in server.sh("dumpxml", dom)
     assert sources(server, dom, "--inactive") == live
-    listed = name in server.sh("snapshot-list", dom, "--name").split()
-    assert not listed or taken
+    assert (name in server.sh("snapshot-list", dom, "--name").split()) == taken
     if not taken:
         for path in new.values():
             assert not os.path.exists(server.box.path("lib", "images", os.path.basename(path))), path
@@ -194,31 +193,31 @@ def _true(server, dom, name, base):
     return taken
 
 
+# In the order they come in.
+STEPS = [("rename:*/snapshot-intent/*", 1), ("fsync:*/snapshot-intent", 1), ("at:clone", 1), ("at:clone", 2), ("qmp:add-fd", 1), ("qmp:add-fd", 2),
+         ("qmp:blockdev-add", 1), ("qmp:blockdev-add", 2), ("qmp:blockdev-add", 4), ("qmp:transaction", 1),
+         ("rename:/run/libvirt/qemu/kill.xml", 1), ("rename:/etc/libvirt/qemu/kill.xml", 1), ("fsync:/etc/libvirt/qemu", 1),
+         ("rename:*/snapshot/kill/*", 1), ("unlink:*/snapshot-intent/*", 1)]
+
+
 def test_killed_at_every_step(faulty):
     server = faulty
     base = dict(zip(("vda", "vdb"), (IMAGES + "kill-a", IMAGES + "kill-b")))
     two_disks(server, "kill")
     server.sh("start", "kill", "--paused")
-    server.faults.record()
-    take(server, "kill", "first")
-    points = [p for p in server.faults.recorded().items()
-              if p[0].split(" ")[0] in ("qmp", "rename", "renameat", "renameat2", "unlink", "unlinkat", "fsync", "at") or "qmp" in p[0]]
-    assert points
-    outcomes = set()
-    for number, (name, _) in enumerate(points):
+    outcomes = {}
+    for number, (step, nth) in enumerate(STEPS):
         snap = "k%d" % number
-        server.faults.inject(name, nth=1, action="kill-daemon")
+        server.faults.inject(step, nth=nth, action="kill-daemon")
         server.virsh("snapshot-create-as", "kill", snap, "--disk-only")
         server.faults.off()
-        if server.process.poll() is None and not server.faults.fired:
-            continue
+        assert server.faults.fired, step
         server.process.wait(30)
         server.start()
-        outcomes.add(_true(server, "kill", snap, base))
-        # and it goes on from there
+        outcomes[step, nth] = _true(server, "kill", snap, base)
+    assert outcomes == {s: i > STEPS.index(("qmp:transaction", 1)) for i, s in enumerate(STEPS)}
     take(server, "kill", "last")
     assert _true(server, "kill", "last", base)
-    assert outcomes == {True, False}, outcomes
 
 
 def test_qemu_killed_meanwhile(faulty):
