@@ -246,6 +246,7 @@ static void fill_record(const Domain *d, StatusRecord *rec)
         .fake_reboot = p->fake_reboot,
         .tainted_monitor = p->tainted_monitor,
         .stop_reason = p->stop_reason,
+        .blockjobs = blockjobs_save(d),
     };
     fill_process(rec, &p->proc);
 }

@@ -413,5 +413,6 @@ void domain_tear_down(Domain *d)
         if (p->kill.asked_life == p->kill.life)
             p->destroyed_life = p->kill.life;
     }
+    blockjobs_settle(d);
     make_off(d, &v);
 }

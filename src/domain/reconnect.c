@@ -256,6 +256,7 @@ void domain_load_status(Domain *d, StatusRecord *rec)
     };
     for (char **t = rec->taps; t && *t; t++)
         g_ptr_array_add(p->proc.taps, g_strdup(*t));
+    blockjobs_load(d, rec->blockjobs);
     domain_mark_changed(d);
     p->written = p->changes;
     domain_driver_seen_id(d->drv, d->id);
@@ -458,6 +459,7 @@ void domain_reconnect(Domain *d, void *unused)
         end_unwanted(d, "half started");
         return;
     }
+    blockjobs_sweep(d);
     domain_set_stuck(d, false);
     settle_snapshot(d);
     domain_mark_changed(d);

@@ -127,7 +127,13 @@ typedef struct DiskDef {
     OptU64 cyls, heads, secs;
     DiskIoTune iotune;
     SnapshotLocation snapshot;
+    StorageSource *mirror; /* live only: where a copy or an active commit goes; NULL: none */
+    MirrorJob mirror_job;
+    MirrorState mirror_state;
 } DiskDef;
+
+/* <disk> as BLOCK_COPY names its target: type, <driver type=> and <source> only.  Caller frees. */
+StorageSource *mirror_target_parse(const char *xml, Err *err);
 
 /* ---- controllers, network, characters -------------------------------------------------------------------------------------- */
 
