@@ -20,6 +20,7 @@
 #include "util/log.h"
 #include "host/proc.h"
 #include "domain/private.h"
+#include "domain/snapshot_list.h"
 #include "domain/stats.h"
 #include "store/defs.h"
 #include "store/status.h"
@@ -48,6 +49,7 @@ static void domain_free(Object *o)
     launched_process_clear(&p->proc);
     g_free(p->vcpu_tids);
     g_clear_pointer(&p->blockjobs, g_ptr_array_unref);
+    snapshot_list_unref(p->snapshots);
     g_free(d->name);
     g_free(p);
     object_done(o);
@@ -484,6 +486,7 @@ static void take_out(void *arg)
 {
     Domain *d = arg;
     registry_remove(domain_driver_registry(d->drv), &d->obj);
+    domain_roster_changed(d->drv);
 }
 
 void domain_retire(Domain *d)

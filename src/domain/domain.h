@@ -38,6 +38,7 @@ struct DomainView {
     uint64_t job_since_us;  /* monotonic; 0: no job */
     bool monitor_used;      /* a client sent QEMU commands of its own in this life */
     bool monitor_stuck;     /* a QMP deadline passed and no answer came since */
+    struct SnapshotList *snapshots; /* own reference; NULL: none (domain/snapshot_list.h) */
     char *dir;              /* the guest's private directory, NULL when off */
     pid_t *vcpu_tids;       /* thread ids of the vcpus by index, as QEMU told at start; NULL when off */
     unsigned n_vcpu_tids;

@@ -21,6 +21,7 @@
 #include "domain/lifecycle.h"
 #include "domain/private.h"
 #include "domain/reconnect.h"
+#include "domain/snapshot.h"
 #include "qemu/conf.h"
 #include "store/autostart.h"
 #include "store/defs.h"
@@ -34,6 +35,7 @@ struct DomainDriver {
     gint refs;
     DomainDriverOpts opts; /* strings are ours */
     Registry *registry;
+    RosterKeeper roster;
     DefsStore *defs;
     int lock_fd;
     GPtrArray *to_reconnect; /* Reconnect, until go */
@@ -262,6 +264,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
     drv->opts.config = NULL; /* domain_driver_config() */
     mutex_init(&drv->lock, LOCK_BUS, "domain driver");
     drv->registry = registry_new("domains");
+    roster_keeper_init(&drv->roster);
     drv->to_reconnect = g_ptr_array_new();
     g_autofree char *index = opts->cache_dir ? g_build_filename(opts->cache_dir, "definitions", NULL) : NULL;
     drv->defs = defs_open(drv->opts.config_dir, index);
@@ -270,6 +273,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
         domain_driver_free(drv);
         return NULL;
     }
+    domain_snapshots_load(drv);
     log_info("%u machines, %u of them running", registry_count(drv->registry), drv->to_reconnect->len);
     return drv;
 }
@@ -360,6 +364,7 @@ void domain_driver_unref(DomainDriver *drv)
     defs_close(drv->defs);
     qemu_config_unref(drv->config);
     mutex_done(&drv->lock);
+    roster_keeper_done(&drv->roster);
     const char *strings[] = {drv->opts.config_dir, drv->opts.autostart_dir, drv->opts.run_dir, drv->opts.state_dir,
                              drv->opts.log_dir, drv->opts.cache_dir};
     for (unsigned i = 0; i < N_ELEMENTS(strings); i++)
@@ -459,6 +464,11 @@ QemuConfig *domain_driver_config(DomainDriver *drv)
 {
     LOCK_SCOPE(&drv->lock);
     return drv->config ? qemu_config_ref(drv->config) : NULL;
+}
+
+RosterKeeper *domain_driver_roster_keeper(DomainDriver *drv)
+{
+    return &drv->roster;
 }
 
 Registry *domain_driver_registry(DomainDriver *drv)

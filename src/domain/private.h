@@ -82,6 +82,7 @@ typedef struct DomainPrivate {
     unsigned n_vcpu_tids;
     GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
     unsigned resyncs;     /* counts domain_resync_later() */
+    struct SnapshotList *snapshots; /* NULL: none (snapshot.c) */
 } DomainPrivate;
 
 static inline void domain_assert_locked(const Domain *d)
@@ -123,6 +124,20 @@ void domain_view_init(Domain *d);
 void domain_view_done(Domain *d);
 /* The job queue's hook: readers see the job without the domain lock. */
 void domain_view_job(Domain *d, const JobInfo *info);
+
+/* roster.c */
+
+/* Where the driver keeps the latest roster. */
+typedef struct RosterKeeper {
+    Mutex lock; /* leaf */
+    struct DomainRoster *latest; /* NULL: something changed since */
+    uint64_t changes;
+} RosterKeeper;
+void roster_keeper_init(RosterKeeper *k);
+void roster_keeper_done(RosterKeeper *k);
+RosterKeeper *domain_driver_roster_keeper(DomainDriver *drv);
+/* A machine came, went, or has another view (its job aside).  Any lock up to the bus may be held; NULL is fine. */
+void domain_roster_changed(DomainDriver *drv);
 
 /* task.c */
 
@@ -216,5 +231,7 @@ void kill_switch_init(Domain *d);
 void kill_switch_done(Domain *d);
 /* Signals if the machine is in `life` (0: any).  False when it is not. */
 bool kill_switch_signal(Domain *d, uint64_t life, int sig);
+/* The process's pidfd, a duplicate for the caller; -1: off. */
+int kill_switch_pidfd(Domain *d);
 /* Sleeps until the process has ended; false: the deadline passed.  No lock held. */
 bool kill_switch_wait(Domain *d, uint64_t life, Deadline deadline);

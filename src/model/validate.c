@@ -14,6 +14,7 @@
 #define ERR_FROM VIR_FROM_QEMU
 #include "model/chr_xml.h"
 #include "model/complete.h"
+#include "model/iotune.h"
 
 #define REFUSED(err, ...) err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, __VA_ARGS__)
 
@@ -178,6 +179,13 @@ static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
         return REFUSED(err, "disk device='lun' is not supported for bus='%s'", disk_bus_names[disk->bus]);
     if (disk->startup_policy && !removable && disk->startup_policy == STARTUP_REQUISITE)
         return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "disk startupPolicy 'requisite' is for cdrom and floppy only (disk '%s')", disk->dst);
+    for (unsigned i = 0; i < IOTUNE_FIELDS; i++) {
+        if (iotune_get(&disk->iotune, i) > IOTUNE_LIMIT)
+            return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "block I/O throttle limit must be no more than %" PRIu64 " using QEMU: '%s' of disk '%s'",
+                           IOTUNE_LIMIT, iotune_fields[i].name, disk->dst);
+    }
+    if (disk->iotune.group_name && !iotune_any(&disk->iotune))
+        return REFUSED(err, "group_name can be configured only together with settings (disk '%s')", disk->dst);
     if (strcmp(disk->driver_name ? disk->driver_name : "qemu", "qemu") != 0)
         return REFUSED(err, "unsupported driver name '%s' for disk '%s'", disk->driver_name, disk->dst);
     if (disk->readonly && disk->device == DISK_DEVICE_DISK && (disk->bus == DISK_BUS_IDE || disk->bus == DISK_BUS_SATA))

@@ -76,12 +76,13 @@ def main():
             if one:
                 load.go_ahead(one.process.pid)
                 one.define(xml.domain(NAME))
-        small_calls(args.rows, daemon, peer)
-        throughput(args.rows, daemon, peer)
+        bench.attempt(small_calls, args.rows, daemon, peer)
+        bench.attempt(throughput, args.rows, daemon, peer)
     finally:
         daemon.close()
         if peer:
             peer.close()
+    bench.finish()
 
 
 if __name__ == "__main__":
