@@ -26,7 +26,7 @@ bool domain_filter_match(const DomainView *v, unsigned flags)
         !group(flags, VIR_CONNECT_LIST_DOMAINS_PERSISTENT, v->persistent, VIR_CONNECT_LIST_DOMAINS_TRANSIENT) ||
         !group(flags, VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, v->managed_save, VIR_CONNECT_LIST_DOMAINS_NO_MANAGEDSAVE) ||
         !group(flags, VIR_CONNECT_LIST_DOMAINS_AUTOSTART, v->autostart, VIR_CONNECT_LIST_DOMAINS_NO_AUTOSTART) ||
-        !group(flags, VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, false, VIR_CONNECT_LIST_DOMAINS_NO_SNAPSHOT) ||
+        !group(flags, VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT, v->snapshots != NULL, VIR_CONNECT_LIST_DOMAINS_NO_SNAPSHOT) ||
         !group(flags, VIR_CONNECT_LIST_DOMAINS_HAS_CHECKPOINT, false, VIR_CONNECT_LIST_DOMAINS_NO_CHECKPOINT))
         return false;
 

@@ -10,7 +10,7 @@
 
 #include "domain/disk_files.h"
 #include "domain/fd_groups.h"
-#include "qemu/launch.h"
+#include "qemu/image_chain.h"
 
 static ImageWant want_of(const DiskDef *disk)
 {

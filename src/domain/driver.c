@@ -21,6 +21,7 @@
 #include "domain/lifecycle.h"
 #include "domain/private.h"
 #include "domain/reconnect.h"
+#include "domain/snapshot.h"
 #include "qemu/conf.h"
 #include "store/autostart.h"
 #include "store/defs.h"
@@ -272,6 +273,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
         domain_driver_free(drv);
         return NULL;
     }
+    domain_snapshots_load(drv);
     log_info("%u machines, %u of them running", registry_count(drv->registry), drv->to_reconnect->len);
     return drv;
 }
@@ -287,17 +289,23 @@ static void autostart_task(Domain *d, void *unused)
         log_error("%s: not autostarted: %s%s%s", d->name, err.detail, err.hint ? "; " : "", err.hint ? err.hint : "");
 }
 
-/* True once per boot of the host. */
+/* True once per boot of the host.  When it cannot be found out, machines that somebody may have shut down since are not started again. */
 static bool first_time_this_boot(const DomainDriver *drv)
 {
     g_autofree char *path = g_strdup_printf("%s/autostarted", drv->opts.run_dir);
     g_autofree char *now = NULL, *then = NULL;
     size_t len;
-    if (file_read(BOOT_ID, 256, &now, &len) < 0)
-        now = g_strdup("unknown\n");
-    if (file_read(path, 256, &then, &len) == 0 && strcmp(now, then) == 0)
+    int r = file_read(path, 256, &then, &len);
+    if (r < 0 && r != -ENOENT) {
+        log_error("cannot read '%s': %s; no machine is started with the host", path, g_strerror(-r));
         return false;
-    int r = file_replace(path, now, strlen(now), 0600, 0);
+    }
+    int known = file_read(BOOT_ID, 256, &now, &len);
+    if (then && (known < 0 || strcmp(now, then) == 0))
+        return false;
+    if (known < 0)
+        now = g_strdup("unknown\n");
+    r = file_replace(path, now, strlen(now), 0600, 0);
     if (r < 0)
         log_warning("cannot write '%s': %s; machines may be started again by the next daemon", path, g_strerror(-r));
     return true;

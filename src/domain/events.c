@@ -16,6 +16,7 @@
 #define LOG_AREA "domain.events"
 #include "util/log.h"
 #include "domain/private.h"
+#include "model/chain_find.h"
 #include "api_enums.h"
 
 #define AGENT_CHANNEL "org.qemu.guest_agent.0"
@@ -210,28 +211,6 @@ static void on_watchdog(Domain *d, const EventCtx *c)
 
 /* ---- devices ----------------------------------------------------------------------------------------------------- */
 
-/* The disk one of whose nodes has this QEMU name ("libvirt-3-format"), and that image. */
-static const DiskDef *disk_by_node(const DomainDef *def, const char *node, const StorageSource **ret_src)
-{
-    uint64_t index;
-    char *end;
-    if (!node || !g_str_has_prefix(node, "libvirt-"))
-        return NULL;
-    index = g_ascii_strtoull(node + strlen("libvirt-"), &end, 10);
-    if (*end != '-')
-        return NULL;
-    for (unsigned i = 0; i < def->disks->len; i++) {
-        const DiskDef *disk = def->disks->pdata[i];
-        for (const StorageSource *s = disk->src; s; s = s->backing) {
-            if (s->index.set && s->index.v == index) {
-                *ret_src = s;
-                return disk;
-            }
-        }
-    }
-    return NULL;
-}
-
 static void publish_io_error(Domain *d, int id, const char *path, const char *alias, int action, const char *reason)
 {
     DomainEvent *e = domain_event_new(EVENT_DOMAIN, id, d);
@@ -248,8 +227,8 @@ static void on_io_error(Domain *d, const EventCtx *c)
     int action = !g_strcmp0(word, "stop")     ? VIR_DOMAIN_EVENT_IO_ERROR_PAUSE
                  : !g_strcmp0(word, "report") ? VIR_DOMAIN_EVENT_IO_ERROR_REPORT
                                               : VIR_DOMAIN_EVENT_IO_ERROR_NONE;
-    const StorageSource *src = NULL;
-    const DiskDef *disk = disk_by_node(d->live, text(c, "node-name"), &src);
+    StorageSource *src = NULL;
+    const DiskDef *disk = chain_by_node(d->live, text(c, "node-name"), &src);
     const char *path = src ? src->path : NULL, *alias = disk ? disk->info.alias : text(c, "device");
     const char *reason = flag(c, "nospace") ? "enospc" : "";
     publish_io_error(d, VIR_DOMAIN_EVENT_ID_IO_ERROR, path, alias, action, reason);

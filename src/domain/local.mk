@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libdomain.a
 libdomain_a_SOURCES = \
 	src/domain/blockjob.c src/domain/blockjob_sync.c src/domain/blockjob.h src/domain/blockjob_private.h \
+	src/domain/chain.c src/domain/chain_create.c src/domain/chain.h \
 	src/domain/complete.c src/domain/complete.h \
 	src/domain/console.c src/domain/console.h \
 	src/domain/define.c src/domain/lifecycle.h \
@@ -13,6 +14,7 @@ libdomain_a_SOURCES = \
 	src/domain/flush.c \
 	src/domain/event.c src/domain/events.c src/domain/events.h \
 	src/domain/inbox.c src/domain/inbox.h \
+	src/domain/iotune.c src/domain/iotune.h \
 	src/domain/job.c src/domain/job.h \
 	src/domain/keys.c src/domain/keys_table.c src/domain/keys.h \
 	src/domain/memory.c src/domain/memory.h \
@@ -22,6 +24,12 @@ libdomain_a_SOURCES = \
 	src/domain/process.c \
 	src/domain/roster.c src/domain/roster.h \
 	src/domain/reconnect.c src/domain/reconnect.h \
+	src/domain/snapshot.c src/domain/snapshot.h src/domain/snapshot_private.h \
+	src/domain/snapshot_create.c \
+	src/domain/snapshot_disks.c \
+	src/domain/snapshot_list.c src/domain/snapshot_list.h \
+	src/domain/snapshot_offline.c \
+	src/domain/snapshot_redefine.c \
 	src/domain/start.c \
 	src/domain/stats.c src/domain/stats.h \
 	src/domain/stop.c \

@@ -82,6 +82,7 @@ typedef struct DomainPrivate {
     unsigned n_vcpu_tids;
     GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
     unsigned resyncs;     /* counts domain_resync_later() */
+    struct SnapshotList *snapshots; /* NULL: none (snapshot.c) */
 } DomainPrivate;
 
 static inline void domain_assert_locked(const Domain *d)
@@ -230,5 +231,7 @@ void kill_switch_init(Domain *d);
 void kill_switch_done(Domain *d);
 /* Signals if the machine is in `life` (0: any).  False when it is not. */
 bool kill_switch_signal(Domain *d, uint64_t life, int sig);
+/* The process's pidfd, a duplicate for the caller; -1: off. */
+int kill_switch_pidfd(Domain *d);
 /* Sleeps until the process has ended; false: the deadline passed.  No lock held. */
 bool kill_switch_wait(Domain *d, uint64_t life, Deadline deadline);

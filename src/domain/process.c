@@ -31,6 +31,7 @@
 #include "util/log.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
+#include "domain/snapshot.h"
 #include "domain/reconnect.h"
 #include "domain/stats.h"
 #include "store/status.h"
@@ -159,6 +160,13 @@ bool kill_switch_signal(Domain *d, uint64_t life, int sig)
     if (k->pidfd < 0 || (life && k->life != life))
         return false;
     return pidfd_signal(k->pidfd, sig) == 0;
+}
+
+int kill_switch_pidfd(Domain *d)
+{
+    KillSwitch *k = &d->priv->kill;
+    LOCK_SCOPE(&k->lock);
+    return k->pidfd < 0 ? -1 : fcntl(k->pidfd, F_DUPFD_CLOEXEC, 3);
 }
 
 bool kill_switch_wait(Domain *d, uint64_t life, Deadline deadline)
@@ -395,6 +403,8 @@ void domain_tear_down(Domain *d)
         try_again_later(d);
         return;
     }
+    if (!d->persistent)
+        domain_snapshots_drop(d);
 
     {
         LOCK_SCOPE(&p->kill.lock); /* a destroy that came after the verdict finds its wish fulfilled all the same */

@@ -447,6 +447,7 @@ void domain_reconnect(Domain *d, void *unused)
         return;
     }
     domain_set_stuck(d, false);
+    domain_sort_config(d); /* the file has it in the order in which it was defined */
     domain_mark_changed(d);
     log_info("%s: reconnected to process %d, state %d", d->name, (int)p->proc.pid, d->state);
 }

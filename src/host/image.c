@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "host/image.h"
 #include "util/fd.h"
@@ -31,12 +32,14 @@
 #include "util/spawn.h"
 
 #define HEADER_BYTES 65536u
+#define HEADER_WANTS (IMAGE_WANT_CHAIN | IMAGE_WANT_PROBE | IMAGE_WANT_HEADER)
 
 /* Us to the child. */
 typedef struct OpenRequest {
     int open_flags;
     bool want_header, any_type;
     bool opened; /* the descriptor comes with the request */
+    bool remove; /* the name, instead of opening it */
     char path[IMAGE_MAX_PATH];
 } OpenRequest;
 
@@ -162,7 +165,9 @@ static void __attribute__((noreturn)) child_run(int sock, OpenRequest *q, OpenRe
         if (receive_packet(0, q, sizeof(*q), &fd) != (ssize_t)sizeof(*q))
             _exit(0);
         memset(r, 0, offsetof(OpenReply, header));
-        if (q->opened)
+        if (q->remove)
+            r->error = unlink(q->path) < 0 ? errno : 0;
+        else if (q->opened)
             child_look(q, r, fd);
         else
             fd = child_open(q, r);
@@ -286,6 +291,22 @@ static int opener_receive(Opener *o, int *ret_fd)
     return 0;
 }
 
+/* Sends o->request and receives the reply. */
+static int opener_ask(Opener *o, const char *path, int passed, int *ret_fd, Err *err)
+{
+    if (!send_packet(o->sock, o->request, sizeof(*o->request), passed))
+        return err_set_errno(err, errno, "cannot open '%s': sending to the opener", path);
+    int r = opener_receive(o, ret_fd);
+    if (r == -ETIME) {
+        err_set(err, VIR_ERR_OPERATION_TIMEOUT, "storage did not answer in time while '%s' was being %s", path,
+                o->request->remove ? "removed" : "opened");
+        return err_hint(err, "is the file system or device that holds it reachable?");
+    }
+    if (r < 0)
+        return err_set_errno(err, -r, r == -EPIPE ? "cannot open '%s': the opener ended" : "cannot open '%s'", path);
+    return 0;
+}
+
 /* `passed` is a descriptor to look at instead of opening the path, or -1. */
 static int opener_open(Opener *o, const ImageWant *want, const char *path, int flags, int passed, int *ret_fd, Err *err)
 {
@@ -294,20 +315,11 @@ static int opener_open(Opener *o, const ImageWant *want, const char *path, int f
     OpenRequest *q = o->request;
     memset(q, 0, sizeof(*q));
     q->open_flags = flags;
-    q->want_header = want->flags & (IMAGE_WANT_CHAIN | IMAGE_WANT_PROBE);
+    q->want_header = want->flags & HEADER_WANTS;
     q->any_type = want->flags & IMAGE_WANT_ANY_TYPE;
     q->opened = passed >= 0;
     g_strlcpy(q->path, path, sizeof(q->path));
-    if (!send_packet(o->sock, q, sizeof(*q), passed))
-        return err_set_errno(err, errno, "cannot open '%s': sending to the opener", path);
-    int r = opener_receive(o, ret_fd);
-    if (r == -ETIME) {
-        err_set(err, VIR_ERR_OPERATION_TIMEOUT, "storage did not answer in time while '%s' was being opened", path);
-        return err_hint(err, "is the file system or device that holds it reachable?");
-    }
-    if (r < 0)
-        return err_set_errno(err, -r, r == -EPIPE ? "cannot open '%s': the opener ended" : "cannot open '%s'", path);
-    return 0;
+    return opener_ask(o, path, passed, ret_fd, err);
 }
 
 /* ---- chains ------------------------------------------------------------------------------------------------------------------ */
@@ -373,7 +385,7 @@ static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
             return err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' contains '%s' twice", want->path, path);
     }
     ImageHeader h = {.fmt = fmt};
-    if (!missing && (want->flags & (IMAGE_WANT_CHAIN | IMAGE_WANT_PROBE)) &&
+    if (!missing && (want->flags & HEADER_WANTS) &&
         image_header_parse(r->header, r->header_len, fmt, path, &h, err) < 0)
         return -1;
     if (h.virtual_size == 0 && h.fmt == IMAGE_FMT_RAW)
@@ -388,6 +400,8 @@ static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
         .is_block = r->is_block,
         .file_size = r->size,
         .allocated = r->allocated,
+        .dev = r->dev,
+        .ino = r->ino,
         .mode = r->mode,
         .uid = r->uid,
         .gid = r->gid,
@@ -467,4 +481,24 @@ ImageSet *image_look(const ImageWant *wants, unsigned n, Deadline d)
     opener_end(&o);
     pool_blocking_end();
     return set;
+}
+
+int image_remove(const char *path, Deadline d, Err *err)
+{
+    Opener o = {.sock = -1, .pidfd = -1};
+    int r = opener_start(&o, d, err);
+    if (r < 0 && o.request == NULL)
+        return -1;
+    int fd = -1;
+    if (r == 0 && g_strlcpy(o.request->path, path, sizeof(o.request->path)) >= sizeof(o.request->path))
+        r = err_set_errno(err, ENAMETOOLONG, "cannot remove '%.200s…'", path);
+    o.request->remove = true;
+    pool_blocking_begin();
+    if (r == 0)
+        r = opener_ask(&o, path, -1, &fd, err);
+    if (r == 0 && o.reply->error && o.reply->error != ENOENT)
+        r = err_set_errno(err, o.reply->error, "cannot remove '%s'", path);
+    opener_end(&o);
+    pool_blocking_end();
+    return r;
 }

@@ -68,6 +68,7 @@ typedef enum {
     IMAGE_WANT_OPTIONAL = 1 << 2, /* a missing file is no error: node->error = ENOENT */
     IMAGE_WANT_ANY_TYPE = 1 << 3, /* character devices, FIFOs too (not only files and block devices) */
     IMAGE_WANT_FD = 1 << 4,       /* the first file is `fd`, open already: path is only its name */
+    IMAGE_WANT_HEADER = 1 << 5,   /* read the header as `fmt`, follow nothing */
 } ImageWantFlags;
 
 typedef struct ImageWant {
@@ -87,6 +88,7 @@ typedef struct ImageNode {
     bool is_block;
     uint64_t file_size;      /* of the file or device */
     uint64_t allocated;      /* bytes the file takes */
+    uint64_t dev, ino;       /* equal for two paths that are one file (device: dev alone, ino is 0) */
     mode_t mode;
     uid_t uid;
     gid_t gid;
@@ -107,5 +109,7 @@ ImageSet *image_open(const ImageWant *wants, unsigned n, Deadline d, Err *err);
 ImageSet *image_look(const ImageWant *wants, unsigned n, Deadline d);
 ImageSet *image_set_free(ImageSet *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImageSet, image_set_free)
+/* Removes a file by its name, in such a child; one that is not there is no error.  Errors as above.  Sleeps. */
+int image_remove(const char *path, Deadline d, Err *err);
 /* The node of a want at a depth, or NULL. */
 ImageNode *image_set_node(ImageSet *s, unsigned want, unsigned depth);

@@ -93,6 +93,28 @@ const Table storage_source_table = {.element = "source",
                                     .fields = storage_source_table_fields,
                                     .n = N_ELEMENTS(storage_source_table_fields)};
 
+void storage_source_replace(StorageSource *src, StorageType type, const char *path, StorageFormat format)
+{
+    TriState relabel = src->relabel;
+    table_clear(&storage_source_table, src);
+    *src = (StorageSource){.type = type, .path = g_strdup(path), .format = format, .relabel = relabel};
+}
+
+StorageSource *storage_source_new(void)
+{
+    return table_new(&storage_source_table);
+}
+
+StorageSource *storage_source_copy(const StorageSource *s)
+{
+    return table_copy(&storage_source_table, s);
+}
+
+void storage_source_free(StorageSource *s)
+{
+    table_free(&storage_source_table, s);
+}
+
 static const char *path_attr(const StorageSource *src)
 {
     return src->type == STORAGE_BLOCK ? "dev" : "file";

@@ -83,6 +83,12 @@ typedef struct StorageSource {
     OptU64 slice_offset, slice_size;
 } StorageSource;
 
+/* Images are part of a definition and freed with it; alone they are the owner's.  Copy and free take all images below along. */
+StorageSource *storage_source_new(void);
+StorageSource *storage_source_copy(const StorageSource *s);
+void storage_source_free(StorageSource *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(StorageSource, storage_source_free)
+
 typedef struct DiskIoTune {
     uint64_t total_bytes_sec, read_bytes_sec, write_bytes_sec;
     uint64_t total_iops_sec, read_iops_sec, write_iops_sec;
@@ -444,6 +450,9 @@ void *device_def_parse(const char *xml, ParseFlags flags, DeviceKind *ret_kind, 
  * VIR_ERR_NO_DOMAIN_METADATA; set: NULL text removes. */
 char *domain_def_get_metadata(const DomainDef *d, int type, const char *uri, Err *err);
 int domain_def_set_metadata(DomainDef *d, int type, const char *text, const char *key, const char *uri, Err *err);
+
+/* Makes `src` name another image (`path` is copied): what was told of the old one alone goes, chain and index too. */
+void storage_source_replace(StorageSource *src, StorageType type, const char *path, StorageFormat format);
 
 /* Look-ups over a definition. */
 DiskDef *domain_def_find_disk(const DomainDef *d, const char *target_or_path);

@@ -4,6 +4,7 @@ libmodel_a_SOURCES = \
 	src/model/addr_other.c \
 	src/model/addr_pci.c \
 	src/model/alias.c \
+	src/model/chain_find.c src/model/chain_find.h \
 	src/model/chr_xml.h \
 	src/model/complete.c src/model/complete.h \
 	src/model/controllers.c \
@@ -32,8 +33,10 @@ libmodel_a_SOURCES = \
 	src/model/field_memory.c \
 	src/model/field_parse.c \
 	src/model/forward.h \
+	src/model/iotune.c src/model/iotune.h \
 	src/model/metadata.c src/model/metadata.h \
 	src/model/parts.h \
+	src/model/snapshot_def.c src/model/snapshot_def.h \
 	src/model/storage_xml.h \
 	src/model/stored_def.c src/model/stored_def.h \
 	src/model/support.c \

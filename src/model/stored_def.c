@@ -95,6 +95,16 @@ StoredDef *stored_def_reread(const StoredDef *s, Err *err)
     return anew(s, domain_def_parse_stored(s->text, err));
 }
 
+StoredDef *stored_def_for_file(const StoredDef *s, bool *ret_fixed, Err *err)
+{
+    StoredDef *file = stored_def_reread(s, err);
+    if (!file)
+        return NULL;
+    g_autoptr(StoredDef) again = file == s ? stored_def_ref(file) : stored_def_reread(file, NULL);
+    *ret_fixed = again == file;
+    return file;
+}
+
 StoredDef *stored_def_resort(const StoredDef *s, Err *err)
 {
     DomainDef *d = stored_def_parse(s, err);

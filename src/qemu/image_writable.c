@@ -19,12 +19,26 @@
 #include "qmp/commands.h"
 #include "util/fd.h"
 
-static int add_to_set(QmpClient *qmp, int set, const char *node, int fd, Err *err)
+/* *ret_fd is QEMU's number of it. */
+static int add_to_set(QmpClient *qmp, int set, const char *node, int fd, int *ret_fd, Err *err)
+{
+    json_t *args = json_object(), *ret = NULL;
+    props_u64(args, "fdset-id", (uint64_t)set);
+    props_str(args, "opaque", node);
+    if (qmp_call_fds(qmp, QMP(ADD_FD), args, &fd, 1, qmp_deadline(QMP(ADD_FD)), &ret, err) != QMP_OK)
+        return -1;
+    *ret_fd = (int)json_integer_value(json_object_get(ret, "fd"));
+    json_decref(ret);
+    return 0;
+}
+
+/* A set with a descriptor to write through is that of a node that writes: chain.c tells by it. */
+static void take_from_set(QmpClient *qmp, int set, int number)
 {
     json_t *args = json_object();
     props_u64(args, "fdset-id", (uint64_t)set);
-    props_str(args, "opaque", node);
-    return qmp_call_fds(qmp, QMP(ADD_FD), args, &fd, 1, qmp_deadline(QMP(ADD_FD)), NULL, err) == QMP_OK ? 0 : -1;
+    json_object_set_new(args, "fd", json_integer(number));
+    qmp_do(qmp, QMP(REMOVE_FD), args, NULL, NULL);
 }
 
 static int reopen(QmpClient *qmp, const DiskDef *disk, const StorageSource *src, int set, Err *err)
@@ -78,9 +92,15 @@ static int unlock_set(QmpClient *qmp, int pidfd, int set, Err *err)
 
 int qemu_image_make_writable(QmpClient *qmp, int pidfd, const DiskDef *disk, const StorageSource *src, int rw_fd, Err *err)
 {
-    int set = (int)src->index.v;
+    int set = (int)src->index.v, number = -1;
     g_autofree char *node = qemu_node_storage(src);
-    if (add_to_set(qmp, set, node, rw_fd, err) < 0 || reopen(qmp, disk, src, set, err) < 0 || unlock_set(qmp, pidfd, set, err) < 0)
+    if (add_to_set(qmp, set, node, rw_fd, &number, err) < 0)
+        return err_wrap(err, "making image '%s' writable", src->path);
+    if (reopen(qmp, disk, src, set, err) < 0) {
+        take_from_set(qmp, set, number);
+        return err_wrap(err, "making image '%s' writable", src->path);
+    }
+    if (unlock_set(qmp, pidfd, set, err) < 0)
         return err_wrap(err, "making image '%s' writable", src->path);
     return 0;
 }

@@ -80,6 +80,3 @@ uint64_t process_start_time(pid_t pid);
 
 /* The last lines of a guest's log below the newest start header, at most `max` bytes; NULL when there is none.  Caller frees. */
 char *qemu_log_tail(const char *log_path, size_t max);
-
-/* How QEMU is told to read an image of this format (none given: raw, never guessed). */
-ImageFmt qemu_image_fmt(StorageFormat f);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "qemu/image_chain.h"
 #include "qemu/launch_private.h"
 
 #define LOG_AREA "qemu.launch"
@@ -118,21 +119,9 @@ typedef struct ImageJob {
     StorageSource *src;
 } ImageJob;
 
-ImageFmt qemu_image_fmt(StorageFormat f)
-{
-    if (f == STORAGE_FORMAT_ABSENT || f == STORAGE_FORMAT_ISO)
-        return IMAGE_FMT_RAW;
-    return image_fmt_find(f == STORAGE_FORMAT_VHD ? "vpc" : storage_format_names[f]);
-}
-
 static bool disk_is_read_only(const DiskDef *d)
 {
     return d->readonly || d->device == DISK_DEVICE_CDROM;
-}
-
-static bool may_have_backing(StorageFormat f)
-{
-    return f == STORAGE_FORMAT_QCOW2 || f == STORAGE_FORMAT_QCOW || f == STORAGE_FORMAT_QED;
 }
 
 static bool may_be_missing(const DiskDef *d)
@@ -200,7 +189,7 @@ static int want_disk(Launch *l, DiskDef *disk, GArray *wants, GArray *jobs, Err 
         ImageWant w = {.path = s->path, .open_flags = writable ? O_RDWR : O_RDONLY, .fmt = qemu_image_fmt(s->format)};
         if (s->fdgroup && want_group(l, disk, s, writable, &w, err) < 0)
             return -1;
-        if (s->backing == NULL && !s->backing_ends && may_have_backing(s->format))
+        if (qemu_chain_leads_on(s))
             w.flags |= IMAGE_WANT_CHAIN;
         if (s == disk->src && may_be_missing(disk))
             w.flags |= IMAGE_WANT_OPTIONAL;
@@ -221,30 +210,6 @@ static void want_boot_file(const char *path, GArray *wants, GArray *jobs)
     g_array_append_val(jobs, j);
 }
 
-static StorageFormat storage_format_of(ImageFmt f)
-{
-    const char *name = f == IMAGE_FMT_NONE ? NULL : image_fmt_names[f];
-    int i = name ? enum_find(storage_format_names, STORAGE_FORMAT_MAX, name) : -1;
-    return i < 0 ? STORAGE_FORMAT_RAW : (StorageFormat)i;
-}
-
-/* Hangs what was found below the last image the definition names. */
-static void adopt_chain(Launch *l, unsigned want, StorageSource *last)
-{
-    for (unsigned depth = 1;; depth++) {
-        const ImageNode *n = image_set_node(l->images, want, depth);
-        if (n == NULL)
-            break;
-        StorageSource *s = g_new0(StorageSource, 1);
-        s->type = n->is_block ? STORAGE_BLOCK : STORAGE_FILE;
-        s->path = g_strdup(n->path);
-        s->format = storage_format_of(n->header.fmt);
-        last->backing = s;
-        last = s;
-    }
-    last->backing_ends = true;
-}
-
 static void adopt_disk(Launch *l, unsigned want, const ImageJob *j)
 {
     const ImageNode *n = image_set_node(l->images, want, 0);
@@ -257,7 +222,7 @@ static void adopt_disk(Launch *l, unsigned want, const ImageJob *j)
     if (s->format == STORAGE_FORMAT_ABSENT)
         s->format = STORAGE_FORMAT_RAW;
     if (s->backing == NULL && !s->backing_ends)
-        adopt_chain(l, want, s);
+        qemu_chain_adopt(l->images, want, s);
 }
 
 /* Which open image belongs to which node, now that nodes have numbers. */

@@ -5,6 +5,7 @@ libqemu_a_SOURCES += src/qemu/conf.c src/qemu/conf.h
 libqemu_a_SOURCES += \
 	src/qemu/argv.c src/qemu/argv.h \
 	src/qemu/argv_machine.c \
+	src/qemu/block_nodes.c \
 	src/qemu/build.h \
 	src/qemu/dev_chr.c \
 	src/qemu/dev_controller.c \
@@ -38,4 +39,4 @@ libqemu_a_SOURCES += \
 	src/qemu/launch_private.h \
 	src/qemu/launch_sweep.c \
 	src/qemu/launch_settle.c
-libqemu_a_SOURCES += src/qemu/image_writable.c src/qemu/image_writable.h
+libqemu_a_SOURCES += src/qemu/image_chain.c src/qemu/image_chain.h src/qemu/image_writable.c src/qemu/image_writable.h

@@ -12,6 +12,7 @@
 #define ERR_FROM VIR_FROM_RPC
 
 #include "rpc/internal.h"
+#include "util/fault.h"
 #include "util/fd.h"
 
 #define ENCODE_SCRATCH 8192u                                /* most replies fit; longer ones are measured first */
@@ -86,7 +87,12 @@ static uint8_t *encode(uint8_t scratch[ENCODE_SCRATCH], xdrproc_t filter, const 
     }
     if (check_body_len(need, err) < 0)
         return NULL;
-    uint8_t *own = g_malloc(need);
+    uint8_t *own = FAULT("reply") ? NULL : g_try_malloc(need);
+    if (!own) {
+        err_set(err, VIR_ERR_NO_MEMORY, "a message of %zu bytes", need);
+        *ret_len = -1;
+        return NULL;
+    }
     *ret_len = encode_into(own, need, filter, data);
     if (*ret_len < 0) {
         g_free(own);

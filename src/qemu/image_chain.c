@@ -1,0 +1,46 @@
+/* qemu/image_chain.c - what was found by opening images becomes part of a definition
+ *
+ * Owns:    nothing
+ * Threads: any; pure
+ * Errors:  none
+ */
+#include "config.h"
+
+#include "qemu/image_chain.h"
+
+ImageFmt qemu_image_fmt(StorageFormat f)
+{
+    if (f == STORAGE_FORMAT_ABSENT || f == STORAGE_FORMAT_ISO)
+        return IMAGE_FMT_RAW;
+    return image_fmt_find(f == STORAGE_FORMAT_VHD ? "vpc" : storage_format_names[f]);
+}
+
+StorageFormat qemu_storage_format(ImageFmt f)
+{
+    const char *name = f == IMAGE_FMT_NONE ? NULL : image_fmt_names[f];
+    int i = name ? enum_find(storage_format_names, STORAGE_FORMAT_MAX, name) : -1;
+    return i < 0 ? STORAGE_FORMAT_RAW : (StorageFormat)i;
+}
+
+bool qemu_chain_leads_on(const StorageSource *s)
+{
+    bool may = s->format == STORAGE_FORMAT_QCOW2 || s->format == STORAGE_FORMAT_QCOW || s->format == STORAGE_FORMAT_QED;
+    return may && s->backing == NULL && !s->backing_ends;
+}
+
+void qemu_chain_adopt(ImageSet *images, unsigned want, StorageSource *last)
+{
+    for (unsigned depth = 1;; depth++) {
+        const ImageNode *n = image_set_node(images, want, depth);
+        if (n == NULL)
+            break;
+        StorageSource *s = storage_source_new();
+        s->type = n->is_block ? STORAGE_BLOCK : STORAGE_FILE;
+        s->path = g_strdup(n->path);
+        s->format = qemu_storage_format(n->header.fmt);
+        s->detected = true;
+        last->backing = s;
+        last = s;
+    }
+    last->backing_ends = true;
+}
