@@ -1,4 +1,4 @@
-/* daemon/api_domain_none.c - what no machine of ours has yet: snapshots, checkpoints, backups, iothreads
+/* daemon/api_domain_none.c - what no machine of ours has yet: checkpoints, backups, iothreads
  *
  * Owns:    the true answer to questions for them: an empty list, or that there is none of that name.  Whoever brings one of them takes its
  *          handlers from here.
@@ -10,48 +10,12 @@
 #include "daemon/wire.h"
 #include "domain/domain.h"
 
-/* ---- snapshots and checkpoints --------------------------------------------------------------------------------------------- */
-
-int api_domain_snapshot_num(Call *call, Domain *dom, const remote_domain_snapshot_num_args *args,
-                            remote_domain_snapshot_num_ret *ret, Err *err)
-{
-    return 0;
-}
-
-int api_domain_list_all_snapshots(Call *call, Domain *dom, const remote_domain_list_all_snapshots_args *args,
-                                  remote_domain_list_all_snapshots_ret *ret, Err *err)
-{
-    return 0;
-}
+/* ---- checkpoints ----------------------------------------------------------------------------------------------------------- */
 
 int api_domain_list_all_checkpoints(Call *call, Domain *dom, const remote_domain_list_all_checkpoints_args *args,
                                     remote_domain_list_all_checkpoints_ret *ret, Err *err)
 {
     return 0;
-}
-
-int api_domain_has_current_snapshot(Call *call, Domain *dom, const remote_domain_has_current_snapshot_args *args,
-                                    remote_domain_has_current_snapshot_ret *ret, Err *err)
-{
-    return 0;
-}
-
-int api_domain_snapshot_list_names(Call *call, Domain *dom, const remote_domain_snapshot_list_names_args *args,
-                                   remote_domain_snapshot_list_names_ret *ret, Err *err)
-{
-    return 0;
-}
-
-int api_domain_snapshot_current(Call *call, Domain *dom, const remote_domain_snapshot_current_args *args,
-                                remote_domain_snapshot_current_ret *ret, Err *err)
-{
-    return err_set(err, VIR_ERR_NO_DOMAIN_SNAPSHOT, "the domain does not have a current snapshot");
-}
-
-int api_domain_snapshot_lookup_by_name(Call *call, Domain *dom, const remote_domain_snapshot_lookup_by_name_args *args,
-                                       remote_domain_snapshot_lookup_by_name_ret *ret, Err *err)
-{
-    return err_set(err, VIR_ERR_NO_DOMAIN_SNAPSHOT, "no domain snapshot with matching name '%s'", args->name);
 }
 
 int api_domain_checkpoint_lookup_by_name(Call *call, Domain *dom, const remote_domain_checkpoint_lookup_by_name_args *args,

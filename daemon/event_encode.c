@@ -167,6 +167,25 @@ static void fill_metadata(Fill *f)
                                                                         opt_text(f, 0, f->e->metadata.uri)};
 }
 
+static void fill_tunable(Fill *f)
+{
+    const GPtrArray *from = f->e->params.params;
+    remote_domain_event_callback_tunable_msg *m = &f->m->tunable;
+    m->dom = domain_of(f->e);
+    m->params.params_len = MIN(from->len, REMOTE_DOMAIN_EVENT_TUNABLE_MAX);
+    m->params.params_val = arena_array(&f->arena, remote_typed_param, m->params.params_len);
+    for (unsigned i = 0; i < m->params.params_len; i++) {
+        const EventParam *p = from->pdata[i];
+        remote_typed_param *out = &m->params.params_val[i];
+        out->field = p->name;
+        out->value.type = p->text ? VIR_TYPED_PARAM_STRING : VIR_TYPED_PARAM_ULLONG;
+        if (p->text)
+            out->value.remote_typed_param_value_u.s = p->text;
+        else
+            out->value.remote_typed_param_value_u.ul = p->number;
+    }
+}
+
 static void fill_block_threshold(Fill *f)
 {
     f->m->block_threshold = (remote_domain_event_block_threshold_msg){
@@ -219,7 +238,7 @@ static const Row rows[] = {
     POWER(PMSUSPEND_DISK, PMSUSPEND_DISK),
     BOTH(DEVICE_REMOVED, DEVICE_REMOVED, remote_domain_event_device_removed_msg, fill_device_removed),
     NEW(BLOCK_JOB_2, BLOCK_JOB_2, remote_domain_event_block_job_2_msg, fill_block_job_2),
-    NEW(TUNABLE, CALLBACK_TUNABLE, remote_domain_event_callback_tunable_msg, NULL),
+    NEW(TUNABLE, CALLBACK_TUNABLE, remote_domain_event_callback_tunable_msg, fill_tunable),
     NEW(AGENT_LIFECYCLE, CALLBACK_AGENT_LIFECYCLE, remote_domain_event_callback_agent_lifecycle_msg, fill_agent),
     NEW(DEVICE_ADDED, CALLBACK_DEVICE_ADDED, remote_domain_event_callback_device_added_msg, fill_device),
     NEW(MIGRATION_ITERATION, CALLBACK_MIGRATION_ITERATION, remote_domain_event_callback_migration_iteration_msg, NULL),

@@ -9,8 +9,10 @@ daemon_sources = \
 	daemon/api_domain_blockjob.c \
 	daemon/api_domain_device.c \
 	daemon/api_domain_info.c \
+	daemon/api_domain_block.c daemon/api_domain_iotune.c \
 	daemon/api_domain_life.c \
 	daemon/api_domain_list.c \
+	daemon/api_domain_snapshot.c \
 	daemon/api_domain_allstats.c daemon/api_domain_messages.c daemon/api_domain_none.c daemon/api_domain_stats.c \
 	daemon/api_event.c \
 	daemon/api_native.c \

@@ -20,8 +20,10 @@
 #include "util/log.h"
 #include "host/proc.h"
 #include "domain/private.h"
+#include "domain/snapshot_list.h"
 #include "domain/stats.h"
 #include "store/defs.h"
+#include "store/snapshot_intent.h"
 #include "store/status.h"
 #include "api_enums.h"
 
@@ -48,6 +50,8 @@ static void domain_free(Object *o)
     launched_process_clear(&p->proc);
     g_free(p->vcpu_tids);
     g_clear_pointer(&p->blockjobs, g_ptr_array_unref);
+    snapshot_list_unref(p->snapshots);
+    snapshot_intent_free(p->snapshot_intent);
     g_free(d->name);
     g_free(p);
     object_done(o);
@@ -190,6 +194,13 @@ void domain_set_config(Domain *d, StoredDef *def)
     stored_def_unref(d->config);
     d->config = def;
     domain_mark_changed(d);
+}
+
+void domain_sort_config(Domain *d)
+{
+    StoredDef *sorted = d->config ? stored_def_resort(d->config, NULL) : NULL;
+    if (sorted)
+        domain_set_config(d, sorted);
 }
 
 int domain_affect(const Domain *d, unsigned flags, DomainAffect *ret, Err *err)
@@ -440,12 +451,10 @@ int domain_config_commit(Domain *d, StoredDef *new_config, Err *err)
     g_autoptr(StoredDef) def = new_config;
     g_autofree char *name = g_strdup(d->name); /* stays while we have the writer's turn */
     domain_unlock(d);
-    /* What is written is what the next daemon will show, and never what it could not read. */
-    g_autoptr(StoredDef) file = stored_def_reread(def, err);
+    bool fixed = false;
+    g_autoptr(StoredDef) file = stored_def_for_file(def, &fixed, err);
     if (!file)
         err_wrap(err, "the definition of '%s' cannot be stored", name);
-    g_autoptr(StoredDef) again = file && file != def ? stored_def_reread(file, NULL) : NULL;
-    bool fixed = file == def || file == again;
     pool_blocking_begin(); /* storage takes its time, and those who write at the same time share it */
     int r = file ? defs_save(domain_driver_defs(d->drv), name, file, fixed, err) : -1;
     pool_blocking_end();
@@ -480,6 +489,7 @@ static void take_out(void *arg)
 {
     Domain *d = arg;
     registry_remove(domain_driver_registry(d->drv), &d->obj);
+    domain_roster_changed(d->drv);
 }
 
 void domain_retire(Domain *d)

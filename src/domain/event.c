@@ -87,6 +87,30 @@ void domain_event_free(DomainEvent *e)
     g_free(e);
 }
 
+EventParam *event_param_string(const char *name, const char *text)
+{
+    EventParam *p = g_new0(EventParam, 1);
+    p->name = g_strdup(name);
+    p->text = g_strdup(text ? text : "");
+    return p;
+}
+
+EventParam *event_param_ullong(const char *name, uint64_t number)
+{
+    EventParam *p = g_new0(EventParam, 1);
+    p->name = g_strdup(name);
+    p->number = number;
+    return p;
+}
+
+void event_param_free(void *param)
+{
+    EventParam *p = param;
+    g_free(p->name);
+    g_free(p->text);
+    g_free(p);
+}
+
 void domain_publish_event(Domain *d, DomainEvent *e)
 {
     if (d->priv->dirty) /* who asks because of the event must see what it tells */

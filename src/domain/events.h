@@ -12,6 +12,13 @@ typedef enum {
     EVENT_QEMU_MONITOR /* raw QMP event for the qemu program */
 } EventClass;
 
+/* A value with a name; VIR_TYPED_PARAM_ULLONG or _STRING. */
+typedef struct EventParam {
+    char *name;
+    char *text; /* NULL: a number */
+    uint64_t number;
+} EventParam;
+
 struct DomainEvent {
     EventClass class;
     int id;
@@ -45,3 +52,7 @@ struct DomainEvent {
 
 DomainEvent *domain_event_new(EventClass class, int id, const Domain *d); /* lock held */
 void domain_event_free(DomainEvent *e);
+/* Members of params; the strings are copied. */
+EventParam *event_param_string(const char *name, const char *text);
+EventParam *event_param_ullong(const char *name, uint64_t number);
+void event_param_free(void *param);

@@ -1,6 +1,7 @@
 # domain: machines, their jobs, events and life
 noinst_LIBRARIES += libdomain.a
 libdomain_a_SOURCES = \
+	src/domain/block_ops.c src/domain/block_ops.h \
 	src/domain/blockjob.c src/domain/blockjob_sync.c src/domain/blockjob.h src/domain/blockjob_private.h \
 	src/domain/blockjob_kinds.h src/domain/blockjob_record.c \
 	src/domain/blockjob_disk.c src/domain/blockjob_disk.h \
@@ -18,6 +19,7 @@ libdomain_a_SOURCES = \
 	src/domain/flush.c \
 	src/domain/event.c src/domain/events.c src/domain/events.h \
 	src/domain/inbox.c src/domain/inbox.h \
+	src/domain/iotune.c src/domain/iotune.h \
 	src/domain/job.c src/domain/job.h \
 	src/domain/keys.c src/domain/keys_table.c src/domain/keys.h \
 	src/domain/memory.c src/domain/memory.h \
@@ -25,7 +27,15 @@ libdomain_a_SOURCES = \
 	src/domain/passthrough.c src/domain/passthrough.h \
 	src/domain/power.c \
 	src/domain/process.c \
+	src/domain/roster.c src/domain/roster.h \
 	src/domain/reconnect.c src/domain/reconnect.h \
+	src/domain/snapshot.c src/domain/snapshot.h src/domain/snapshot_private.h \
+	src/domain/snapshot_create.c \
+	src/domain/snapshot_disks.c \
+	src/domain/snapshot_live.c src/domain/snapshot_settle.c \
+	src/domain/snapshot_list.c src/domain/snapshot_list.h \
+	src/domain/snapshot_offline.c \
+	src/domain/snapshot_redefine.c \
 	src/domain/start.c \
 	src/domain/stats.c src/domain/stats.h \
 	src/domain/stop.c \

@@ -31,6 +31,7 @@
 #include "util/log.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
+#include "domain/snapshot.h"
 #include "domain/reconnect.h"
 #include "domain/stats.h"
 #include "store/status.h"
@@ -276,6 +277,8 @@ typedef struct Verdict {
 static Verdict judge(const Domain *d, bool killed)
 {
     const DomainPrivate *p = d->priv;
+    if (p->stop_reason == VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT)
+        return (Verdict){p->stop_reason, p->stop_detail, "destroyed"};
     if (killed)
         return (Verdict){VIR_DOMAIN_SHUTOFF_DESTROYED, VIR_DOMAIN_EVENT_STOPPED_DESTROYED, "destroyed"};
     switch (p->stop_reason) {
@@ -402,6 +405,8 @@ void domain_tear_down(Domain *d)
         try_again_later(d);
         return;
     }
+    if (!d->persistent)
+        domain_snapshots_drop(d);
 
     {
         LOCK_SCOPE(&p->kill.lock); /* a destroy that came after the verdict finds its wish fulfilled all the same */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "domain/private.h"
+#include "domain/snapshot_list.h"
 
 DomainView *domain_view_ref(DomainView *v)
 {
@@ -29,6 +30,7 @@ void domain_view_unref(DomainView *v)
     stored_def_unref(v->config);
     domain_def_unref(v->live);
     g_free(v->vcpu_tids);
+    snapshot_list_unref(v->snapshots);
     g_free(v);
 }
 
@@ -93,6 +95,7 @@ static DomainView *build(Domain *d)
     v->dir = v->live ? g_strdup(p->proc.private_dir) : NULL;
     v->vcpu_tids = g_memdup2(p->vcpu_tids, p->n_vcpu_tids * sizeof(pid_t));
     v->n_vcpu_tids = p->n_vcpu_tids;
+    v->snapshots = snapshot_list_ref(p->snapshots);
     return v;
 }
 
@@ -109,6 +112,7 @@ void domain_publish(Domain *d)
         p->view = v;
     }
     domain_view_unref(old);
+    domain_roster_changed(d->drv);
 }
 
 void domain_view_job(Domain *d, const JobInfo *info)
@@ -129,6 +133,7 @@ void domain_view_job(Domain *d, const JobInfo *info)
         v->config = stored_ref(old->config);
         v->live = def_ref(old->live);
         v->vcpu_tids = g_memdup2(old->vcpu_tids, old->n_vcpu_tids * sizeof(pid_t));
+        v->snapshots = snapshot_list_ref(old->snapshots);
         put_job(v, info);
         p->view = v;
     }

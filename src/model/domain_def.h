@@ -81,6 +81,8 @@ typedef struct StorageSource {
     bool detected;         /* found by reading the image above, not given by the user: shown live only */
     bool fd_writable;      /* a start's own: an image the guest only reads whose group has a read-write descriptor alone */
     OptU64 slice_offset, slice_size;
+    uint64_t threshold;    /* live only: clients hear when something is written beyond it; 0: none */
+    bool threshold_indexed; /* it was set by "vda[2]" */
 } StorageSource;
 
 /* Images are part of a definition and freed with it; alone they are the owner's.  Copy and free take all images below along. */
@@ -402,6 +404,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainDef, domain_def_unref)
 DomainDef *domain_def_copy(const DomainDef *d);
 /* Remembers <cpu> as cpu_asked, before it is changed to what the running guest has.  `d` is the caller's own. */
 void domain_def_keep_asked_cpu(DomainDef *d);
+/* The other way: <cpu> is what was asked for again.  `d` is the caller's own. */
+void domain_def_take_asked_cpu(DomainDef *d);
 /* Orders disks and controllers as if `d`, the caller's own, had been written and read again. */
 void domain_def_resort(DomainDef *d);
 
@@ -456,6 +460,9 @@ void *device_def_parse(const char *xml, ParseFlags flags, DeviceKind *ret_kind, 
  * VIR_ERR_NO_DOMAIN_METADATA; set: NULL text removes. */
 char *domain_def_get_metadata(const DomainDef *d, int type, const char *uri, Err *err);
 int domain_def_set_metadata(DomainDef *d, int type, const char *text, const char *key, const char *uri, Err *err);
+
+/* Makes `src` name another image (`path` is copied): what was told of the old one alone goes, chain and index too. */
+void storage_source_replace(StorageSource *src, StorageType type, const char *path, StorageFormat format);
 
 /* Look-ups over a definition. */
 DiskDef *domain_def_find_disk(const DomainDef *d, const char *target_or_path);

@@ -34,8 +34,10 @@ libmodel_a_SOURCES = \
 	src/model/field_memory.c \
 	src/model/field_parse.c \
 	src/model/forward.h \
+	src/model/iotune.c src/model/iotune.h \
 	src/model/metadata.c src/model/metadata.h \
 	src/model/parts.h \
+	src/model/snapshot_def.c src/model/snapshot_def.h \
 	src/model/storage_xml.h \
 	src/model/stored_def.c src/model/stored_def.h \
 	src/model/support.c \

@@ -18,6 +18,7 @@
 
 #include <string.h>
 
+#include "model/iotune.h"
 #include "qemu/build.h"
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------------------- */
@@ -186,41 +187,28 @@ json_t *qemu_copy_on_read_props(const DiskDef *disk)
 
 /* ---- throttling -------------------------------------------------------------------------------------------------------------- */
 
-json_t *qemu_throttle_props(const DiskDef *disk)
+json_t *qemu_throttle_args(const DiskDef *disk)
 {
-    const DiskIoTune *t = &disk->iotune;
-    if (!(t->total_bytes_sec || t->read_bytes_sec || t->write_bytes_sec || t->total_iops_sec || t->read_iops_sec ||
-          t->write_iops_sec))
-        return NULL;
     json_t *o = json_object();
-    props_u64(o, "bps", t->total_bytes_sec);
-    props_u64(o, "bps_rd", t->read_bytes_sec);
-    props_u64(o, "bps_wr", t->write_bytes_sec);
-    props_u64(o, "iops", t->total_iops_sec);
-    props_u64(o, "iops_rd", t->read_iops_sec);
-    props_u64(o, "iops_wr", t->write_iops_sec);
-    const struct {
-        const char *key;
-        uint64_t value;
-    } extra[] = {
-        {"bps_max", t->total_bytes_sec_max},
-        {"bps_rd_max", t->read_bytes_sec_max},
-        {"bps_wr_max", t->write_bytes_sec_max},
-        {"iops_max", t->total_iops_sec_max},
-        {"iops_rd_max", t->read_iops_sec_max},
-        {"iops_wr_max", t->write_iops_sec_max},
-        {"iops_size", t->size_iops_sec},
-        {"bps_max_length", t->total_bytes_sec_max_length},
-        {"bps_rd_max_length", t->read_bytes_sec_max_length},
-        {"bps_wr_max_length", t->write_bytes_sec_max_length},
-        {"iops_max_length", t->total_iops_sec_max_length},
-        {"iops_rd_max_length", t->read_iops_sec_max_length},
-        {"iops_wr_max_length", t->write_iops_sec_max_length},
-    };
-    for (unsigned i = 0; i < N_ELEMENTS(extra); i++) {
-        if (extra[i].value)
-            props_u64(o, extra[i].key, extra[i].value);
+    for (unsigned i = 0; i < IOTUNE_FIELDS; i++) {
+        const IoTuneField *f = &iotune_fields[i];
+        uint64_t v = iotune_get(&disk->iotune, i);
+        if (v || f->class == IOTUNE_BYTES || f->class == IOTUNE_IOPS) /* those QEMU wants in any case */
+            props_u64(o, f->qmp, v);
     }
-    props_str(o, "group", t->group_name);
+    props_str(o, "group", disk->iotune.group_name);
     return o;
+}
+
+const json_t *qemu_block_of_alias(const json_t *blocks, const char *alias)
+{
+    size_t i;
+    json_t *b;
+    g_autofree char *part = g_strdup_printf("/%s/", alias);
+    json_array_foreach(blocks, i, b) {
+        const char *qdev = json_string_value(json_object_get(b, "qdev"));
+        if (qdev && (strcmp(qdev, alias) == 0 || strstr(qdev, part)))
+            return b;
+    }
+    return NULL;
 }

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "model/iotune.h"
 #include "qemu/launch_private.h"
 #include "qmp/client.h"
 #include "qmp/commands.h"
@@ -79,35 +80,19 @@ static void console_follows_serial(DomainDef *def)
 
 /* ---- throttling -------------------------------------------------------------------------------------------------------------- */
 
-/* The device as block_set_io_throttle knows it: QEMU's own path to the part that holds the drive. */
-static char *throttle_id(json_t *blocks, const DiskDef *disk)
-{
-    size_t i;
-    json_t *b;
-    g_autofree char *part = g_strdup_printf("/%s/", disk->info.alias);
-    json_array_foreach(blocks, i, b) {
-        const char *qdev = json_string_value(json_object_get(b, "qdev"));
-        if (qdev && (strcmp(qdev, disk->info.alias) == 0 || strstr(qdev, part)))
-            return g_strdup(qdev);
-    }
-    return g_strdup(disk->info.alias);
-}
-
 static int set_throttles(Launch *l, Err *err)
 {
     json_t *blocks = NULL;
     int r = 0;
     for (unsigned i = 0; i < l->def->disks->len && r == 0; i++) {
         const DiskDef *disk = l->def->disks->pdata[i];
-        json_t *args = qemu_throttle_props(disk);
-        if (args == NULL)
+        if (!iotune_any(&disk->iotune) || !disk->src->path) /* an empty drive has nothing to be limited */
             continue;
-        if (blocks == NULL && qmp_do(l->qmp, QMP(QUERY_BLOCK), NULL, &blocks, err) != QMP_OK) {
-            json_decref(args);
+        if (blocks == NULL && qmp_do(l->qmp, QMP(QUERY_BLOCK), NULL, &blocks, err) != QMP_OK)
             return err_wrap(err, "setting I/O limits of '%s'", disk->dst);
-        }
-        g_autofree char *id = throttle_id(blocks, disk);
-        props_str(args, "id", id);
+        const json_t *b = qemu_block_of_alias(blocks, disk->info.alias); /* QEMU's own path to the part that holds the drive */
+        json_t *args = qemu_throttle_args(disk);
+        props_str(args, "id", b ? json_string_value(json_object_get(b, "qdev")) : disk->info.alias);
         if (qmp_do(l->qmp, QMP(BLOCK_IO_THROTTLE), args, NULL, err) != QMP_OK)
             r = err_wrap(err, "setting I/O limits of '%s'", disk->dst);
     }

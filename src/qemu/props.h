@@ -44,8 +44,10 @@ json_t *qemu_storage_props(const DiskDef *disk, const StorageSource *src, const 
 json_t *qemu_format_props(const DiskDef *disk, const StorageSource *src, bool read_only, Err *err);
 json_t *qemu_copy_on_read_props(const DiskDef *disk);
 json_t *qemu_disk_props(const DomainDef *def, const DiskDef *disk, const QemuCaps *caps, Err *err);
-/* Arguments of block_set_io_throttle without its "id"; NULL (no error) when the disk has no limits. */
-json_t *qemu_throttle_props(const DiskDef *disk);
+/* Arguments of block_set_io_throttle without its "id"; without limits they take away what there was. */
+json_t *qemu_throttle_args(const DiskDef *disk);
+/* What query-block's answer `blocks` says of the device with this alias, or of its part that holds the drive; borrowed, NULL: nothing. */
+const json_t *qemu_block_of_alias(const json_t *blocks, const char *alias);
 
 /* NULL without an error: the machine has it built in. */
 json_t *qemu_controller_props(const DomainDef *def, const ControllerDef *c, const QemuCaps *caps, Err *err);
