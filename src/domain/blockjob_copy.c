@@ -179,8 +179,10 @@ static int check_call(Copy *c, Err *err)
         return err_hint(err, "a copy ends with this run of the guest: VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB (--transient-job) says that you "
                              "know");
     }
-    if (c->flags & VIR_DOMAIN_BLOCK_COPY_TARGET_ZEROED && !is_reused(c->flags))
-        return err_set(err, VIR_ERR_INVALID_ARG, "VIR_DOMAIN_BLOCK_COPY_TARGET_ZEROED needs VIR_DOMAIN_BLOCK_COPY_REUSE_EXT");
+    if (c->flags & VIR_DOMAIN_BLOCK_COPY_TARGET_ZEROED) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag VIR_DOMAIN_BLOCK_COPY_TARGET_ZEROED");
+        return err_hint(err, "without it zeroes are written to the target");
+    }
     if ((t->type != STORAGE_FILE && t->type != STORAGE_BLOCK) || !t->path)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "copying disk '%s' to a target of type '%s', allowed: file, block", c->disk->dst,
                        enum_word(storage_type_names, STORAGE_MAX, (int)t->type));

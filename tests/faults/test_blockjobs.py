@@ -237,3 +237,33 @@ def test_daemon_killed(shared, cls):
     print("%s: %d points, %d runs, killed in %d" % (cls.__name__, len(points), len(runs), fired))
     assert not wrong, "\n\n".join(wrong)
     assert fired
+
+
+def test_qemu_stops_answering(shared):
+    """Calls about its job end, other guests do not notice, and what it was asked before it slept it does when it wakes."""
+    story = Pull(shared)
+    conn = shared.connect()
+    story.prepare(conn)
+    dom = conn.lookupByName("vm")
+    other = conn.createXML(xml.domain("other", memory=16, memballoon="<memballoon model='none'/>"))
+    heard = events.Recorder(conn, [JOB_2])
+    dom.blockPull("vda", 65536, L.VIR_DOMAIN_BLOCK_PULL_BANDWIDTH_BYTES)
+    (pid,) = [p for p, argv in shared.box.qemus() if any(a.startswith("guest=vm,") for a in argv)]
+    shared.faults.inject("qmp:block-job-cancel", action="stop-qemu", qemu_pid=pid)
+    try:
+        with pytest.raises(libvirt.libvirtError) as info:
+            dom.blockJobAbort("vda")
+        assert shared.faults.fired
+        assert info.value.get_error_code() == L.VIR_ERR_OPERATION_TIMEOUT, info.value
+        other.suspend()
+        other.resume()
+        with pytest.raises(libvirt.libvirtError):
+            dom.blockJobInfo("vda", 0)
+    finally:
+        shared.faults.off()
+        os.kill(pid, signal.SIGCONT)
+    heard.wait(lambda e, n, a: a[2] == CANCELED)
+    heard.close()
+    other.destroy()
+    assert story.check(dom) == Story.start
+    conn.close()
