@@ -160,7 +160,7 @@ static QemuCaps *host_caps(Call *call, Err *err)
         err_hint(err, "install the package qemu-system-x86");
         return NULL;
     }
-    return qemu_caps_get(call_server(call)->caps, emulator, deadline_in_ms(30000), err);
+    return qemu_caps_sketch(call_server(call)->caps, emulator, deadline_in_ms(30000), err);
 }
 
 int api_connect_get_version(Call *call, remote_connect_get_version_ret *ret, Err *err)

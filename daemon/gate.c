@@ -76,6 +76,8 @@ static void call_free(void *arg)
         wire_free(&call->proc->args, call->args);
     g_free(call->args);
     g_free(call->ret);
+    if (call->body)
+        g_bytes_unref(call->body);
     err_clear(&call->err);
     arena_done(&call->arena);
     if (call->dom)
@@ -91,6 +93,9 @@ static void call_done(Call *call)
     if (err_is_set(&call->err)) {
         log_failure(call);
         rpc_reply_error(call->msg, &call->err);
+    } else if (call->body) {
+        if (rpc_reply_encoded(call->msg, call->body, &call->err) < 0)
+            log_failure(call);
     } else {
         xdrproc_t filter = call->proc->ret.size ? (xdrproc_t)(void (*)(void))call->proc->ret.filter : NULL;
         unsigned n = call->n_fds;

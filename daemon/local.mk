@@ -10,7 +10,7 @@ daemon_sources = \
 	daemon/api_domain_blockjob.c \
 	daemon/api_domain_device.c \
 	daemon/api_domain_info.c \
-	daemon/api_domain_iotune.c \
+	daemon/api_domain_block.c daemon/api_domain_iotune.c \
 	daemon/api_domain_life.c \
 	daemon/api_domain_list.c \
 	daemon/api_domain_snapshot.c \

@@ -17,3 +17,4 @@ include tests/unit/util.mk
 include tests/soak/local.mk
 include tests/unit/blockjob.mk
 include tests/unit/chain.mk
+include tests/unit/definition.mk

@@ -50,6 +50,7 @@ Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *
     mutex_unlock(&d->obj.lock);
     Object *other = NULL;
     if (registry_add(reg, &d->obj, name, &other) == 0) {
+        domain_roster_changed(drv);
         *ret_new = true;
         return d;
     }
@@ -232,19 +233,24 @@ int domain_set_autostart(Domain *d, bool on, Err *err)
 
 /* ---- rename ------------------------------------------------------------------------------------------------------ */
 
-/* The new autostart link first, the old one last: at any moment one that leads somewhere.  No lock held.
- */
+/* The new autostart link first, the old one last: at any moment one that leads somewhere.  No lock held. */
 static int rename_files(DomainDriver *drv, const char *old_name, const char *new_name, const StoredDef *def, bool autostart,
                         Err *err)
 {
     const DomainDriverOpts *o = domain_driver_opts(drv);
+    bool fixed = false;
+    g_autoptr(StoredDef) file = stored_def_for_file(def, &fixed, err);
+    if (!file) {
+        err_wrap(err, "the definition of '%s' cannot be stored as '%s'", old_name, new_name);
+        return -1;
+    }
     if (domain_snapshots_rename(drv, old_name, new_name, err) < 0)
         return -1;
     if (autostart && autostart_set(o->autostart_dir, o->config_dir, new_name, true, err) < 0) {
         domain_snapshots_rename(drv, new_name, old_name, NULL);
         return -1;
     }
-    if (defs_rename(domain_driver_defs(drv), old_name, new_name, def, err) < 0) {
+    if (defs_rename(domain_driver_defs(drv), old_name, new_name, file, fixed, err) < 0) {
         if (autostart)
             autostart_set(o->autostart_dir, o->config_dir, new_name, false, NULL);
         domain_snapshots_rename(drv, new_name, old_name, NULL);
@@ -293,7 +299,9 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
     }
     bool autostart = d->autostart;
     domain_unlock(d);
+    pool_blocking_begin();
     r = rename_files(d->drv, old_name, new_name, def, autostart, err);
+    pool_blocking_end();
     domain_lock(d);
     registry_settle_name(reg, &d->obj, r < 0 ? old_name : new_name);
     if (r == 0) {

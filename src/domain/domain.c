@@ -196,6 +196,13 @@ void domain_set_config(Domain *d, StoredDef *def)
     domain_mark_changed(d);
 }
 
+void domain_sort_config(Domain *d)
+{
+    StoredDef *sorted = d->config ? stored_def_resort(d->config, NULL) : NULL;
+    if (sorted)
+        domain_set_config(d, sorted);
+}
+
 int domain_affect(const Domain *d, unsigned flags, DomainAffect *ret, Err *err)
 {
     DomainAffect a = {.live = flags & VIR_DOMAIN_AFFECT_LIVE, .config = flags & VIR_DOMAIN_AFFECT_CONFIG};
@@ -444,12 +451,10 @@ int domain_config_commit(Domain *d, StoredDef *new_config, Err *err)
     g_autoptr(StoredDef) def = new_config;
     g_autofree char *name = g_strdup(d->name); /* stays while we have the writer's turn */
     domain_unlock(d);
-    /* What is written is what the next daemon will show, and never what it could not read. */
-    g_autoptr(StoredDef) file = stored_def_reread(def, err);
+    bool fixed = false;
+    g_autoptr(StoredDef) file = stored_def_for_file(def, &fixed, err);
     if (!file)
         err_wrap(err, "the definition of '%s' cannot be stored", name);
-    g_autoptr(StoredDef) again = file && file != def ? stored_def_reread(file, NULL) : NULL;
-    bool fixed = file == def || file == again;
     pool_blocking_begin(); /* storage takes its time, and those who write at the same time share it */
     int r = file ? defs_save(domain_driver_defs(d->drv), name, file, fixed, err) : -1;
     pool_blocking_end();
@@ -484,6 +489,7 @@ static void take_out(void *arg)
 {
     Domain *d = arg;
     registry_remove(domain_driver_registry(d->drv), &d->obj);
+    domain_roster_changed(d->drv);
 }
 
 void domain_retire(Domain *d)

@@ -82,6 +82,8 @@ bool domain_wait(Domain *d, Deadline deadline);
 /* Replaces `live` or `config` (stolen) and marks the machine changed.  Lock held. */
 void domain_set_live(Domain *d, DomainDef *def);
 void domain_set_config(Domain *d, StoredDef *def);
+/* The stored definition of a machine that runs is shown with its disks and controllers in order, as with libvirt.  Lock held. */
+void domain_sort_config(Domain *d);
 
 /* Runs a QMP command: lock and job held on entry and return; released while waiting.  On return the inbox is drained.  -1 also when
  * the machine's life ended meanwhile (VIR_ERR_OPERATION_INVALID).  args is stolen; *ret (may be NULL) is the "return" member, caller

@@ -1,6 +1,7 @@
 # domain: machines, their jobs, events and life
 noinst_LIBRARIES += libdomain.a
 libdomain_a_SOURCES = \
+	src/domain/block_ops.c src/domain/block_ops.h \
 	src/domain/blockjob.c src/domain/blockjob_sync.c src/domain/blockjob.h src/domain/blockjob_private.h \
 	src/domain/blockjob_kinds.h src/domain/blockjob_record.c \
 	src/domain/blockjob_disk.c src/domain/blockjob_disk.h \
@@ -27,6 +28,7 @@ libdomain_a_SOURCES = \
 	src/domain/passthrough.c src/domain/passthrough.h \
 	src/domain/power.c \
 	src/domain/process.c \
+	src/domain/roster.c src/domain/roster.h \
 	src/domain/reconnect.c src/domain/reconnect.h \
 	src/domain/snapshot.c src/domain/snapshot.h src/domain/snapshot_private.h \
 	src/domain/snapshot_create.c \

@@ -127,6 +127,20 @@ void domain_view_done(Domain *d);
 /* The job queue's hook: readers see the job without the domain lock. */
 void domain_view_job(Domain *d, const JobInfo *info);
 
+/* roster.c */
+
+/* Where the driver keeps the latest roster. */
+typedef struct RosterKeeper {
+    Mutex lock; /* leaf */
+    struct DomainRoster *latest; /* NULL: something changed since */
+    uint64_t changes;
+} RosterKeeper;
+void roster_keeper_init(RosterKeeper *k);
+void roster_keeper_done(RosterKeeper *k);
+RosterKeeper *domain_driver_roster_keeper(DomainDriver *drv);
+/* A machine came, went, or has another view (its job aside).  Any lock up to the bus may be held; NULL is fine. */
+void domain_roster_changed(DomainDriver *drv);
+
 /* task.c */
 
 /* Runs fn(d, userdata) on a worker with this job and the lock held, if the machine is still in `life` then (0: in any);

@@ -31,6 +31,7 @@
 #include "host/proc.h"
 #include "domain/complete.h"
 #include "domain/private.h"
+#include "domain/block_ops.h"
 #include "domain/reconnect.h"
 #include "domain/snapshot.h"
 #include "qemu/caps.h"
@@ -206,7 +207,9 @@ int domain_resync(Domain *d, Err *err)
         domain_read_back(d, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL, err) < 0 ||
         resync_devices(d, err) < 0)
         return -1;
-    return resync_trays(d, err) < 0 ? -1 : resync_blockjobs(d, err);
+    if (resync_trays(d, err) < 0 || domain_resync_thresholds(d, err) < 0)
+        return -1;
+    return resync_blockjobs(d, err);
 }
 
 static void resync_task(Domain *d, void *unused)
@@ -461,6 +464,7 @@ void domain_reconnect(Domain *d, void *unused)
     }
     blockjobs_sweep(d);
     domain_set_stuck(d, false);
+    domain_sort_config(d); /* the file has it in the order in which it was defined */
     settle_snapshot(d);
     domain_mark_changed(d);
     log_info("%s: reconnected to process %d, state %d", d->name, (int)p->proc.pid, d->state);

@@ -375,12 +375,7 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     d->id = own->id;
     registry_set_id(domain_driver_registry(d->drv), &d->obj, d->id);
     domain_set_live(d, g_steal_pointer(&own));
-    if (d->config) {
-        /* From here on the stored definition is shown with its disks and controllers in order, as with libvirt. */
-        StoredDef *config = stored_def_resort(d->config, NULL);
-        if (config)
-            domain_set_config(d, config);
-    }
+    domain_sort_config(d);
     domain_set_state(d, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP);
 
     if (after_launch(d, flags, err) < 0) {

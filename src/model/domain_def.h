@@ -81,6 +81,8 @@ typedef struct StorageSource {
     bool detected;         /* found by reading the image above, not given by the user: shown live only */
     bool fd_writable;      /* a start's own: an image the guest only reads whose group has a read-write descriptor alone */
     OptU64 slice_offset, slice_size;
+    uint64_t threshold;    /* live only: clients hear when something is written beyond it; 0: none */
+    bool threshold_indexed; /* it was set by "vda[2]" */
 } StorageSource;
 
 /* Images are part of a definition and freed with it; alone they are the owner's.  Copy and free take all images below along. */

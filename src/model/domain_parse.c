@@ -195,7 +195,8 @@ static int seclabel_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f
         /* "none" for a driver that is not there asks for nothing. */
         return type == SECLABEL_NONE ? 0 : refuse_element(c, node, "model");
     }
-    d->seclabel = type ? type : SECLABEL_DYNAMIC;
+    g_autofree char *unasked = c->flags & PARSE_STATUS ? node_attr(node, "unasked") : NULL;
+    d->seclabel = unasked ? SECLABEL_ABSENT : type ? type : SECLABEL_DYNAMIC;
     xmlNode *label = node_child(node, "label");
     if (label && (!(c->flags & PARSE_INACTIVE) || (c->flags & PARSE_STATUS)))
         d->seclabel_dac = node_text(label);
@@ -213,6 +214,8 @@ static void seclabel_format(FormatCtx *c, const void *base, const Field *f)
     xml_attr(&c->w, "model", "dac");
     if (d->seclabel != SECLABEL_NONE) {
         xml_attr(&c->w, "relabel", "yes");
+        if (!d->seclabel && c->flags & FORMAT_STATUS)
+            xml_attr(&c->w, "unasked", "yes"); /* ours, not the user's */
         if (live) {
             xml_leaf(&c->w, "label", d->seclabel_dac);
             xml_leaf(&c->w, "imagelabel", d->seclabel_dac);

@@ -86,16 +86,23 @@ static StoredDef *anew(const StoredDef *s, DomainDef *tree)
     g_autoptr(DomainDef) d = tree;
     if (!d)
         return NULL;
-    StoredDef *again = stored_def_new(d);
-    if (!stored_def_equal(s, again))
-        return again;
-    stored_def_unref(again);
-    return stored_def_ref(s);
+    g_autofree char *text = domain_def_format(d, FORMAT_INACTIVE | FORMAT_SECURE);
+    return strcmp(text, s->text) == 0 ? stored_def_ref(s) : stored_def_new(d);
 }
 
 StoredDef *stored_def_reread(const StoredDef *s, Err *err)
 {
     return anew(s, domain_def_parse_stored(s->text, err));
+}
+
+StoredDef *stored_def_for_file(const StoredDef *s, bool *ret_fixed, Err *err)
+{
+    StoredDef *file = stored_def_reread(s, err);
+    if (!file)
+        return NULL;
+    g_autoptr(StoredDef) again = file == s ? stored_def_ref(file) : stored_def_reread(file, NULL);
+    *ret_fixed = again == file;
+    return file;
 }
 
 StoredDef *stored_def_resort(const StoredDef *s, Err *err)

@@ -39,6 +39,9 @@ DomainDef *stored_def_parse(const StoredDef *s, Err *err);
 /* What a daemon that starts makes of the text.  A reference, to `s` itself when nothing
  * changes.  NULL with Err when the text cannot be read: nobody should store that. */
 StoredDef *stored_def_reread(const StoredDef *s, Err *err);
+/* What belongs into the file so that the next daemon shows what this one does: the above, and whether reading that gives it back
+ * (*ret_fixed, as defs_save() wants it).  A reference; NULL with Err: it must not be stored. */
+StoredDef *stored_def_for_file(const StoredDef *s, bool *ret_fixed, Err *err);
 /* The same with disks and controllers in order.  A reference; NULL with Err as stored_def_parse. */
 StoredDef *stored_def_resort(const StoredDef *s, Err *err);
 bool stored_def_equal(const StoredDef *a, const StoredDef *b);

@@ -11,11 +11,14 @@
 #include <string.h>
 
 #include "util/log.h"
+#include "util/pool.h"
 #include "util/uuid.h"
 #include "util/xml.h"
 #include "qemu/caps_private.h"
 #include "qemu/caps_xml.h"
 #include "qemu/cpu.h"
+
+#define SURVEY_THREADS 3u /* beside the caller's */
 
 /* ---- host */
 
@@ -321,35 +324,79 @@ static void write_guest(XmlWriter *w, const char *arch, const QemuCaps *caps)
     xml_end(w);
 }
 
+/* Emulators are asked side by side: most of the time goes by in the QEMUs. */
+typedef struct Survey {
+    QemuCapsCache *cc;
+    Deadline d;
+    GPtrArray *binaries; /* each once; static strings */
+    QemuCaps **caps;     /* by the same index, NULL: cannot be probed */
+    gint next;
+} Survey;
+
+static gpointer survey_some(gpointer arg)
+{
+    Survey *s = arg;
+    unsigned i;
+    while ((i = (unsigned)g_atomic_int_add(&s->next, 1)) < s->binaries->len) {
+        g_auto(Err) err = ERR_INIT;
+        const char *binary = s->binaries->pdata[i];
+        s->caps[i] = qemu_caps_sketch(s->cc, binary, s->d, &err);
+        if (!s->caps[i])
+            log_warning("%s is left out of the capabilities: %s", binary, err.detail);
+    }
+    return NULL;
+}
+
+static void survey(Survey *s)
+{
+    GThread *help[SURVEY_THREADS];
+    unsigned n = s->binaries->len ? MIN(s->binaries->len - 1, SURVEY_THREADS) : 0;
+    s->caps = g_new0(QemuCaps *, s->binaries->len);
+    for (unsigned i = 0; i < n; i++)
+        help[i] = g_thread_new("survey", survey_some, s);
+    survey_some(s);
+    pool_blocking_begin();
+    for (unsigned i = 0; i < n; i++)
+        g_thread_join(help[i]);
+    pool_blocking_end();
+}
+
+static QemuCaps *surveyed(const Survey *s, const char *binary)
+{
+    guint i;
+    return binary && g_ptr_array_find_with_equal_func(s->binaries, binary, g_str_equal, &i) ? s->caps[i] : NULL;
+}
+
 char *capabilities_xml(QemuCapsCache *cc, const CapsHost *host, Deadline d, Err *err)
 {
     unsigned n;
     const char *const *arches = qemu_caps_arches(&n);
-    g_autoptr(GPtrArray) found = g_ptr_array_new(); /* by architecture, NULL: none */
-    QemuCaps *native = NULL;
+    g_autoptr(GPtrArray) by_arch = g_ptr_array_new(); /* binary, NULL: none */
+    g_autoptr(GPtrArray) binaries = g_ptr_array_new();
     for (unsigned i = 0; i < n; i++) {
         const char *binary = qemu_caps_emulator_for_arch(arches[i]);
-        g_auto(Err) probe_err = ERR_INIT;
-        QemuCaps *caps = binary ? qemu_caps_get(cc, binary, d, &probe_err) : NULL;
-        if (binary && !caps)
-            log_warning("%s is left out of the capabilities: %s", binary, probe_err.detail);
-        if (caps && strcmp(arches[i], node_arch()) == 0)
-            native = caps;
-        g_ptr_array_add(found, caps);
+        g_ptr_array_add(by_arch, (void *)(uintptr_t)binary);
+        if (binary && !g_ptr_array_find_with_equal_func(binaries, binary, g_str_equal, NULL))
+            g_ptr_array_add(binaries, (void *)(uintptr_t)binary);
     }
+    Survey s = {.cc = cc, .d = d, .binaries = binaries};
+    survey(&s);
     XmlWriter w;
     xml_writer_init(&w);
     xml_begin(&w, "capabilities");
     xml_blank(&w);
-    write_host(&w, host, native);
+    write_host(&w, host, surveyed(&s, qemu_caps_emulator_for_arch(node_arch())));
     xml_blank(&w);
     for (unsigned i = 0; i < n; i++) {
-        if (found->pdata[i]) {
-            write_guest(&w, arches[i], found->pdata[i]);
-            xml_blank(&w);
-        }
-        qemu_caps_unref(found->pdata[i]);
+        const QemuCaps *caps = surveyed(&s, by_arch->pdata[i]);
+        if (!caps)
+            continue;
+        write_guest(&w, arches[i], caps);
+        xml_blank(&w);
     }
+    for (unsigned i = 0; i < binaries->len; i++)
+        qemu_caps_unref(s.caps[i]);
+    g_free(s.caps);
     xml_end(&w);
     return xml_writer_steal(&w);
 }

@@ -63,6 +63,9 @@ void qemu_caps_cache_free(QemuCapsCache *cc);
 /* Capabilities of a binary, probed if neither memory nor disk has them for its present identity.  May sleep (worker): requests at the
  * same time share one probe.  NULL with Err: no such file (VIR_ERR_INVALID_ARG), or the probe failed.  One reference for the caller. */
 QemuCaps *qemu_caps_get(QemuCapsCache *cc, const char *binary, Deadline d, Err *err);
+/* The same for those who ask for version, architecture, machine types and accelerators only, and of the host's own architecture for named
+ * CPU models: what is not known yet is found out in a third of the time.  No flags and no lists of CPUs are in it. */
+QemuCaps *qemu_caps_sketch(QemuCapsCache *cc, const char *binary, Deadline d, Err *err);
 /* What memory has, or NULL.  Never blocks and does not look at the binary.  One reference for the caller. */
 QemuCaps *qemu_caps_peek(QemuCapsCache *cc, const char *binary);
 QemuCaps *qemu_caps_ref(QemuCaps *caps);

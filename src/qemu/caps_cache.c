@@ -5,7 +5,8 @@
  * Locks:   cache.lock (leaf; not held while probing, reading or writing files)
  * Errors:  those of probing; a bad or unwritable cache file only costs a probe
  *
- * An entry is in one of three states: empty, being probed by one caller (others wait for it), filled.  Filled ones are checked against
+ * There are two depths (caps_private.h): the whole, and a sketch of it for those who only list what the host has.  Each binary has an entry
+ * of each.  An entry is in one of three states: empty, being probed by one caller (others wait for it), filled.  Filled ones are checked against
  * the binary's identity at each get, so an upgraded QEMU is probed anew without a restart of the daemon; guests keep the reference they
  * were started with.
  */
@@ -24,6 +25,7 @@
 #include "util/lock.h"
 #include "util/log.h"
 #include "util/pool.h"
+#include "host/node.h"
 #include "qmp/codec.h"
 #include "qemu/caps_private.h"
 
@@ -45,7 +47,7 @@ struct QemuCapsCache {
     CapsAccount account;
     Mutex lock; /* leaf: entries and what is in them */
     Cond changed;
-    GHashTable *entries; /* binary -> Entry */
+    GHashTable *entries[CAPS_DEPTHS]; /* binary -> Entry */
 };
 
 static void entry_free(void *p)
@@ -65,7 +67,8 @@ QemuCapsCache *qemu_caps_cache_new(const QemuCapsConfig *cfg)
     cc->account = (CapsAccount){cfg->uid, cfg->gid};
     mutex_init(&cc->lock, LOCK_LEAF, "capabilities cache");
     cond_init(&cc->changed);
-    cc->entries = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, entry_free);
+    for (unsigned i = 0; i < CAPS_DEPTHS; i++)
+        cc->entries[i] = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, entry_free);
     return cc;
 }
 
@@ -73,7 +76,8 @@ void qemu_caps_cache_free(QemuCapsCache *cc)
 {
     if (!cc)
         return;
-    g_hash_table_unref(cc->entries);
+    for (unsigned i = 0; i < CAPS_DEPTHS; i++)
+        g_hash_table_unref(cc->entries[i]);
     cond_done(&cc->changed);
     mutex_done(&cc->lock);
     g_free(cc->dir);
@@ -102,6 +106,20 @@ static char *small_file(const char *path)
     return g_strchomp(text);
 }
 
+/* What a probe's result depends on beside the binary: this program, and the host as it was when the daemon was first asked, as KVM too is
+ * tried only once. */
+static char *common_identity;
+
+static void common_identity_init(void)
+{
+    struct utsname un;
+    uname(&un);
+    g_autofree char *nested_intel = small_file("/sys/module/kvm_intel/parameters/nested");
+    g_autofree char *nested_amd = small_file("/sys/module/kvm_amd/parameters/nested");
+    common_identity = g_strdup_printf("kernel=%s/%s kvm=%s nested=%s%s format=%d/%08x/%lu", un.release, un.version, caps_kvm_state(),
+                                      nested_intel, nested_amd, CAPS_FORMAT, table_hash(), BERTH_LIBVIRT_VERSION);
+}
+
 /* Everything a probe's result depends on, as one line.  NULL with Err when the binary cannot be run. */
 static char *identity_of(const QemuCapsCache *cc, const char *binary, Err *err)
 {
@@ -114,31 +132,27 @@ static char *identity_of(const QemuCapsCache *cc, const char *binary, Err *err)
         err_set_errno(err, S_ISREG(st.st_mode) ? EACCES : EINVAL, "QEMU binary %s is not executable", binary);
         return NULL;
     }
-    struct utsname un;
-    uname(&un);
-    g_autofree char *nested_intel = small_file("/sys/module/kvm_intel/parameters/nested");
-    g_autofree char *nested_amd = small_file("/sys/module/kvm_amd/parameters/nested");
-    return g_strdup_printf("%s dev=%ju ino=%ju size=%jd mtime=%jd.%09ld ctime=%jd.%09ld kernel=%s/%s kvm=%s nested=%s%s uid=%d "
-                           "format=%d/%08x/%lu",
-                           binary, (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec,
-                           st.st_mtim.tv_nsec, (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, un.release, un.version,
-                           caps_kvm_state(), nested_intel, nested_amd, (int)cc->account.uid, CAPS_FORMAT, table_hash(),
-                           BERTH_LIBVIRT_VERSION);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    caps_kvm_state(); /* may sleep, and says so to the pool */
+    pthread_once(&once, common_identity_init);
+    return g_strdup_printf("%s dev=%ju ino=%ju size=%jd mtime=%jd.%09ld ctime=%jd.%09ld uid=%d %s", binary, (uintmax_t)st.st_dev,
+                           (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                           (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, (int)cc->account.uid, common_identity);
 }
 
 /* ---- disk */
 
-static char *cache_path(const QemuCapsCache *cc, const char *binary)
+static char *cache_path(const QemuCapsCache *cc, const char *binary, CapsDepth depth)
 {
     if (!cc->dir)
         return NULL;
     g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, binary, -1);
-    return g_strdup_printf("%s/berth-%s.json", cc->dir, sum);
+    return g_strdup_printf("%s/berth-%s%s.json", cc->dir, sum, depth == CAPS_SKETCH ? "-sketch" : "");
 }
 
-static QemuCaps *load(const QemuCapsCache *cc, const char *binary, const char *identity)
+static QemuCaps *load(const QemuCapsCache *cc, const char *binary, CapsDepth depth, const char *identity)
 {
-    g_autofree char *path = cache_path(cc, binary);
+    g_autofree char *path = cache_path(cc, binary, depth);
     g_autofree char *text = NULL;
     size_t len;
     if (!path || file_read(path, CACHE_FILE_MAX, &text, &len) < 0)
@@ -155,9 +169,9 @@ static QemuCaps *load(const QemuCapsCache *cc, const char *binary, const char *i
     return caps;
 }
 
-static void save(const QemuCapsCache *cc, const char *binary, const char *identity, json_t *doc)
+static void save(const QemuCapsCache *cc, const char *binary, CapsDepth depth, const char *identity, json_t *doc)
 {
-    g_autofree char *path = cache_path(cc, binary);
+    g_autofree char *path = cache_path(cc, binary, depth);
     if (!path)
         return;
     json_t *file = json_object();
@@ -175,32 +189,41 @@ static void save(const QemuCapsCache *cc, const char *binary, const char *identi
 
 /* ---- getting */
 
-static QemuCaps *load_or_probe(const QemuCapsCache *cc, const char *binary, const char *identity, Deadline d, Err *err)
+static json_t *probe(const QemuCapsCache *cc, const char *binary, CapsDepth depth, Deadline d, Err *err)
 {
-    QemuCaps *caps = load(cc, binary, identity);
+    bool kvm = caps_kvm_works();
+    if (depth == CAPS_WHOLE)
+        return caps_probe(binary, cc->account, kvm, d, err);
+    const char *native = qemu_caps_emulator_for_arch(node_arch());
+    return caps_probe_sketch(binary, cc->account, kvm, g_strcmp0(native, binary) == 0, d, err);
+}
+
+static QemuCaps *load_or_probe(const QemuCapsCache *cc, const char *binary, CapsDepth depth, const char *identity, Deadline d, Err *err)
+{
+    QemuCaps *caps = load(cc, binary, depth, identity);
     if (caps)
         return caps;
     uint64_t start = now_us();
-    json_t *doc = caps_probe(binary, cc->account, caps_kvm_works(), deadline_min(d, deadline_in_ms(PROBE_MS)), err);
+    json_t *doc = probe(cc, binary, depth, deadline_min(d, deadline_in_ms(PROBE_MS)), err);
     if (!doc)
         return NULL;
     caps = caps_from_document(binary, doc, err);
     if (caps) {
         log_info("probed %s in %" PRIu64 " ms", binary, (now_us() - start) / 1000);
-        save(cc, binary, identity, doc);
+        save(cc, binary, depth, identity, doc);
     }
     json_decref(doc);
     return caps;
 }
 
 /* The entry of a binary, made if need be.  Entries live as long as the cache. */
-static Entry *entry_locked(QemuCapsCache *cc, const char *binary)
+static Entry *entry_locked(QemuCapsCache *cc, const char *binary, CapsDepth depth)
 {
-    Entry *e = g_hash_table_lookup(cc->entries, binary);
+    Entry *e = g_hash_table_lookup(cc->entries[depth], binary);
     if (!e) {
         e = g_new0(Entry, 1);
         e->binary = g_strdup(binary);
-        g_hash_table_insert(cc->entries, e->binary, e);
+        g_hash_table_insert(cc->entries[depth], e->binary, e);
     }
     return e;
 }
@@ -225,23 +248,28 @@ static int take_or_claim(QemuCapsCache *cc, Entry *e, const char *identity, Dead
     return 0;
 }
 
-QemuCaps *qemu_caps_get(QemuCapsCache *cc, const char *binary, Deadline d, Err *err)
+/* Lock held. */
+static void fill_locked(Entry *e, QemuCaps *caps, const char *identity)
 {
-    event_assert_may_block();
-    g_autofree char *identity = identity_of(cc, binary, err);
-    if (!identity)
-        return NULL;
+    qemu_caps_unref(e->caps);
+    g_free(e->identity);
+    e->caps = qemu_caps_ref(caps);
+    e->identity = g_strdup(identity);
+}
+
+static QemuCaps *get(QemuCapsCache *cc, const char *binary, CapsDepth depth, const char *identity, Deadline d, Err *err)
+{
     QemuCaps *caps = NULL;
     pool_blocking_begin();
     mutex_lock(&cc->lock);
-    Entry *e = entry_locked(cc, binary);
+    Entry *e = entry_locked(cc, binary, depth);
     int r = take_or_claim(cc, e, identity, d, &caps, err);
     mutex_unlock(&cc->lock);
     pool_blocking_end();
     if (caps || r < 0)
         return caps;
     g_auto(Err) own = ERR_INIT;
-    caps = load_or_probe(cc, binary, identity, d, &own);
+    caps = load_or_probe(cc, binary, depth, identity, d, &own);
     LOCK_SCOPE(&cc->lock);
     e->probing = false;
     if (!caps) {
@@ -251,19 +279,50 @@ QemuCaps *qemu_caps_get(QemuCapsCache *cc, const char *binary, Deadline d, Err *
         e->fail_detail = g_strdup(own.detail);
         err_move(err, &own);
     } else {
-        qemu_caps_unref(e->caps);
-        g_free(e->identity);
-        e->caps = qemu_caps_ref(caps);
-        e->identity = g_steal_pointer(&identity);
+        fill_locked(e, caps, identity);
     }
     cond_broadcast(&cc->changed);
     return caps;
 }
 
+QemuCaps *qemu_caps_get(QemuCapsCache *cc, const char *binary, Deadline d, Err *err)
+{
+    event_assert_may_block();
+    g_autofree char *identity = identity_of(cc, binary, err);
+    return identity ? get(cc, binary, CAPS_WHOLE, identity, d, err) : NULL;
+}
+
+/* The whole, if memory or disk has it. */
+static QemuCaps *known_whole(QemuCapsCache *cc, const char *binary, const char *identity)
+{
+    {
+        LOCK_SCOPE(&cc->lock);
+        const Entry *e = entry_locked(cc, binary, CAPS_WHOLE);
+        if (e->caps && strcmp(e->identity, identity) == 0)
+            return qemu_caps_ref(e->caps);
+    }
+    QemuCaps *caps = load(cc, binary, CAPS_WHOLE, identity);
+    LOCK_SCOPE(&cc->lock);
+    Entry *e = entry_locked(cc, binary, CAPS_WHOLE);
+    if (caps && !e->caps && !e->probing)
+        fill_locked(e, caps, identity);
+    return caps;
+}
+
+QemuCaps *qemu_caps_sketch(QemuCapsCache *cc, const char *binary, Deadline d, Err *err)
+{
+    event_assert_may_block();
+    g_autofree char *identity = identity_of(cc, binary, err);
+    if (!identity)
+        return NULL;
+    QemuCaps *caps = known_whole(cc, binary, identity);
+    return caps ? caps : get(cc, binary, CAPS_SKETCH, identity, d, err);
+}
+
 QemuCaps *qemu_caps_peek(QemuCapsCache *cc, const char *binary)
 {
     LOCK_SCOPE(&cc->lock);
-    Entry *e = g_hash_table_lookup(cc->entries, binary);
+    Entry *e = g_hash_table_lookup(cc->entries[CAPS_WHOLE], binary);
     return e && e->caps ? qemu_caps_ref(e->caps) : NULL;
 }
 

@@ -12,6 +12,10 @@
 /* Raised when the document's shape or a probe's meaning changes; tables are covered by their own hash. */
 #define CAPS_FORMAT 1
 
+/* How much of the document: all, or a sketch: version, package, arch, machines and kvm, and for the emulator of the host's own architecture
+ * models too, as the host's CPU is described by them.  QEMU tells a sketch in a third of the time. */
+typedef enum CapsDepth { CAPS_WHOLE, CAPS_SKETCH, CAPS_DEPTHS } CapsDepth;
+
 /* Account a probe runs as. */
 typedef struct CapsAccount {
     uid_t uid; /* (uid_t)-1: unchanged */
@@ -21,6 +25,8 @@ typedef struct CapsAccount {
 /* Runs the binary and returns the document, or NULL.  Sleeps; children are dead when it returns.  `kvm`: try that accelerator too;
  * its failure is no error of the probe. */
 json_t *caps_probe(const char *binary, CapsAccount account, bool kvm, Deadline d, Err *err);
+/* The same for a sketch; `models`: with those. */
+json_t *caps_probe_sketch(const char *binary, CapsAccount account, bool kvm, bool models, Deadline d, Err *err);
 /* Capabilities from a document (borrowed); NULL with Err when it is not one. */
 QemuCaps *caps_from_document(const char *binary, json_t *doc, Err *err);
 /* The document they were made of (borrowed). */

@@ -5,8 +5,8 @@
  * Locks:   none
  * Errors:  VIR_ERR_INTERNAL_ERROR, VIR_ERR_OPERATION_TIMEOUT; a failed KVM step is logged and leaves kvm false
  *
- * One exec and three rounds for TCG: everything that needs no earlier answer; definitions of the CPU models found; and a second exec,
- * only where KVM works, for what it makes of the CPU models.
+ * One exec and two rounds for TCG: everything that needs no earlier answer; definitions of the CPU models found; and a second exec,
+ * only where KVM works, for what it makes of the CPU models.  For a sketch the second runs beside the first, or one exec does for both.
  */
 #define LOG_AREA "qemu.caps"
 #include "config.h"
@@ -221,14 +221,35 @@ static void set_list(json_t *doc, const char *key, json_t *answer)
     json_object_set_new(doc, key, json_is_array(answer) ? json_incref(answer) : json_array());
 }
 
+/* What every depth asks. */
+typedef struct Basics {
+    size_t version, target, machines;
+} Basics;
+
+static Basics ask_basics(Round *r)
+{
+    json_array_append_new(r->commands, json_pack("{s:s}", "execute", "qmp_capabilities"));
+    return (Basics){.version = ask(r, QMP(QUERY_VERSION), NULL),
+                    .target = ask(r, QMP(QUERY_TARGET), NULL),
+                    .machines = ask(r, QMP(QUERY_MACHINES), NULL)};
+}
+
+static int set_basics(json_t *doc, const Round *r, const Basics *b, Err *err)
+{
+    if (!got(r, b->version) || !got(r, b->target) || !got(r, b->machines))
+        return err_set(err, VIR_ERR_INTERNAL_ERROR, "QEMU refused a query every supported version answers");
+    set_version(doc, got(r, b->version));
+    json_object_set(doc, "arch", json_object_get(got(r, b->target), "arch"));
+    set_list(doc, "machines", got(r, b->machines));
+    return 0;
+}
+
 static int probe_tcg(CapsSession *s, json_t *doc, Err *err)
 {
     g_auto(Round) r;
     round_init(&r);
-    json_array_append_new(r.commands, json_pack("{s:s}", "execute", "qmp_capabilities"));
-    size_t version = ask(&r, QMP(QUERY_VERSION), NULL), target = ask(&r, QMP(QUERY_TARGET), NULL),
-           machines = ask(&r, QMP(QUERY_MACHINES), NULL), types = ask(&r, QMP(QOM_LIST_TYPES), NULL),
-           schema = ask(&r, QMP(QUERY_QMP_SCHEMA), NULL), options = ask(&r, QMP(QUERY_CMDLINE_OPTIONS), NULL),
+    Basics basics = ask_basics(&r);
+    size_t types = ask(&r, QMP(QOM_LIST_TYPES), NULL), schema = ask(&r, QMP(QUERY_QMP_SCHEMA), NULL), options = ask(&r, QMP(QUERY_CMDLINE_OPTIONS), NULL),
            cpus = ask(&r, QMP(QUERY_CPU_DEFINITIONS), NULL), tpm_models = ask(&r, QMP(QUERY_TPM_MODELS), NULL),
            tpm_types = ask(&r, QMP(QUERY_TPM_TYPES), NULL);
     g_autoptr(GHashTable) places = g_hash_table_new(g_str_hash, g_str_equal);
@@ -241,7 +262,9 @@ static int probe_tcg(CapsSession *s, json_t *doc, Err *err)
     }
     if (run_round(s, &r, err) < 0)
         return -1;
-    if (!got(&r, version) || !got(&r, target) || !got(&r, machines) || !got(&r, types) || !got(&r, schema))
+    if (set_basics(doc, &r, &basics, err) < 0)
+        return -1;
+    if (!got(&r, types) || !got(&r, schema))
         return err_set(err, VIR_ERR_INTERNAL_ERROR, "QEMU refused a query every supported version answers");
 
     g_autoptr(QmpSchema) sch = qmp_schema_new(got(&r, schema), err);
@@ -265,10 +288,7 @@ static int probe_tcg(CapsSession *s, json_t *doc, Err *err)
             g_hash_table_insert(props, type, list);
     }
     Evidence ev = {.types = type_names, .schema = sch, .options = got(&r, options), .props = props};
-    set_version(doc, got(&r, version));
-    json_object_set(doc, "arch", json_object_get(got(&r, target), "arch"));
     json_object_set_new(doc, "flags", make_flags(&ev));
-    set_list(doc, "machines", got(&r, machines));
     set_list(doc, "tpm-models", got(&r, tpm_models));
     set_list(doc, "tpm-types", got(&r, tpm_types));
     set_list(json_object_get(doc, "cpus"), "tcg", got(&r, cpus));
@@ -296,9 +316,20 @@ static int probe_kvm(CapsSession *s, json_t *doc, Err *err)
     return 0;
 }
 
+static json_t *document_new(void)
+{
+    return json_pack("{s:b,s:{s:[],s:[]},s:{},s:{}}", "kvm", 0, "cpus", "tcg", "kvm", "models", "max");
+}
+
+/* A step of its own, with its own end: nothing KVM does or fails to do takes TCG away. */
+static Deadline kvm_deadline(Deadline d)
+{
+    return deadline_min(d, deadline_in_ms(KVM_STEP_MS));
+}
+
 json_t *caps_probe(const char *binary, CapsAccount account, bool kvm, Deadline d, Err *err)
 {
-    json_t *doc = json_pack("{s:b,s:{s:[],s:[]},s:{},s:{}}", "kvm", 0, "cpus", "tcg", "kvm", "models", "max");
+    json_t *doc = document_new();
     {
         g_autoptr(CapsSession) s = caps_session_start(binary, account, "tcg", d, err);
         if (!s || probe_tcg(s, doc, err) < 0) {
@@ -308,10 +339,90 @@ json_t *caps_probe(const char *binary, CapsAccount account, bool kvm, Deadline d
     }
     if (!kvm)
         return doc;
-    /* A step of its own, with its own end: nothing KVM does or fails to do takes TCG away. */
     g_auto(Err) kvm_err = ERR_INIT;
-    g_autoptr(CapsSession) s = caps_session_start(binary, account, "kvm", deadline_min(d, deadline_in_ms(KVM_STEP_MS)), &kvm_err);
+    g_autoptr(CapsSession) s = caps_session_start(binary, account, "kvm", kvm_deadline(d), &kvm_err);
     if (!s || probe_kvm(s, doc, &kvm_err) < 0)
         log_warning("%s does not run with KVM: %s", binary, kvm_err.detail);
     return doc;
+}
+
+/* ---- sketches */
+
+static bool kvm_enabled(const Round *r, size_t place)
+{
+    return json_is_true(json_object_get(got(r, place), "enabled"));
+}
+
+/* Without models one QEMU tells all: with whichever accelerator it got. */
+static int sketch_plain(CapsSession *s, json_t *doc, bool kvm, Err *err)
+{
+    g_auto(Round) r;
+    round_init(&r);
+    Basics basics = ask_basics(&r);
+    size_t with_kvm = ask(&r, QMP(QUERY_KVM), NULL);
+    if (run_round(s, &r, err) < 0 || set_basics(doc, &r, &basics, err) < 0)
+        return -1;
+    json_object_set_new(doc, "kvm", json_boolean(kvm && kvm_enabled(&r, with_kvm)));
+    return 0;
+}
+
+/* Models are those of TCG, whatever else there is. */
+static int sketch_models(CapsSession *s, json_t *doc, Err *err)
+{
+    g_auto(Round) r;
+    round_init(&r);
+    Basics basics = ask_basics(&r);
+    size_t cpus = ask(&r, QMP(QUERY_CPU_DEFINITIONS), NULL);
+    if (run_round(s, &r, err) < 0 || set_basics(doc, &r, &basics, err) < 0)
+        return -1;
+    return expand_models(s, got(&r, cpus), doc, err);
+}
+
+static int sketch_kvm(CapsSession *s, json_t *doc, Err *err)
+{
+    g_auto(Round) r;
+    round_init(&r);
+    json_array_append_new(r.commands, json_pack("{s:s}", "execute", "qmp_capabilities"));
+    size_t kvm = ask(&r, QMP(QUERY_KVM), NULL);
+    if (run_round(s, &r, err) < 0)
+        return -1;
+    json_object_set_new(doc, "kvm", json_boolean(kvm_enabled(&r, kvm)));
+    return 0;
+}
+
+static int sketch_alone(const char *binary, CapsAccount account, bool kvm, Deadline d, json_t *doc, Err *err)
+{
+    g_autoptr(CapsSession) s = caps_session_start(binary, account, kvm ? "kvm:tcg" : "tcg", kvm ? kvm_deadline(d) : d, err);
+    return s ? sketch_plain(s, doc, kvm, err) : -1;
+}
+
+static int sketch_with_models(const char *binary, CapsAccount account, bool kvm, Deadline d, json_t *doc, Err *err)
+{
+    g_auto(Err) kvm_err = ERR_INIT;
+    g_autoptr(CapsSession) s = caps_session_start(binary, account, "tcg", d, err);
+    if (!s)
+        return -1;
+    g_autoptr(CapsSession) beside = kvm ? caps_session_start(binary, account, "kvm", kvm_deadline(d), &kvm_err) : NULL;
+    if (sketch_models(s, doc, err) < 0)
+        return -1;
+    if (kvm && (!beside || sketch_kvm(beside, doc, &kvm_err) < 0))
+        log_warning("%s does not run with KVM: %s", binary, kvm_err.detail);
+    return 0;
+}
+
+json_t *caps_probe_sketch(const char *binary, CapsAccount account, bool kvm, bool models, Deadline d, Err *err)
+{
+    json_t *doc = document_new();
+    g_auto(Err) kvm_err = ERR_INIT;
+    int r = -1;
+    if (models)
+        r = sketch_with_models(binary, account, kvm, d, doc, err);
+    else if (!kvm || sketch_alone(binary, account, true, d, doc, &kvm_err) < 0)
+        r = sketch_alone(binary, account, false, d, doc, err);
+    else
+        r = 0;
+    if (r == 0)
+        return doc;
+    json_decref(doc);
+    return NULL;
 }

@@ -93,6 +93,8 @@ static char *content_of(const char *name, const StoredDef *def)
 static int write_file(DefsStore *s, const char *file, const char *content, Err *err)
 {
     g_autofree char *path = defs_path(s->dir, file);
+    if (strlen(content) > XML_OWN_BYTES) /* what defs_load() reads */
+        return err_set(err, VIR_ERR_XML_ERROR, "the definition '%s' would be longer than %u bytes", path, XML_OWN_BYTES);
     int r = file_replace_shared(path, content, strlen(content), 0600, &s->sync);
     if (r == -ENOENT && dir_make(s->dir, 0700) == 0)
         r = file_replace_shared(path, content, strlen(content), 0600, &s->sync);
@@ -122,7 +124,8 @@ int defs_remove(DefsStore *s, const char *name, Err *err)
     return 0;
 }
 
-int defs_rename(DefsStore *s, const char *old_name, const char *new_name, const StoredDef *def, Err *err)
+int defs_rename(DefsStore *s, const char *old_name, const char *new_name, const StoredDef *def, bool fixed,
+                Err *err)
 {
     g_autofree char *from = defs_path(s->dir, old_name), *to = defs_path(s->dir, new_name), *before = NULL;
     size_t len;
@@ -138,6 +141,8 @@ int defs_rename(DefsStore *s, const char *old_name, const char *new_name, const 
         r = dir_sync_parent(to);
         if (r < 0)
             log_warning("cannot sync the directory of '%s': %s", to, g_strerror(-r));
+        if (fixed)
+            defs_index_add(s->index, defs_index_key(new_name, content, strlen(content)), def, true);
         return 0;
     }
     int e = errno;

@@ -25,8 +25,8 @@ int defs_save(DefsStore *s, const char *name, const StoredDef *def, bool fixed, 
 /* A missing file is no error. */
 int defs_remove(DefsStore *s, const char *name, Err *err);
 /* Writes `def`, the definition with its new name in it, into the old file, then renames that: at any moment there is one file of the
- * machine.  After a crash in between defs_load takes the second step. */
-int defs_rename(DefsStore *s, const char *old_name, const char *new_name, const StoredDef *def, Err *err);
+ * machine.  After a crash in between defs_load takes the second step.  `fixed` as above. */
+int defs_rename(DefsStore *s, const char *old_name, const char *new_name, const StoredDef *def, bool fixed, Err *err);
 
 typedef struct LoadedDef {
     char *name; /* of the file and in it */

@@ -1,6 +1,6 @@
 # `make bench`: numbers, not verdicts; build without sanitizers for them.
 # Load generators in C, which the benches run; a bench finds them below $BERTH_BUILD.
-bench_programs = tests/bench/bench_rpc tests/bench/vm_bare tests/lib/stub_qemu tests/bench/defs_load tests/bench/load
+bench_programs = tests/bench/bench_rpc tests/bench/vm_bare tests/lib/stub_qemu tests/bench/defs_load tests/bench/load tests/bench/blockjob_wait
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 BENCHFLAGS =
@@ -23,3 +23,8 @@ tests_lib_stub_qemu_LDADD = $(JANSSON_LIBS)
 # driven by bench_clients.py and bench_rpc.py
 tests_bench_load_SOURCES = tests/bench/load.c
 tests_bench_load_LDADD = $(GLIB_LIBS)
+
+# driven by bench_blockjob.py
+tests_bench_blockjob_wait_SOURCES = tests/bench/blockjob_wait.c $(world_sources)
+tests_bench_blockjob_wait_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_bench_blockjob_wait_LDADD = $(tests_unit_test_domain_LDADD)

@@ -8,6 +8,7 @@ import libvirt
 from lib import events
 from lib.console import VirshConsole
 from lib.guest import PROMPT
+from test_meanwhile import in_turn, reason, reboot_host
 
 
 def test_guest_survives_stop_and_crash(own_server, domain_xml):
@@ -76,6 +77,44 @@ def test_definitions_survive(own_server, domain_xml):
     assert "enable" in server.sh("dominfo", "vm").split("Autostart:")[1].split("\n")[0]
 
 
+def started(server, *names):
+    """Waits for machines the daemon starts by itself."""
+    conn = server.connect()
+    recorder = events.Recorder(conn)
+    for name in names:
+        if not conn.lookupByName(name).isActive():
+            recorder.lifecycle(name, libvirt.VIR_DOMAIN_EVENT_STARTED)
+        in_turn(server, name)
+        assert reason(server, name) == "running (booted)"
+    recorder.close()
+    conn.close()
+
+
+def test_autostart_after_a_reboot_with_guests(own_server, domain_xml):
+    """What ran when the host went down and what did not: all that should start does, once, and nothing else."""
+    server = own_server()
+    for name in ("ran", "off", "ran-unmarked", "paused"):
+        server.define(domain_xml(name, real=False))
+    for name in ("ran", "ran-unmarked", "paused"):
+        server.sh("start", name, *(["--paused"] if name == "paused" else []))
+    for name in ("ran", "off", "paused"):
+        server.sh("autostart", name)
+    for _ in range(2):
+        server.stop(signal.SIGKILL)
+        reboot_host(server)
+        server.start()
+        started(server, "ran", "off", "paused")
+        assert reason(server, "ran-unmarked").startswith("shut off")
+        assert len(server.box.qemus()) == 3
+        for how in (signal.SIGKILL, signal.SIGTERM):
+            server.virsh("destroy", "off")
+            server.restart(how)
+            for name in ("ran", "off", "ran-unmarked", "paused"):
+                in_turn(server, name)
+            assert reason(server, "off").startswith("shut off")  # once a boot, whichever way the daemon went
+            assert len(server.box.qemus()) == 2
+
+
 def test_autostart_once_a_boot(own_server, domain_xml):
     server = own_server()
     server.define(domain_xml("vm", real=False))
@@ -83,12 +122,6 @@ def test_autostart_once_a_boot(own_server, domain_xml):
     server.restart()
     assert server.sh("domstate", "vm").strip() == "shut off"  # the daemon ran before since boot
     server.stop()
-    os.unlink(server.box.path("run", "qemu", "autostarted"))  # the next boot
+    reboot_host(server)
     server.start()
-    conn = server.connect()
-    recorder = events.Recorder(conn)
-    if not conn.lookupByName("vm").isActive():
-        recorder.lifecycle("vm", libvirt.VIR_DOMAIN_EVENT_STARTED)
-    assert server.sh("domstate", "vm").strip() == "running"
-    recorder.close()
-    conn.close()
+    started(server, "vm")

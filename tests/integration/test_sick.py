@@ -16,7 +16,7 @@ import libvirt
 import pytest
 
 from lib import events, rawrpc, xml as guest_xml
-from test_meanwhile import end_of, reason
+from test_meanwhile import end_of, in_turn, reason
 
 CREATE, DESTROY, SUSPEND, LIST = 9, 12, 34, 273
 
@@ -172,7 +172,7 @@ def test_daemon_ends_in_a_start(own_server, how):
     if how == signal.SIGTERM:
         assert clinic.left() == []
     server.start()
-    server.sh("desc", "vm", "--config", "--title", "--new-desc", "any")
+    in_turn(server)
     wait_for(lambda: not clinic.left())
     assert reason(server) in ("shut off (failed)", "shut off (unknown)")
     clinic.well_works()
@@ -194,7 +194,7 @@ def test_daemon_ends_in_a_destroy(clinic):
         assert server.stop() == 0
     end_of_all(clinic)
     server.start()
-    server.sh("desc", "vm", "--config", "--title", "--new-desc", "any")
+    in_turn(server)
     assert clinic.left() == []
     clinic.well_works()
     clinic.next_start_works()
@@ -221,7 +221,7 @@ def test_dies_in_a_command(clinic):
     server.sh("start", "vm")
     failed = server.virsh("suspend", "vm")
     assert "domain is not running" in failed.err, failed
-    server.sh("desc", "vm", "--config", "--title", "--new-desc", "waits for the tear-down")
+    in_turn(server)
     wait_for(lambda: not clinic.left())
     assert reason(server) == "shut off (crashed)"
     clinic.well_works()

@@ -103,13 +103,19 @@ class Sandbox:
         os.chmod(self.base, 0o755)
         self.made = []
         self.holder = None
+        self.run_dir = None
 
     def path(self, *parts):
         return os.path.join(self.base, *parts)
 
     def start(self):
         for name, target in BOUND.items():
-            os.mkdir(self.path(name), 0o755)
+            if name == "run" and "BERTH_RUN_DIR" in os.environ:  # a directory in memory, as /run is on a host
+                self.run_dir = tempfile.mkdtemp(prefix="berth-", dir=os.environ["BERTH_RUN_DIR"])
+                os.chmod(self.run_dir, 0o755)
+                os.symlink(self.run_dir, self.path(name))
+            else:
+                os.mkdir(self.path(name), 0o755)
             if target.startswith("/run/"):
                 continue
             parent = target
@@ -217,6 +223,8 @@ class Sandbox:
             print("kept:", self.base)
         else:
             shutil.rmtree(self.base, ignore_errors=True)
+            if self.run_dir:
+                shutil.rmtree(self.run_dir, ignore_errors=True)
         for directory in reversed(self.made):
             try:
                 os.rmdir(directory)

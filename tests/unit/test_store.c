@@ -13,6 +13,7 @@
 
 #include "util/file.h"
 #include "util/uuid.h"
+#include "util/xml.h"
 #include "store/autostart.h"
 #include "store/defs.h"
 #include "store/status.h"
@@ -162,7 +163,7 @@ static void test_definitions(void **state)
     assert_true(there("broken.xml")); /* left for its owner to repair */
 
     g_autoptr(StoredDef) b = stored_named("b");
-    assert_int_equal(defs_rename(store, "a", "b", b, &err), 0);
+    assert_int_equal(defs_rename(store, "a", "b", b, true, &err), 0);
     assert_false(there("a.xml"));
     assert_true(there("b.xml"));
     g_autofree char *b_xml = path_of("b.xml"), *old_xml = path_of("old.xml");
@@ -317,7 +318,25 @@ static void test_numbers_of_a_status_out_of_bounds(void **state)
     }
 }
 
-/* Text that would not be read again is not written; what was there stays. */
+/* No file longer than what is read; what was there stays. */
+static void test_too_long_is_refused(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(StoredDef) d = stored_named("long");
+    assert_int_equal(defs_save(store, "long", d, true, &err), 0);
+    g_autofree char *text = g_strnfill(XML_OWN_BYTES, 'x'); /* and the comment at its head */
+    g_autoptr(StoredDef) longer = stored_def_from_text(text, XML_OWN_BYTES, &d->numbers, d->uuid, true);
+    assert_int_equal(defs_save(store, "long", longer, false, &err), -1);
+    assert_int_equal(err.code, VIR_ERR_XML_ERROR);
+    err_clear(&err);
+    assert_int_equal(defs_rename(store, "long", "longer", longer, false, &err), -1);
+    assert_false(there("longer.xml"));
+    g_autofree char *path = path_of("long.xml"), *content = NULL;
+    assert_true(g_file_get_contents(path, &content, NULL, NULL));
+    assert_non_null(strstr(content, "<name>long</name>"));
+    assert_int_equal(defs_remove(store, "long", &err), 0);
+}
+
 /* A stored text that the next daemon could not read is refused by what is asked before anything is stored. */
 static void test_unreadable_is_refused(void **state)
 {
@@ -401,6 +420,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_status_of_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status_of_a_long_chain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_numbers_of_a_status_out_of_bounds, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_long_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unreadable_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unlistable, setup, teardown),
     };
