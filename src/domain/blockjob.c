@@ -24,6 +24,7 @@
 
 #define LOG_AREA "domain.blockjob"
 #include "util/log.h"
+#include "domain/blockjob_list.h"
 #include "domain/blockjob_private.h"
 #include "domain/private.h"
 #include "qmp/commands.h"
@@ -200,7 +201,12 @@ void blockjobs_settle(Domain *d)
     domain_assert_locked(d);
     for (unsigned i = 0; i < blockjob_count(d); i++) {
         g_autoptr(BlockJob) job = blockjob_ref(blockjob_at(d, i));
-        if (succeeded(job) && job->state != BLOCKJOB_OVER)
+        if (job->state == BLOCKJOB_OVER)
+            continue;
+        bool good = succeeded(job);
+        blockjob_remember(d, job, good ? VIR_DOMAIN_BLOCK_JOB_COMPLETED : VIR_DOMAIN_BLOCK_JOB_FAILED,
+                          good ? NULL : job->error ? job->error : "the guest ended before the job did", job->bytes, job->begun_us);
+        if (good && job->state != BLOCKJOB_OVER)
             job->ops->concluded(d, job, VIR_DOMAIN_BLOCK_JOB_COMPLETED);
     }
 }
@@ -557,6 +563,10 @@ static int apply_conclusion(Domain *d, BlockJob *job)
              : status == VIR_DOMAIN_BLOCK_JOB_CANCELED ? "cancelled"
                                                        : "failed",
              job->error ? ": " : "", job->error ? job->error : "");
+    /* First of all: told twice after a kill, it is kept once. */
+    blockjob_remember(d, job, status, job->error, job->bytes, job->begun_us);
+    if (d->life != life || job->state == BLOCKJOB_OVER)
+        return BLOCKJOB_NO_STATUS;
     job->ops->concluded(d, job, status);
     if (d->life != life || job->state == BLOCKJOB_OVER)
         return BLOCKJOB_NO_STATUS; /* the machine ended; or its monitor was lost, and what it is reached by will tell again */
