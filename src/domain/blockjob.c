@@ -14,6 +14,9 @@
  * job keeps a filter without a node below it, and anybody's statistics ask that question.  So it is told to dismiss a pull by itself, but to
  * wait before that (PENDING) until we finalize it; the conclusion cannot come before we look, and what it was is read from the chain.
  *
+ * A conclusion whose stored definition cannot be written (a full disk) is tried again until it can: before that the job is not over, and who
+ * waits for a pivot is not told that it succeeded, for the next start of the guest would take the old image.
+ *
  * The order of a conclusion: definitions, list of jobs, status file, event to clients, dismissal, nodes.  A daemon that dies between any two
  * of these finds either the job still in its status file, and applies the conclusion (the kind's function can be run twice), or a concluded job
  * in QEMU that no file knows, which is dismissed.
@@ -29,6 +32,8 @@
 #include "domain/private.h"
 #include "qmp/commands.h"
 #include "api_enums.h"
+
+#define AGAIN_MS 3000u
 
 static const char *const state_names[BLOCKJOB_STATE_MAX] = {"starting", "running", "ready", "pivoting", "aborting", "over"};
 
@@ -541,6 +546,30 @@ static bool ask_outcome(Domain *d, BlockJob *job)
     return job->outcome != BLOCKJOB_NO_STATUS;
 }
 
+static void kick_all(Domain *d, void *unused)
+{
+    for (unsigned i = 0; i < blockjob_count(d); i++)
+        blockjob_kick(d, blockjob_at(d, i));
+}
+
+static void on_again(void *arg)
+{
+    Domain *d = arg;
+    g_autoptr(DomainView) v = domain_view(d);
+    if (v->live)
+        domain_task(d, JOB_MODIFY, "news of block jobs", v->life, kick_all, NULL, NULL);
+}
+
+/* News that cannot be applied now stays; nobody else may come back to it. */
+static void again_later(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    if (!p->blockjob_again)
+        p->blockjob_again = timer_new(domain_driver_opts(d->drv)->monitor_loop, on_again, d);
+    timer_arm_by(p->blockjob_again, deadline_in_ms(AGAIN_MS));
+}
+
 static int apply_conclusion(Domain *d, BlockJob *job)
 {
     if (job->outcome == BLOCKJOB_NO_STATUS && !ask_outcome(d, job))
@@ -567,7 +596,10 @@ static int apply_conclusion(Domain *d, BlockJob *job)
     blockjob_remember(d, job, status, job->error, job->bytes, job->begun_us);
     if (d->life != life || job->state == BLOCKJOB_OVER)
         return BLOCKJOB_NO_STATUS;
-    job->ops->concluded(d, job, status);
+    if (job->ops->concluded(d, job, status) < 0) {
+        again_later(d);
+        return BLOCKJOB_NO_STATUS;
+    }
     if (d->life != life || job->state == BLOCKJOB_OVER)
         return BLOCKJOB_NO_STATUS; /* the machine ended; or its monitor was lost, and what it is reached by will tell again */
     forget(d, job);
@@ -596,7 +628,11 @@ static bool apply_pending(Domain *d, BlockJob *job)
     if (s == QMP_OK)
         return true;
     log_warning("%s: block job %s is not finalized: %s", d->name, job->id, err.detail);
-    return qmp_status_is_reply(s); /* it is something else by now: events tell */
+    if (job->n_news > 1)
+        return true; /* its end is here already */
+    if (d->live && !d->priv->dying)
+        again_later(d);
+    return false;
 }
 
 static void pop(BlockJob *job)

@@ -61,9 +61,9 @@ typedef struct BlockJobOps {
     char *(*path)(Domain *d, const BlockJob *job);
     /* Optional: the job is in step (the live definition says so). */
     void (*ready)(Domain *d, BlockJob *job);
-    /* Definitions are made true.  status: VIR_DOMAIN_BLOCK_JOB_COMPLETED, FAILED, CANCELED.  Must not fail: what cannot be done is
-     * logged. */
-    void (*concluded)(Domain *d, BlockJob *job, int status);
+    /* Definitions are made true.  status: VIR_DOMAIN_BLOCK_JOB_COMPLETED, FAILED, CANCELED.  -1: the stored one cannot be written now; the
+     * job is not over before it is, and this is called again. */
+    int (*concluded)(Domain *d, BlockJob *job, int status);
     /* After the job was dismissed: nodes nobody needs are dropped. */
     void (*cleanup)(Domain *d, BlockJob *job, int status);
     /* Optional: the job ended without an error, or is gone; whether the disk's chain is now as its success makes it.  QEMU is asked: a daemon

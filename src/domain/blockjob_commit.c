@@ -34,20 +34,22 @@ static bool take_out(DiskDef *disk, const BlockJobParams *p)
     return true;
 }
 
-static void commit_concluded(Domain *d, BlockJob *job, int status)
+static int commit_concluded(Domain *d, BlockJob *job, int status)
 {
     const BlockJobParams *p = blockjob_data(job);
     DiskDef *disk;
     g_autoptr(DomainDef) def = status == VIR_DOMAIN_BLOCK_JOB_COMPLETED ? blockjob_edit(d, job, &disk) : NULL;
     g_autoptr(StorageSource) old = def ? storage_source_copy(disk->src) : NULL;
     if (!def || !take_out(disk, p))
-        return;
-    blockjob_leave_images(d, job, chain_by_index(old, p->top), p->base, disk->src, deletes(p));
+        return 0;
+    if (blockjob_leave_images(d, job, chain_by_index(old, p->top), p->base, disk->src, deletes(p)) < 0)
+        return -1;
     DomainDef *now = blockjob_edit(d, job, &disk);
     if (now) {
         take_out(disk, p);
         domain_set_live(d, now);
     }
+    return 0;
 }
 
 static void no_mirror(DiskDef *disk)
@@ -69,17 +71,17 @@ static bool change_over(DiskDef *disk, const BlockJobParams *p)
     return true;
 }
 
-static void active_concluded(Domain *d, BlockJob *job, int status)
+static int active_concluded(Domain *d, BlockJob *job, int status)
 {
     const BlockJobParams *p = blockjob_data(job);
     bool pivoted = status == VIR_DOMAIN_BLOCK_JOB_COMPLETED;
     DiskDef *disk;
     g_autoptr(DomainDef) def = blockjob_edit(d, job, &disk);
     if (!def || !disk->mirror)
-        return;
+        return 0;
     g_autoptr(StorageSource) old = storage_source_copy(disk->src);
-    if (pivoted && change_over(disk, p))
-        blockjob_leave_images(d, job, old, p->base, disk->src, deletes(p));
+    if (pivoted && change_over(disk, p) && blockjob_leave_images(d, job, old, p->base, disk->src, deletes(p)) < 0)
+        return -1;
     DomainDef *now = blockjob_edit(d, job, &disk);
     if (now) {
         no_mirror(disk);
@@ -87,6 +89,7 @@ static void active_concluded(Domain *d, BlockJob *job, int status)
             change_over(disk, p);
         domain_set_live(d, now);
     }
+    return 0;
 }
 
 const BlockJobOps blockjob_commit_ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT,

@@ -66,19 +66,20 @@ static void change_over(DiskDef *disk, const BlockJobParams *p)
     disk->src = mirror;
 }
 
-static void copy_concluded(Domain *d, BlockJob *job, int status)
+static int copy_concluded(Domain *d, BlockJob *job, int status)
 {
     BlockJobParams *p = blockjob_data(job);
     bool pivoted = status == VIR_DOMAIN_BLOCK_JOB_COMPLETED;
     DiskDef *disk;
     g_autoptr(DomainDef) def = blockjob_edit(d, job, &disk);
     if (!def || !disk->mirror)
-        return;
+        return 0;
     g_autoptr(StorageSource) old = storage_source_copy(pivoted ? disk->src : disk->mirror);
     if (pivoted) {
         unsigned stop = shares_backing(p) && old->backing ? (unsigned)old->backing->index.v : 0;
         change_over(disk, p);
-        blockjob_leave_images(d, job, old, stop, disk->src, false);
+        if (blockjob_leave_images(d, job, old, stop, disk->src, false) < 0)
+            return -1;
     } else {
         storage_source_free(p->removed);
         p->removed = g_steal_pointer(&old);
@@ -86,12 +87,13 @@ static void copy_concluded(Domain *d, BlockJob *job, int status)
     }
     DomainDef *now = blockjob_edit(d, job, &disk);
     if (!now)
-        return;
+        return 0;
     if (pivoted)
         change_over(disk, p);
     else
         storage_source_free(take_mirror(disk));
     domain_set_live(d, now);
+    return 0;
 }
 
 /* ---- pivot ------------------------------------------------------------------------------------------------------- */

@@ -177,10 +177,10 @@ static int config_follow(Domain *d, const BlockJob *job, const StorageSource *ol
     return domain_config_commit(d, stored_def_new(def), err);
 }
 
-static void follow(Domain *d, const BlockJob *job, const StorageSource *old, const StorageSource *now)
+static int follow(Domain *d, const BlockJob *job, const StorageSource *old, const StorageSource *now)
 {
     if (!d->persistent || !d->config)
-        return;
+        return 0;
     g_auto(Err) err = ERR_INIT;
     int r = domain_config_begin(d, &err);
     if (r == 0) {
@@ -188,24 +188,27 @@ static void follow(Domain *d, const BlockJob *job, const StorageSource *old, con
         domain_config_end(d);
     }
     if (r < 0)
-        log_error("%s: the stored definition still has '%s' for disk '%s', which is on '%s' now: %s", d->name, old->path, blockjob_target(job),
-                  now->path, err.detail);
+        log_error("%s: the stored definition still has '%s' for disk '%s', which is on '%s' now: %s; trying again", d->name, old->path,
+                  blockjob_target(job), now->path, err.detail);
+    return r;
 }
 
-void blockjob_leave_images(Domain *d, BlockJob *job, const StorageSource *removed, unsigned stop, const StorageSource *now,
-                           bool unlink_them)
+int blockjob_leave_images(Domain *d, BlockJob *job, const StorageSource *removed, unsigned stop, const StorageSource *now,
+                          bool unlink_them)
 {
     const DiskDef *disk = blockjob_live_disk(d, job);
     BlockJobParams *p = blockjob_data(job);
     g_autoptr(StorageSource) old = disk ? storage_source_copy(disk->src) : NULL;
     if (!old)
-        return;
+        return 0;
     storage_source_free(p->removed);
     p->removed = storage_source_copy(removed);
     p->stop = stop;
-    follow(d, job, old, now);
+    if (follow(d, job, old, now) < 0)
+        return -1;
     if (unlink_them)
         blockjob_delete_removed(d, job);
+    return 0;
 }
 
 /* ---- ops of more than one kind ----------------------------------------------------------------------------------- */

@@ -28,20 +28,22 @@ static bool pull_apart(DiskDef *disk, const BlockJobParams *p)
     return true;
 }
 
-static void pull_concluded(Domain *d, BlockJob *job, int status)
+static int pull_concluded(Domain *d, BlockJob *job, int status)
 {
     const BlockJobParams *p = blockjob_data(job);
     DiskDef *disk;
     g_autoptr(DomainDef) def = status == VIR_DOMAIN_BLOCK_JOB_COMPLETED ? blockjob_edit(d, job, &disk) : NULL;
     g_autoptr(StorageSource) old = def ? storage_source_copy(disk->src) : NULL;
     if (!def || !pull_apart(disk, p))
-        return;
-    blockjob_leave_images(d, job, chain_by_index(old, p->top)->backing, p->base, disk->src, false);
+        return 0;
+    if (blockjob_leave_images(d, job, chain_by_index(old, p->top)->backing, p->base, disk->src, false) < 0)
+        return -1;
     DomainDef *now = blockjob_edit(d, job, &disk);
     if (now) {
         pull_apart(disk, p);
         domain_set_live(d, now);
     }
+    return 0;
 }
 
 /* Whether the chain in QEMU is as short as a pull that succeeded makes it. */

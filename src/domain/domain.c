@@ -40,6 +40,7 @@ static void domain_free(Object *o)
     kill_switch_done(d);
     timer_free(p->retry);
     timer_free(p->flush_retry);
+    timer_free(p->blockjob_again);
     fd_groups_done(&p->fd_groups, d->drv);
     inbox_done(&p->inbox);
     domain_view_done(d);

@@ -41,6 +41,7 @@ typedef struct DomainPrivate {
     Inbox inbox;
     KillSwitch kill;
     Timer *retry; /* of a reconnect; NULL until needed */
+    Timer *blockjob_again; /* news that could not be applied (blockjob.c); NULL until needed */
     Timer *flush_retry; /* of the status file (flush.c); NULL until needed */
     gint flush_failed;  /* the last try at the status file failed */
     FdGroups fd_groups;

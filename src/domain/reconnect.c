@@ -215,7 +215,9 @@ int domain_resync(Domain *d, Err *err)
 static void resync_task(Domain *d, void *unused)
 {
     g_auto(Err) err = ERR_INIT;
-    if (domain_is_active(d) && !d->priv->dying && d->priv->qmp && domain_resync(d, &err) < 0)
+    if (!domain_is_active(d) || d->priv->dying || !d->priv->qmp)
+        return;
+    if (domain_resync(d, &err) < 0)
         log_warning("%s: not resynchronised: %s", d->name, err.detail);
     else
         snapshot_settle_later(d);

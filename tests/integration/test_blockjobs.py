@@ -57,6 +57,12 @@ def jobs_heard(recorder, start=0):
     return [(event,) + args for event, _, args in recorder.seen[start:] if event in (JOB, JOB_2)]
 
 
+def expect_jobs(recorder, wanted):
+    """These block job events and no others; they may come after the answer to the call that caused them."""
+    recorder.wait(lambda *_: len(jobs_heard(recorder)) >= len(wanted))
+    assert jobs_heard(recorder) == wanted
+
+
 def wait_status(recorder, status, start=0, name="vm"):
     recorder.wait(lambda e, n, a: e == JOB_2 and n == name and a[2] == status, start=start)
 
@@ -81,7 +87,7 @@ def test_active_commit_and_pivot(server, images, vm, heard):
     images.raw("top", "before")
     out = server.sh("blockcommit", "vm", "vda", "--active", "--pivot", "--wait", "--verbose")
     assert "Successfully pivoted" in out
-    assert jobs_heard(heard) == both("top", "vda", "active", READY) + both("base", "vda", "active", COMPLETED)
+    expect_jobs(heard, both("top", "vda", "active", READY) + both("base", "vda", "active", COMPLETED))
     assert blockdev.paths(dom) == ["base"]
     assert blockdev.mirror(dom) is None
     assert not blockdev.truthful(dom)
@@ -118,7 +124,7 @@ def test_commit_below_the_top(server, images, vm, heard):
     dom = vm(names=("base", "one", "two", "top"))
     images.raw("top", "before")
     server.sh("blockcommit", "vm", "vda", "--top", "vda[2]", "--base", "vda[3]", "--wait", "--verbose")
-    assert jobs_heard(heard) == both("top", "vda", "commit", COMPLETED)
+    expect_jobs(heard, both("top", "vda", "commit", COMPLETED))
     assert blockdev.paths(dom) == ["top", "one", "base"]
     assert not blockdev.truthful(dom)
     server.sh("blockcommit", "vm", "vda", "--top", IMAGES + "one", "--base", IMAGES + "base", "--wait")
@@ -187,7 +193,7 @@ def test_pull(server, images, vm, heard):
     assert "Pull complete" in out
     assert blockdev.chain(dom) == [(1, IMAGES + "top")]
     assert not blockdev.truthful(dom)
-    assert jobs_heard(heard) == 2 * both("top", "vda", "pull", COMPLETED)
+    expect_jobs(heard, 2 * both("top", "vda", "pull", COMPLETED))
     assert images.backing("top") is None
     dom.destroy()
     images.same("top", "before", other_fmt="raw")
@@ -204,7 +210,7 @@ def test_pull_given_up(server, images, vm, heard):
     dom.blockJobSetSpeed("vda", 131072, L.VIR_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES)
     assert dom.blockJobInfo("vda", L.VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES)["bandwidth"] == 131072
     server.sh("blockjob", "vm", "vda", "--abort")
-    assert jobs_heard(heard) == both("top", "vda", "pull", CANCELED)
+    expect_jobs(heard, both("top", "vda", "pull", CANCELED))
     assert blockdev.paths(dom) == ["top", "mid", "base"]
     assert not blockdev.truthful(dom)
     dom.blockRebase("vda", "vda[2]", 0, 0)  # a pull of nothing that is below
@@ -223,7 +229,7 @@ def test_copy_and_pivot(server, images, vm, heard):
     refused(lambda: dom.blockRebase("vda", IMAGES + "x", 0, L.VIR_DOMAIN_BLOCK_REBASE_COPY), L.VIR_ERR_OPERATION_INVALID, "transient")
     out = server.sh("blockcopy", "vm", "vda", IMAGES + "copy", "--wait", "--pivot", "--verbose", TRANSIENT)
     assert "Successfully pivoted" in out
-    assert jobs_heard(heard) == both("top", "vda", "copy", READY) + both("copy", "vda", "copy", COMPLETED)
+    expect_jobs(heard, both("top", "vda", "copy", READY) + both("copy", "vda", "copy", COMPLETED))
     assert blockdev.chain(dom) == [(4, IMAGES + "copy")]
     assert not blockdev.truthful(dom)
     server.sh("blockcopy", "vm", "vda", IMAGES + "raw", "--wait", "--pivot", "--format", "raw", TRANSIENT, "--synchronous-writes",
@@ -262,7 +268,7 @@ def test_shallow_copies(server, images, vm, heard):
 def test_a_copy_given_up_is_a_copy(server, images, vm, heard):
     dom = vm()
     server.sh("blockcopy", "vm", "vda", IMAGES + "copy", "--wait", "--finish", TRANSIENT)
-    assert jobs_heard(heard) == both("top", "vda", "copy", READY) + both("top", "vda", "copy", CANCELED)
+    expect_jobs(heard, both("top", "vda", "copy", READY) + both("top", "vda", "copy", CANCELED))
     assert blockdev.paths(dom) == ["top", "mid", "base"]
     assert not blockdev.truthful(dom)
     dom.destroy()
@@ -283,7 +289,7 @@ def test_copy_before_it_is_in_step(server, images, vm, heard):
     assert re.search(r"copy '\S+-vda-", text), text  # which one
     assert not os.path.exists(server.box.path("lib", "images", "y"))
     dom.blockJobAbort("vda")
-    assert jobs_heard(heard) == both("top", "vda", "copy", CANCELED)
+    expect_jobs(heard, both("top", "vda", "copy", CANCELED))
     assert not blockdev.truthful(dom)
     assert dom.blockJobInfo("vda", 0) == {}
 
@@ -328,7 +334,7 @@ def test_full_target(server, images, vm, heard):
     try:
         server.sh("blockcopy", "vm", "vda", IMAGES + "small/copy")
         wait_status(heard, FAILED)
-        assert jobs_heard(heard) == both("top", "vda", "copy", FAILED)
+        expect_jobs(heard, both("top", "vda", "copy", FAILED))
         assert blockdev.paths(dom) == ["top", "mid", "base"]
         assert blockdev.mirror(dom) is None
         assert not blockdev.truthful(dom)

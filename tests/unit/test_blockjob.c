@@ -61,9 +61,10 @@ static void note_ready(Domain *d, BlockJob *job)
     g_string_append(noted, "ready ");
 }
 
-static void note_concluded(Domain *d, BlockJob *job, int status)
+static int note_concluded(Domain *d, BlockJob *job, int status)
 {
     g_string_append_printf(noted, "concluded:%d ", status);
+    return 0;
 }
 
 static void note_cleanup(Domain *d, BlockJob *job, int status)

@@ -224,12 +224,13 @@ static void count_ready(Domain *d, BlockJob *job)
     assert_int_equal(c->concluded, 0);
 }
 
-static void count_concluded(Domain *d, BlockJob *job, int status)
+static int count_concluded(Domain *d, BlockJob *job, int status)
 {
     Count *c = blockjob_data(job);
     /* again only when the machine ended before the end of the first */
     c->concluded++;
     assert_int_equal(c->cleanup, 0);
+    return 0;
 }
 
 static void count_cleanup(Domain *d, BlockJob *job, int status)
