@@ -93,7 +93,7 @@ static int describe(SnapshotDef *s, const Domain *d, unsigned flags, Err *err)
     SnapshotLocation usual = flags & FLAG(DISK_ONLY) ? SNAPSHOT_EXTERNAL : SNAPSHOT_INTERNAL;
     if (snapshot_disks_align(s, def, usual, err) < 0 || snapshot_disks_name(s, def, err) < 0)
         return -1;
-    return snapshot_disks_check(s, active ? d->live : def, err);
+    return snapshot_disks_check(s, active ? d->live : def, active, err);
 }
 
 static int take(Domain *d, SnapshotDef *s, unsigned flags, Err *err)

@@ -105,6 +105,8 @@ def test_all_or_nothing(server):
     assert not server.virsh("snapshot-create-as", "all", "no", "--disk-only", "--quiesce").ok
     assert not server.virsh("snapshot-create-as", "all", "no").ok or server.kind == "peer"
     assert not server.virsh("snapshot-create-as", "all", "no", "--live").ok
+    assert not server.virsh("snapshot-create", "all", server.file("s.xml", "<domainsnapshot><disks><disk name='vda' snapshot='manual'/></disks>"
+                                                                  "</domainsnapshot>"), "--disk-only").ok or server.kind == "peer"
     assert sorted(os.listdir(server.box.path("lib", "images"))) == before or server.kind == "peer"
     assert set(nodes(server, "all")) == known or server.kind == "peer"
     assert sources(server, "all", "--inactive") == {"vda": [IMAGES + "all-a.qcow2"], "vdb": [IMAGES + "all-b.img"]}
