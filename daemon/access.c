@@ -6,6 +6,11 @@
 
 #include "daemon/access.h"
 
+bool access_sees_all_domains(const RpcConn *conn)
+{
+    return true;
+}
+
 bool access_domain_visible(const RpcConn *conn, const DomainView *v)
 {
     return true;

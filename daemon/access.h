@@ -8,6 +8,8 @@
 
 #include "daemon/call.h"
 
+/* May it see every machine there is, without a look at each? */
+bool access_sees_all_domains(const RpcConn *conn);
 /* May this connection see the object in lists and events (aclfilter of the procedure)? */
 bool access_domain_visible(const RpcConn *conn, const DomainView *v);
 struct DomainEvent;

@@ -18,6 +18,7 @@ struct Call {
     const ProcInfo *proc;
     void *args;    /* decoded; proc->args_size bytes */
     void *ret;     /* proc->ret_size zeroed bytes; what it points to is in the arena */
+    GBytes *body;  /* the result encoded already, instead of `ret`; NULL as a rule */
     Err err;
     Arena arena;
     Domain *dom;   /* reference; NULL unless the procedure names a machine */

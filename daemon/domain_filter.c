@@ -9,6 +9,7 @@
 #include "daemon/domain_filter.h"
 #include "api_enums.h"
 #include "domain/driver.h"
+#include "domain/roster.h"
 
 static bool group(unsigned flags, unsigned yes, bool is_yes, unsigned no)
 {
@@ -47,14 +48,14 @@ bool domain_filter_match(const DomainView *v, unsigned flags)
 
 GPtrArray *domain_filter_list(Call *call, unsigned flags)
 {
-    g_autoptr(GPtrArray) all = registry_list(domain_driver_registry(call_domains(call)));
-    GPtrArray *out = g_ptr_array_new_full(all->len, (GDestroyNotify)domain_view_unref);
-    for (unsigned i = 0; i < all->len; i++) {
-        DomainView *v = domain_view(all->pdata[i]);
+    g_autoptr(DomainRoster) all = domain_roster(call_domains(call));
+    if (!flags && access_sees_all_domains(call->conn))
+        return g_ptr_array_ref(all->views);
+    GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)domain_view_unref);
+    for (unsigned i = 0; i < all->views->len; i++) {
+        DomainView *v = all->views->pdata[i];
         if (domain_filter_match(v, flags) && access_domain_visible(call->conn, v))
-            g_ptr_array_add(out, v);
-        else
-            domain_view_unref(v);
+            g_ptr_array_add(out, domain_view_ref(v));
     }
     return out;
 }

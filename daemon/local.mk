@@ -6,6 +6,7 @@ daemon_sources = \
 	daemon/agent_calls.def daemon/api_agent.c \
 	daemon/api_caps.c \
 	daemon/api_connect.c \
+	daemon/api_domain_blockjob.c \
 	daemon/api_domain_device.c \
 	daemon/api_domain_info.c \
 	daemon/api_domain_block.c daemon/api_domain_iotune.c \

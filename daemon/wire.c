@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "daemon/wire.h"
@@ -20,6 +21,23 @@ void wire_domain_of(Arena *a, remote_nonnull_domain *out, Domain *d)
 {
     g_autoptr(DomainView) v = domain_view(d);
     wire_domain(a, out, v);
+}
+
+void wire_put_u32(GByteArray *b, uint32_t value)
+{
+    uint32_t be = htonl(value);
+    g_byte_array_append(b, (const guint8 *)&be, sizeof(be));
+}
+
+void wire_put_domain(GByteArray *b, const DomainView *v)
+{
+    static const guint8 zeros[3];
+    guint len = (guint)strlen(v->name);
+    wire_put_u32(b, len);
+    g_byte_array_append(b, (const guint8 *)v->name, len);
+    g_byte_array_append(b, zeros, -len & 3u);
+    g_byte_array_append(b, v->uuid, UUID_LEN);
+    wire_put_u32(b, (uint32_t)v->id);
 }
 
 void params_init(Params *p, Arena *a)
@@ -40,7 +58,7 @@ static remote_typed_param *params_add(Params *p, int type, const char *fmt, va_l
         p->size = size;
     }
     remote_typed_param *t = &p->v[p->n++];
-    t->field = arena_take(p->arena, g_strdup_vprintf(fmt, ap));
+    t->field = arena_vprintf(p->arena, fmt, ap);
     t->value.type = type;
     return t;
 }

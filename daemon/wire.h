@@ -11,6 +11,10 @@
 void wire_domain(Arena *a, remote_nonnull_domain *out, const DomainView *v);
 void wire_domain_of(Arena *a, remote_nonnull_domain *out, Domain *d);
 
+/* The same written straight into a body. */
+void wire_put_u32(GByteArray *b, uint32_t value);
+void wire_put_domain(GByteArray *b, const DomainView *v);
+
 /* Typed parameters, collected in order. */
 typedef struct Params {
     Arena *arena;

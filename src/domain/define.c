@@ -49,6 +49,7 @@ Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *
     mutex_unlock(&d->obj.lock);
     Object *other = NULL;
     if (registry_add(reg, &d->obj, name, &other) == 0) {
+        domain_roster_changed(drv);
         *ret_new = true;
         return d;
     }

@@ -35,6 +35,7 @@ struct DomainDriver {
     gint refs;
     DomainDriverOpts opts; /* strings are ours */
     Registry *registry;
+    RosterKeeper roster;
     DefsStore *defs;
     int lock_fd;
     GPtrArray *to_reconnect; /* Reconnect, until go */
@@ -263,6 +264,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
     drv->opts.config = NULL; /* domain_driver_config() */
     mutex_init(&drv->lock, LOCK_BUS, "domain driver");
     drv->registry = registry_new("domains");
+    roster_keeper_init(&drv->roster);
     drv->to_reconnect = g_ptr_array_new();
     g_autofree char *index = opts->cache_dir ? g_build_filename(opts->cache_dir, "definitions", NULL) : NULL;
     drv->defs = defs_open(drv->opts.config_dir, index);
@@ -272,6 +274,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
         return NULL;
     }
     domain_snapshots_load(drv);
+    domain_snapshots_load_intents(drv);
     log_info("%u machines, %u of them running", registry_count(drv->registry), drv->to_reconnect->len);
     return drv;
 }
@@ -287,17 +290,23 @@ static void autostart_task(Domain *d, void *unused)
         log_error("%s: not autostarted: %s%s%s", d->name, err.detail, err.hint ? "; " : "", err.hint ? err.hint : "");
 }
 
-/* True once per boot of the host. */
+/* True once per boot of the host.  When it cannot be found out, machines that somebody may have shut down since are not started again. */
 static bool first_time_this_boot(const DomainDriver *drv)
 {
     g_autofree char *path = g_strdup_printf("%s/autostarted", drv->opts.run_dir);
     g_autofree char *now = NULL, *then = NULL;
     size_t len;
-    if (file_read(BOOT_ID, 256, &now, &len) < 0)
-        now = g_strdup("unknown\n");
-    if (file_read(path, 256, &then, &len) == 0 && strcmp(now, then) == 0)
+    int r = file_read(path, 256, &then, &len);
+    if (r < 0 && r != -ENOENT) {
+        log_error("cannot read '%s': %s; no machine is started with the host", path, g_strerror(-r));
         return false;
-    int r = file_replace(path, now, strlen(now), 0600, 0);
+    }
+    int known = file_read(BOOT_ID, 256, &now, &len);
+    if (then && (known < 0 || strcmp(now, then) == 0))
+        return false;
+    if (known < 0)
+        now = g_strdup("unknown\n");
+    r = file_replace(path, now, strlen(now), 0600, 0);
     if (r < 0)
         log_warning("cannot write '%s': %s; machines may be started again by the next daemon", path, g_strerror(-r));
     return true;
@@ -314,6 +323,7 @@ void domain_driver_go(DomainDriver *drv)
         }
     }
     g_ptr_array_set_size(drv->to_reconnect, 0);
+    domain_snapshots_go(drv);
     if (!first_time_this_boot(drv))
         return;
     g_autoptr(GPtrArray) all = registry_list(drv->registry);
@@ -356,6 +366,7 @@ void domain_driver_unref(DomainDriver *drv)
     defs_close(drv->defs);
     qemu_config_unref(drv->config);
     mutex_done(&drv->lock);
+    roster_keeper_done(&drv->roster);
     const char *strings[] = {drv->opts.config_dir, drv->opts.autostart_dir, drv->opts.run_dir, drv->opts.state_dir,
                              drv->opts.log_dir, drv->opts.cache_dir};
     for (unsigned i = 0; i < N_ELEMENTS(strings); i++)
@@ -455,6 +466,11 @@ QemuConfig *domain_driver_config(DomainDriver *drv)
 {
     LOCK_SCOPE(&drv->lock);
     return drv->config ? qemu_config_ref(drv->config) : NULL;
+}
+
+RosterKeeper *domain_driver_roster_keeper(DomainDriver *drv)
+{
+    return &drv->roster;
 }
 
 Registry *domain_driver_registry(DomainDriver *drv)

@@ -415,7 +415,7 @@ static const EventRow rows[] = {
     {"BLOCK_JOB_CANCELLED", on_blockjob, 0},
     {"BLOCK_JOB_COMPLETED", on_blockjob, 0},
     {"BLOCK_JOB_ERROR", on_blockjob, 0},
-    {"BLOCK_JOB_PENDING", on_recorded, 0},
+    {"BLOCK_JOB_PENDING", on_recorded, 0}, /* JOB_STATUS_CHANGE says it too */
     {"BLOCK_JOB_READY", on_blockjob, 0},
     {"BLOCK_WRITE_THRESHOLD", on_write_threshold, 0},
     {"DEVICE_DELETED", on_device_deleted, 0},

@@ -83,6 +83,8 @@ typedef struct DomainPrivate {
     GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
     unsigned resyncs;     /* counts domain_resync_later() */
     struct SnapshotList *snapshots; /* NULL: none (snapshot.c) */
+    struct SnapshotIntent *snapshot_intent; /* of one whose outcome is not known; NULL: none (snapshot_settle.c) */
+    bool snapshot_busy; /* one is being taken: it settles itself */
 } DomainPrivate;
 
 static inline void domain_assert_locked(const Domain *d)
@@ -124,6 +126,20 @@ void domain_view_init(Domain *d);
 void domain_view_done(Domain *d);
 /* The job queue's hook: readers see the job without the domain lock. */
 void domain_view_job(Domain *d, const JobInfo *info);
+
+/* roster.c */
+
+/* Where the driver keeps the latest roster. */
+typedef struct RosterKeeper {
+    Mutex lock; /* leaf */
+    struct DomainRoster *latest; /* NULL: something changed since */
+    uint64_t changes;
+} RosterKeeper;
+void roster_keeper_init(RosterKeeper *k);
+void roster_keeper_done(RosterKeeper *k);
+RosterKeeper *domain_driver_roster_keeper(DomainDriver *drv);
+/* A machine came, went, or has another view (its job aside).  Any lock up to the bus may be held; NULL is fine. */
+void domain_roster_changed(DomainDriver *drv);
 
 /* task.c */
 

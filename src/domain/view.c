@@ -112,6 +112,7 @@ void domain_publish(Domain *d)
         p->view = v;
     }
     domain_view_unref(old);
+    domain_roster_changed(d->drv);
 }
 
 void domain_view_job(Domain *d, const JobInfo *info)

@@ -240,6 +240,11 @@ static void usb_collect(const DomainDef *d, GPtrArray *out)
         if (disk->bus == DISK_BUS_USB)
             g_ptr_array_add(out, &disk->info);
     }
+    for (guint i = 0; i < d->controllers->len; i++) {
+        ControllerDef *ctl = d->controllers->pdata[i];
+        if (ctl->type == CONTROLLER_CCID)
+            g_ptr_array_add(out, &ctl->info);
+    }
     for (guint i = 0; i < d->inputs->len; i++) {
         InputDef *in = d->inputs->pdata[i];
         if (in->bus == INPUT_BUS_USB)
@@ -329,6 +334,21 @@ static void hub_open(GPtrArray *hubs, const DeviceInfo *info)
     usb_hub_add(hubs, info->addr.usb.bus, prefix, depth, USB_HUB_PORTS);
 }
 
+/* Devices that want a bus which the definition says there is none of. */
+static int usb_is_off(const DomainDef *d, const GPtrArray *devices, Err *err)
+{
+    const ControllerDef *first = controller_find(d, CONTROLLER_USB, 0);
+    if (!devices->len || !first || first->model != CONTROLLER_MODEL_NONE)
+        return 0;
+    if (d->hubs->len)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "Can't add USB hub: USB is disabled for this domain");
+    for (guint i = 0; i < d->inputs->len; i++) {
+        if (((const InputDef *)d->inputs->pdata[i])->bus == INPUT_BUS_USB)
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "Can't add USB input device: USB is disabled for this domain");
+    }
+    return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "USB is disabled for this domain, and it has devices on USB");
+}
+
 int addr_assign_usb(DomainDef *d, Err *err)
 {
     g_autoptr(GPtrArray) hubs = g_ptr_array_new_with_free_func(g_free);
@@ -340,6 +360,8 @@ int addr_assign_usb(DomainDef *d, Err *err)
             usb_hub_add(hubs, (uint32_t)ctl->index.v, "", 0, usb_ports(ctl));
     }
     usb_collect(d, devices);
+    if (usb_is_off(d, devices, err) < 0)
+        return -1;
     /* Hubs come first in the collection, so that a port behind a given hub is found; nearest hubs first. */
     for (guint i = 0; i < devices->len; i++) {
         const DeviceInfo *info = devices->pdata[i];

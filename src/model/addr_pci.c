@@ -54,6 +54,7 @@ typedef struct Pci {
     unsigned declared; /* n before any address or device asked for more */
     bool dry; /* may grow */
     bool q35;
+    const DeviceInfo *builtin; /* the controller inside the chipset: q35's SATA at 1f.2, i440fx's USB at 01.2; NULL: there is none */
 } Pci;
 
 static void bus_set(Bus *b, ControllerModel model)
@@ -577,6 +578,14 @@ static int given_grow(Pci *p, DeviceInfo *info, unsigned needs, Err *err)
     return 0;
 }
 
+/* Is the address the chipset's own?  `info` is who asks for it. */
+static bool is_taken_by_chipset(const Pci *p, const DeviceInfo *info, const PciAddress *a)
+{
+    if (a->bus != 0 || a->slot != (p->q35 ? 0x1f : 1))
+        return false;
+    return a->function == 0 || a->function == 3 || (a->function == 2 && p->builtin && info != p->builtin);
+}
+
 static int given_reserve(Pci *p, DeviceInfo *info, unsigned needs, Err *err)
 {
     const PciAddress *a = &info->addr.pci;
@@ -592,10 +601,8 @@ static int given_reserve(Pci *p, DeviceInfo *info, unsigned needs, Err *err)
     if ((needs & TYPES) && !(b->offers & (needs & endpoint ? endpoint : needs & TYPES)))
         return err_set(err, VIR_ERR_XML_ERROR, "The device at PCI address %s cannot be plugged into the PCI controller of model '%s'", text,
                        controller_model_names[b->model]);
-    if (b->functions[a->slot] >> a->function & 1)
+    if (b->functions[a->slot] >> a->function & 1 || is_taken_by_chipset(p, info, a))
         return err_set(err, VIR_ERR_XML_ERROR, "Attempted double use of PCI Address %s", text);
-    if (a->bus == 0 && !p->q35 && a->slot == 1 && (a->function == 0 || a->function == 3))
-        return err_set(err, VIR_ERR_XML_ERROR, "Invalid PCI address %s: the chipset's own", text);
     occupy(b, a, needs);
     return 0;
 }
@@ -627,6 +634,8 @@ static int round_begin(Pci *p, DomainDef *d, Err *err)
     if (buses_read(p, d, err) < 0)
         return -1;
     p->declared = p->n;
+    const ControllerDef *builtin = controller_find(d, p->q35 ? CONTROLLER_SATA : CONTROLLER_USB, 0);
+    p->builtin = builtin && (p->q35 || builtin->model == CONTROLLER_MODEL_PIIX3_UHCI) ? &builtin->info : NULL;
     if (each_given(p, d, given_grow, err) < 0 || each_given(p, d, given_reserve, err) < 0)
         return -1;
     if (p->q35)

@@ -112,8 +112,25 @@ void domain_def_resort(DomainDef *d)
         ((ChrDef *)d->consoles->pdata[i])->target_port = (OptU64){true, i};
 }
 
+/* "none" is for all of USB, and a controller beside it contradicts it. */
+static int check_usb(const DomainDef *d, Err *err)
+{
+    unsigned n = 0;
+    bool off = false;
+    for (guint i = 0; i < d->controllers->len; i++) {
+        const ControllerDef *ctl = d->controllers->pdata[i];
+        n += ctl->type == CONTROLLER_USB;
+        off |= ctl->type == CONTROLLER_USB && ctl->model == CONTROLLER_MODEL_NONE;
+    }
+    if (!off || n < 2)
+        return 0;
+    return err_set(err, VIR_ERR_XML_DETAIL, "Can't add another USB controller: USB is disabled for this domain");
+}
+
 int controllers_settle(DomainDef *d, Err *err)
 {
+    if (check_usb(d, err) < 0)
+        return -1;
     /* The next free index of each type; a companion shares its master's. */
     for (guint i = 0; i < d->controllers->len; i++) {
         ControllerDef *ctl = d->controllers->pdata[i];

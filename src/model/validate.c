@@ -55,6 +55,77 @@ static int check_machine(const DomainDef *d, Err *err)
     return 0;
 }
 
+/* ---- timers ---------------------------------------------------------------------------------------------------------------- */
+
+static int check_timer(const TimerDef *t, Err *err)
+{
+    switch (t->name) {
+    case TIMER_PLATFORM:
+        return REFUSED(err, "unsupported timer type (name) 'platform'");
+    case TIMER_RTC:
+        if (t->tickpolicy == TIMER_TICK_MERGE || t->tickpolicy == TIMER_TICK_DISCARD)
+            return REFUSED(err, "unsupported rtc timer tickpolicy '%s', allowed: delay, catchup", timer_tick_policy_names[t->tickpolicy]);
+        if (t->track == TIMER_TRACK_BOOT)
+            return REFUSED(err, "unsupported rtc timer track 'boot', allowed: guest, wall, realtime");
+        return 0;
+    case TIMER_PIT:
+        if (t->tickpolicy == TIMER_TICK_MERGE)
+            return REFUSED(err, "unsupported pit tickpolicy 'merge', allowed: delay, catchup, discard");
+        return 0;
+    case TIMER_KVMCLOCK:
+    case TIMER_HYPERVCLOCK:
+    case TIMER_ARMVTIMER:
+        if (t->tickpolicy && t->name != TIMER_ARMVTIMER)
+            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_CONFIG_UNSUPPORTED, 0, "timer %s doesn't support setting of timer tickpolicy",
+                                timer_name_names[t->name]);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static int check_timers(const DomainDef *d, Err *err)
+{
+    for (guint i = 0; d->clock.timers && i < d->clock.timers->len; i++) {
+        if (check_timer(d->clock.timers->pdata[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- controllers ----------------------------------------------------------------------------------------------------------- */
+
+/* The one inside the chipset is where the chipset has it. */
+static int check_place(const ControllerDef *ctl, unsigned slot, unsigned function, const char *what, Err *err)
+{
+    const PciAddress *a = &ctl->info.addr.pci;
+    if (ctl->index.v != 0 || ctl->info.addr.type != ADDRESS_PCI || (!a->domain && !a->bus && a->slot == slot && a->function == function))
+        return 0;
+    return err_set(err, VIR_ERR_XML_ERROR, "%s must have PCI address 0:0:%x.%x", what, slot, function);
+}
+
+static int check_controllers(const DomainDef *d, Err *err)
+{
+    Chipset chipset = domain_def_chipset(d);
+    for (guint i = 0; i < d->controllers->len; i++) {
+        const ControllerDef *ctl = d->controllers->pdata[i];
+        int r = 0;
+        if (ctl->type == CONTROLLER_IDE && chipset == CHIPSET_Q35)
+            r = REFUSED(err, "IDE controllers are unsupported for machine type '%s', use bus='sata'", d->os.machine);
+        else if (ctl->type == CONTROLLER_IDE && chipset == CHIPSET_I440FX && ctl->index.v > 0)
+            r = REFUSED(err, "Only a single IDE controller is supported for this machine type");
+        else if (ctl->type == CONTROLLER_IDE && chipset == CHIPSET_I440FX)
+            r = check_place(ctl, 1, 1, "Primary IDE controller", err);
+        else if (ctl->type == CONTROLLER_SATA && chipset == CHIPSET_Q35)
+            r = check_place(ctl, 0x1f, 2, "Primary SATA controller", err);
+        else if (ctl->type == CONTROLLER_USB && ctl->model == CONTROLLER_MODEL_PIIX3_UHCI && chipset == CHIPSET_I440FX)
+            r = check_place(ctl, 1, 2, "PIIX3 USB controller at index 0", err);
+        if (r < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* ---- boot order ------------------------------------------------------------------------------------------------------------ */
 
 static int check_boot_orders(const DomainDef *d, Err *err)
@@ -77,6 +148,17 @@ static int check_boot_orders(const DomainDef *d, Err *err)
 }
 
 /* ---- disks ----------------------------------------------------------------------------------------------------------------- */
+
+static int check_wwn(const DiskDef *disk, Err *err)
+{
+    if (!disk->wwn)
+        return 0;
+    if (disk->bus != DISK_BUS_IDE && disk->bus != DISK_BUS_SCSI)
+        return REFUSED(err, "Only ide and scsi disk support wwn (disk '%s')", disk->dst);
+    if (strlen(disk->wwn) != 16 || strspn(disk->wwn, "0123456789abcdefABCDEF") != 16)
+        return err_set(err, VIR_ERR_XML_ERROR, "Malformed wwn: %s, it has 16 hexadecimal digits", disk->wwn);
+    return 0;
+}
 
 static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
 {
@@ -130,7 +212,12 @@ static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
         return REFUSED(err, "native I/O needs either no disk cache or directsync cache mode, QEMU will fallback to aio=threads");
     if (disk->src->format != STORAGE_FORMAT_RAW && disk->src->format != STORAGE_FORMAT_QCOW2)
         return REFUSED(err, "unsupported disk format '%s' for disk '%s', allowed: raw, qcow2", storage_format_names[disk->src->format], disk->dst);
-    return 0;
+    return check_wwn(disk, err);
+}
+
+static const char *source_text(const DiskDef *disk)
+{
+    return disk->src->path ? disk->src->path : "<null>";
 }
 
 static int check_disks(const DomainDef *d, Err *err)
@@ -140,9 +227,11 @@ static int check_disks(const DomainDef *d, Err *err)
     for (guint i = 0; i < d->disks->len; i++) {
         DiskDef *disk = d->disks->pdata[i];
         const DeviceAddress *a = &disk->info.addr;
-        if (!g_hash_table_add(targets, disk->dst))
-            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "target '%s' duplicated for disk sources '%s'", disk->dst,
-                                disk->src->path ? disk->src->path : "");
+        const DiskDef *other = g_hash_table_lookup(targets, disk->dst);
+        if (other)
+            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "target '%s' duplicated for disk sources '%s' and '%s'", disk->dst,
+                                source_text(other), source_text(disk));
+        g_hash_table_insert(targets, disk->dst, disk);
         if (check_disk(d, disk, err) < 0)
             return -1;
         if (a->type != ADDRESS_DRIVE)
@@ -303,8 +392,8 @@ int domain_def_check_whole(const DomainDef *d, Err *err)
 int domain_def_validate(const DomainDef *d, Err *err)
 {
     static int (*const checks[])(const DomainDef *, Err *) = {
-        check_machine, check_boot_orders, check_disks,  check_chrs,    check_nets,
-        check_videos,  check_graphics,    check_small,  check_aliases,
+        check_machine, check_timers, check_boot_orders, check_disks, check_controllers, check_chrs,
+        check_nets,    check_videos, check_graphics,    check_small, check_aliases,
     };
     for (size_t i = 0; i < N_ELEMENTS(checks); i++) {
         if (checks[i](d, err) < 0)

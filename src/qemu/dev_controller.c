@@ -254,6 +254,10 @@ static int controller_head(json_t *o, const DomainDef *def, const ControllerDef 
     case CONTROLLER_FDC:
         fdc_props(o, def);
         return 0;
+    case CONTROLLER_CCID:
+        props_str(o, "driver", "usb-ccid");
+        props_str(o, "id", c->info.alias);
+        return 0;
     default:
         return unsupported(c, err);
     }

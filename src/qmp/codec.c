@@ -9,20 +9,20 @@
 #include <string.h>
 
 #include "qmp/codec.h"
+#include "util/fault.h"
 
 /* How many bytes of nonsense an error message quotes. */
-#define QUOTE_MAX 40
+#define QUOTE_MAX  40
+#define FIRST_LINE 1024u /* bytes the line starts with */
 
 void qmp_codec_init(QmpCodec *q, size_t max_line, unsigned max_depth)
 {
-    *q = (QmpCodec){.max_line = max_line, .max_depth = max_depth, .line = g_byte_array_new()};
+    *q = (QmpCodec){.max_line = max_line, .max_depth = max_depth, };
 }
 
 void qmp_codec_done(QmpCodec *q)
 {
-    if (q->line)
-        g_byte_array_unref(q->line);
-    q->line = NULL;
+    g_clear_pointer(&q->line, g_free);
 }
 
 /* Follows nesting, strings and the number of values over some bytes.  What limit is passed, or NULL. */
@@ -120,28 +120,45 @@ static bool is_blank(const char *p, size_t len)
     return true;
 }
 
+/* Adds to the unfinished line.  0, or -1: no memory. */
+static int keep(QmpCodec *q, const char *data, size_t n)
+{
+    if (q->len + n > q->cap) {
+        size_t cap = MAX(MIN(MAX(q->cap * 2, q->len + n), q->max_line), FIRST_LINE);
+        char *more = FAULT("qmp-line") ? NULL : g_try_realloc(q->line, cap);
+        if (!more)
+            return -1;
+        q->line = more;
+        q->cap = cap;
+    }
+    if (n)
+        memcpy(q->line + q->len, data, n);
+    q->len += n;
+    return 0;
+}
+
 int qmp_codec_feed(QmpCodec *q, const char *data, size_t len, QmpMessageFunc fn, void *userdata, Err *err)
 {
     while (len) {
         const char *nl = memchr(data, '\n', len);
         size_t part = nl ? (size_t)(nl - data) : len;
-        if (q->line->len + part > q->max_line)
+        if (q->len + part > q->max_line)
             return err_set(err, VIR_ERR_INTERNAL_ERROR, "JSON line longer than %zu bytes", q->max_line);
         const char *too_many = scan(&q->scan, q->max_depth, data, part);
         if (too_many)
             return err_set(err, VIR_ERR_INTERNAL_ERROR, "JSON line with too many %s", too_many);
-        g_byte_array_append(q->line, (const guint8 *)data, (guint)part);
+        if (keep(q, data, part) < 0)
+            return err_set(err, VIR_ERR_NO_MEMORY, "a line of %zu bytes from QEMU", q->len + part);
         if (!nl)
             return 0;
         data += part + 1;
         len -= part + 1;
         q->scan = (struct QmpScan){0};
-        const char *text = (const char *)q->line->data;
         json_t *msg = NULL;
-        bool blank = is_blank(text, q->line->len);
+        bool blank = is_blank(q->line, q->len);
         if (!blank)
-            msg = qmp_json_parse(text, q->line->len, q->max_depth, err);
-        g_byte_array_set_size(q->line, 0);
+            msg = qmp_json_parse(q->line, q->len, q->max_depth, err);
+        q->len = 0;
         if (blank)
             continue;
         if (!msg)

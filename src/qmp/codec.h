@@ -17,7 +17,8 @@
 typedef struct QmpCodec {
     size_t max_line;
     unsigned max_depth;
-    GByteArray *line;  /* the unfinished line */
+    char *line; /* the unfinished line */
+    size_t len, cap;
     struct QmpScan {
         unsigned depth, values;
         bool in_string, escaped;

@@ -19,7 +19,8 @@
 
 #include "rpc/frame.h"
 #include "rpc/msg.h"
-#include "util/fd.h"
+#include "util/closer.h"
+#include "util/fault.h"
 
 #define FIRST_CHUNK 65536u /* first allocation of a body that is not all there yet, at most */
 
@@ -70,8 +71,7 @@ void frame_reader_done(FrameReader *r)
     rpc_msg_free(r->msg);
     g_free(r->body);
     g_free(r->stash);
-    for (unsigned i = 0; i < r->n_fds; i++)
-        fd_close(&r->fds[i]);
+    fd_close_elsewhere(r->fds, r->n_fds);
     *r = (FrameReader){0};
 }
 
@@ -83,7 +83,7 @@ void frame_reader_feed(FrameReader *r, const uint8_t *data, size_t len)
     r->in_len = len;
 }
 
-int frame_reader_feed_fds(FrameReader *r, const int *fds, unsigned n, const char **why)
+int frame_reader_feed_fds(FrameReader *r, int *fds, unsigned n, const char **why)
 {
     if (n == 0)
         return 0;
@@ -92,10 +92,7 @@ int frame_reader_feed_fds(FrameReader *r, const int *fds, unsigned n, const char
         r->n_fds += n;
         return 0;
     }
-    for (unsigned i = 0; i < n; i++) {
-        int fd = fds[i];
-        fd_close(&fd);
-    }
+    fd_close_elsewhere(fds, n);
     *why = r->fds_allowed ? "too many descriptors" : "descriptors before authentication or on a socket that has none";
     return -1;
 }
@@ -151,19 +148,30 @@ static int read_head(FrameReader *r, const char **why)
     return r->head_len == RPC_HEADER_SIZE;
 }
 
+/* NULL when there is no memory for it: packets are what clients make us hold most by. */
 static RpcMsg *msg_new(const FrameReader *r, size_t inline_len)
 {
-    RpcMsg *m = g_malloc(sizeof(RpcMsg) + inline_len);
+    RpcMsg *m = FAULT("frame") ? NULL : g_try_malloc(sizeof(RpcMsg) + inline_len);
+    if (!m)
+        return NULL;
     memset(m, 0, sizeof(*m));
     rpc_header_decode(r->head, &m->h);
     return m;
 }
 
-/* Body; 1 when msg is complete but for descriptors, 0 when input ended. */
-static int read_body(FrameReader *r)
+static int no_memory(const char **why)
+{
+    *why = "no memory for the packet";
+    return -1;
+}
+
+/* Body; 1 when msg is complete but for descriptors, 0 when input ended, -1 without memory for it. */
+static int read_body(FrameReader *r, const char **why)
 {
     if (!r->body && r->in_len >= r->body_need) {
         r->msg = msg_new(r, r->body_need);
+        if (!r->msg)
+            return no_memory(why);
         take(r, r->msg->inline_data, r->body_need);
         r->msg->body = r->msg->inline_data;
         r->msg->body_len = r->body_need;
@@ -175,13 +183,18 @@ static int read_body(FrameReader *r)
     if (r->body_len + n > r->body_cap) {
         size_t cap = MAX(r->body_cap * 2, MIN(n * 2, FIRST_CHUNK));
         cap = MIN(MAX(cap, r->body_len + n), r->body_need);
-        r->body = g_realloc(r->body, cap);
+        uint8_t *body = FAULT("frame") ? NULL : g_try_realloc(r->body, cap);
+        if (!body)
+            return no_memory(why);
+        r->body = body;
         r->body_cap = cap;
     }
     r->body_len += take(r, r->body + r->body_len, n);
     if (r->body_len < r->body_need)
         return 0;
     r->msg = msg_new(r, 0);
+    if (!r->msg)
+        return no_memory(why);
     r->msg->data = g_steal_pointer(&r->body);
     r->msg->body = r->msg->data;
     r->msg->body_len = r->body_len;
@@ -235,7 +248,7 @@ int frame_reader_next(FrameReader *r, RpcMsg **ret, const char **why)
 {
     if (!r->msg) {
         int got = 0;
-        if ((got = read_head(r, why)) <= 0 || (got = read_body(r)) <= 0) {
+        if ((got = read_head(r, why)) <= 0 || (got = read_body(r, why)) <= 0) {
             if (got < 0)
                 return -1;
             if (r->n_fds > 0) {

@@ -12,6 +12,8 @@
 #define ERR_FROM VIR_FROM_RPC
 
 #include "rpc/internal.h"
+#include "util/closer.h"
+#include "util/fault.h"
 #include "util/fd.h"
 
 #define ENCODE_SCRATCH 8192u                                /* most replies fit; longer ones are measured first */
@@ -24,8 +26,7 @@ RpcMsg *rpc_msg_free(RpcMsg *m)
         return NULL;
     if (m->expects_reply && !m->answered)
         rpc_reply_error(m, NULL);
-    for (unsigned i = 0; i < m->n_fds; i++)
-        fd_close(&m->fds[i]);
+    fd_close_elsewhere(m->fds, m->n_fds);
     rpc_stream_unref(m->stream);
     rpc_conn_unref(m->conn);
     g_free(m->data);
@@ -61,6 +62,13 @@ static ssize_t encode_into(void *to, size_t len, xdrproc_t filter, const void *d
     return n;
 }
 
+static int check_body_len(size_t len, Err *err)
+{
+    if (len > BODY_MAX)
+        return err_set(err, VIR_ERR_RPC, "message of %zu bytes is too large, a peer accepts %u", len, BODY_MAX);
+    return 0;
+}
+
 /* Payload of `data` in `scratch` (returns NULL) or in memory of its own; *ret_len is -1 on failure. */
 static uint8_t *encode(uint8_t scratch[ENCODE_SCRATCH], xdrproc_t filter, const void *data, ssize_t *ret_len, Err *err)
 {
@@ -77,11 +85,13 @@ static uint8_t *encode(uint8_t scratch[ENCODE_SCRATCH], xdrproc_t filter, const 
         err_set(err, VIR_ERR_RPC, "unable to encode the message payload");
         return NULL;
     }
-    if (need > BODY_MAX) {
-        err_set(err, VIR_ERR_RPC, "message of %zu bytes is too large, a peer accepts %u", need, BODY_MAX);
+    if (check_body_len(need, err) < 0)
+        return NULL;
+    uint8_t *own = FAULT("reply") ? NULL : g_try_malloc(need);
+    if (!own) {
+        err_set(err, VIR_ERR_NO_MEMORY, "a message of %zu bytes", need);
         return NULL;
     }
-    uint8_t *own = g_malloc(need);
     *ret_len = encode_into(own, need, filter, data);
     if (*ret_len < 0) {
         g_free(own);
@@ -216,6 +226,27 @@ static int reply(RpcMsg *call, xdrproc_t filter, const void *ret, const int *fds
 int rpc_reply(RpcMsg *call, xdrproc_t filter, const void *ret, const int *fds, unsigned n_fds, Err *err)
 {
     return reply(call, filter, ret, fds, n_fds, NULL, err);
+}
+
+int rpc_reply_encoded(RpcMsg *call, GBytes *body, Err *err)
+{
+    g_assert(call->expects_reply && !call->answered);
+    gsize len = 0;
+    const uint8_t *data = g_bytes_get_data(body, &len);
+    if (check_body_len(len, err) < 0) {
+        rpc_reply_error(call, err);
+        return -1;
+    }
+    call->answered = true;
+    OutItem *it = out_item_new(0);
+    it->shared = g_bytes_ref(body);
+    it->data = data;
+    it->len = len;
+    it->ends_call = true;
+    RpcHeader h = reply_header(call, RPC_TYPE_REPLY, RPC_STATUS_OK);
+    out_item_set_header(it, &h, 0);
+    conn_send(call->conn, it);
+    return 0;
 }
 
 int rpc_reply_switch_transport(RpcMsg *call, xdrproc_t filter, const void *ret, RpcTransport *next, Err *err)

@@ -46,6 +46,8 @@ int rpc_msg_decode(const RpcMsg *m, xdrproc_t filter, void *args, Err *err);
  * and when the peer is gone.  If encoding fails or the reply is longer than the peer accepts, the peer gets that error instead and
  * *err holds it (for the log); the call is answered either way.  0 or -1. */
 int rpc_reply(RpcMsg *call, xdrproc_t filter, const void *ret, const int *fds, unsigned n_fds, Err *err);
+/* Answers with a body that is encoded already (a ref is taken).  A failure is that of rpc_reply(). */
+int rpc_reply_encoded(RpcMsg *call, GBytes *body, Err *err);
 /* Answers with an error (an unset one: internal error, origin RPC).  An open stream of the call is dropped. */
 void rpc_reply_error(RpcMsg *call, const Err *err);
 

@@ -20,6 +20,7 @@
 #define ERR_FROM VIR_FROM_STREAMS
 
 #include "rpc/stream_internal.h"
+#include "util/fault.h"
 #include "util/fd.h"
 
 #define ZERO_CHUNK 65536u
@@ -111,10 +112,11 @@ static void read_task(void *arg)
     p->hole = st->sparse ? hole_at(p, most, &want) : 0;
     p->len = 0;
     if (p->hole == 0 && want > 0) {
-        p->data = g_malloc(want);
+        p->data = FAULT("stream") ? NULL : g_try_malloc(want);
         ssize_t n = 0;
+        errno = ENOMEM;
         do {
-            n = pread(p->fd, p->data, want, (off_t)p->pos);
+            n = !p->data ? -1 : pread(p->fd, p->data, want, (off_t)p->pos);
         } while (n < 0 && errno == EINTR);
         if (n < 0)
             p->error = errno;

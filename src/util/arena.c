@@ -10,6 +10,7 @@
 
 #define BLOCK_SIZE 4096u
 #define ALIGN 16u
+#define SHORT_TEXT 128u /* printed without an allocation of its own */
 
 struct ArenaBlock {
     ArenaBlock *next;
@@ -81,13 +82,24 @@ char *arena_take(Arena *a, char *s)
     return s;
 }
 
+char *arena_vprintf(Arena *a, const char *fmt, va_list ap)
+{
+    char buf[SHORT_TEXT];
+    va_list again;
+    va_copy(again, ap);
+    int n = g_vsnprintf(buf, sizeof(buf), fmt, ap);
+    char *s = n >= 0 && (size_t)n < sizeof(buf) ? arena_memdup(a, buf, (size_t)n + 1) : arena_take(a, g_strdup_vprintf(fmt, again));
+    va_end(again);
+    return s;
+}
+
 char *arena_printf(Arena *a, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    char *s = g_strdup_vprintf(fmt, ap);
+    char *s = arena_vprintf(a, fmt, ap);
     va_end(ap);
-    return arena_take(a, s);
+    return s;
 }
 
 void arena_done(Arena *a)

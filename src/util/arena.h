@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdarg.h>
+
 #include "base.h"
 
 typedef struct ArenaBlock ArenaBlock;
@@ -20,6 +22,7 @@ void *arena_alloc(Arena *a, size_t n, size_t size);
 char *arena_strdup(Arena *a, const char *s);
 void *arena_memdup(Arena *a, const void *p, size_t len);
 char *arena_printf(Arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+char *arena_vprintf(Arena *a, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Takes a g_malloc'd string over: it is freed with the arena. NULL stays NULL. */
 char *arena_take(Arena *a, char *s);
 void arena_done(Arena *a);

@@ -2,7 +2,8 @@
  *
  * Only in --enable-faults builds; elsewhere a point is the constant 0 and costs nothing.  A test steers them from outside through the file
  * that the environment's BERTH_FAULTS names (tests/lib/faults.py writes it); without that variable no point ever fires.  System calls need
- * no point of their own: util/fault_wrap.c stands before all of them at link time.
+ * no point of their own: util/fault_wrap.c stands before all of them at link time.  FAULT() stands where memory is asked for by a size that
+ * comes from outside (a packet, an answer, a file, a line of QEMU's): there, and only there, running out of it is an error and not the end.
  */
 #pragma once
 

@@ -3,6 +3,7 @@ EXTRA_DIST += src/util/fault_wrap.c
 if FAULTS
 FAULT_CALLS = mkdir g_mkdir_with_parents unlink unlinkat rmdir rename renameat2 symlink chmod chown fchownat mkostemp opendir fopen \
 	read pread write fsync fdatasync ftruncate fchmod fchown bind listen connect accept4 send sendmsg recv recvmsg \
+	json_loadb xmlCtxtReadMemory xdr_string xdr_bytes xdr_array \
 	socket socketpair pipe2 eventfd pthread_create sd_event_add_io sd_event_add_time open openat fcntl ioctl syscall
 berthd_SOURCES += src/util/fault_wrap.c
 berthd_LDFLAGS = $(AM_LDFLAGS) $(FAULT_CALLS:%=-Wl,--wrap=%)

@@ -22,6 +22,10 @@
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
+#include <jansson.h>
+#include <libxml/parser.h>
+#include <rpc/rpc.h>
+
 #include "util/fault.h"
 
 /* One function: its real one declared, the wrapper declared and defined. */
@@ -84,6 +88,26 @@ WRAP_BARE(int, sd_event_add_io, (sd_event * l, sd_event_source **s, int fd, uint
 WRAP_BARE(int, sd_event_add_time,
           (sd_event * l, sd_event_source **s, clockid_t c, uint64_t at, uint64_t acc, sd_event_time_handler_t cb, void *ud),
           (l, s, c, at, acc, cb, ud), -e, ENOMEM)
+
+/* ---- libraries that allocate as much as what they are given wants ----------------------------------------------------------------- */
+
+json_t *__real_json_loadb(const char *s, size_t n, size_t flags, json_error_t *error);
+json_t *__wrap_json_loadb(const char *s, size_t n, size_t flags, json_error_t *error);
+json_t *__wrap_json_loadb(const char *s, size_t n, size_t flags, json_error_t *error)
+{
+    if (!fault_point("json_loadb", NULL, ENOMEM))
+        return __real_json_loadb(s, n, flags, error);
+    *error = (json_error_t){.text = "out of memory"};
+    return NULL;
+}
+
+WRAP_BARE(xmlDoc *, xmlCtxtReadMemory, (xmlParserCtxt * c, const char *s, int n, const char *url, const char *encoding, int options),
+          (c, s, n, url, encoding, options), NULL, ENOMEM)
+
+#define WRAP_DECODE(name, params, args) WRAP(bool_t, name, params, args, FALSE, x->x_op == XDR_DECODE ? fault_point(#name, NULL, ENOMEM) : 0)
+WRAP_DECODE(xdr_string, (XDR * x, char **s, u_int max), (x, s, max))
+WRAP_DECODE(xdr_bytes, (XDR * x, char **s, u_int *n, u_int max), (x, s, n, max))
+WRAP_DECODE(xdr_array, (XDR * x, char **a, u_int *n, u_int max, u_int size, xdrproc_t proc), (x, a, n, max, size, proc))
 
 /* ---- those with a varying number of arguments ------------------------------------------------------------------------------------ */
 

@@ -7,7 +7,10 @@
 
 #include <fcntl.h>
 
+#include "util/fault.h"
 #include "util/fd.h"
+
+#define FIRST_READ 16384u
 
 int fd_set_nonblock(int fd, bool on)
 {
@@ -43,27 +46,30 @@ int fd_write_all(int fd, const void *data, size_t len)
 
 int fd_read_all(int fd, size_t max, char **ret, size_t *ret_len)
 {
-    GString *s = g_string_sized_new(4096);
+    g_autofree char *text = NULL;
+    size_t len = 0, cap = 0;
     for (;;) {
-        char buf[16384];
-        ssize_t n = read(fd, buf, sizeof(buf));
-        if (n < 0) {
-            if (errno == EINTR)
-                continue;
-            int e = -errno;
-            g_string_free(s, TRUE);
-            return e;
+        if (len + 1 >= cap) { /* one for the NUL */
+            cap = MAX(cap * 2, FIRST_READ);
+            char *more = FAULT("content") ? NULL : g_try_realloc(text, cap);
+            if (!more)
+                return -ENOMEM;
+            text = more;
         }
+        ssize_t n = read(fd, text + len, cap - 1 - len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
         if (n == 0)
             break;
-        if (s->len + (size_t)n > max) {
-            g_string_free(s, TRUE);
+        len += (size_t)n;
+        if (len > max)
             return -EFBIG;
-        }
-        g_string_append_len(s, buf, n);
     }
+    text[len] = '\0';
     if (ret_len)
-        *ret_len = s->len;
-    *ret = g_string_free(s, FALSE);
+        *ret_len = len;
+    *ret = g_realloc(g_steal_pointer(&text), len + 1);
     return 0;
 }

@@ -223,6 +223,8 @@ static xmlDoc *parse(const Limits *limits, const char *text, size_t len, const c
                                         XML_PARSE_BIG_LINES | limits->options);
     if (guard.limit) {
         err_set(err, VIR_ERR_XML_ERROR, "%s:%d: %s", what, guard.line, guard.limit);
+    } else if (!doc && (!xmlCtxtGetLastError(ctxt) || ctxt->errNo == XML_ERR_NO_MEMORY)) {
+        err_set(err, VIR_ERR_NO_MEMORY, "%s: a document of %zu bytes", what, len);
     } else if (!doc || !ctxt->wellFormed) {
         set_detail(err, what, text, xmlCtxtGetLastError(ctxt));
     } else if (!xmlDocGetRootElement(doc)) {

@@ -196,11 +196,12 @@ def main():
                 for one in (daemon, peer):
                     if one:
                         load.go_ahead(one.process.pid)
-                part()
+                bench.attempt(part)
     finally:
         daemon.close()
         if peer:
             peer.close()
+    bench.finish()
 
 
 if __name__ == "__main__":

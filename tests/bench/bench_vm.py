@@ -179,20 +179,21 @@ def main():
                 bares.append(vms.Bare(host, directory, count))
                 return bares[-1]
             if "one" in want:
-                measure_one(host, bare(1), peer)
+                bench.attempt(measure_one, host, bare(1), peer)
             if "many" in want:
-                measure_many(host, bare(MANY), peer)
+                bench.attempt(measure_many, host, bare(MANY), peer)
             if "restart" in want:
-                measure_restart(host, bare(MANY), peer)
+                bench.attempt(measure_restart, host, bare(MANY), peer)
             if "growth" in want:
-                measure_growth(host, peer)
+                bench.attempt(measure_growth, host, peer)
             if "crowd" in want:
-                measure_crowd(host, bare(CROWD), peer)
+                bench.attempt(measure_crowd, host, bare(CROWD), peer)
         finally:
             for one in bares:
                 one.close()
             if peer:
                 peer.__exit__()
+    bench.finish()
 
 
 if __name__ == "__main__":

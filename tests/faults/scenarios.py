@@ -348,6 +348,20 @@ class GuestEnds(Running):
         return not lookup(conn).isActive()
 
 
+class Big(Scenario):
+    """What is large for a client to ask: a definition of 600 KB comes in more than one piece, and so does it go back."""
+
+    def prepare(self, server, conn):
+        self.clear(server, conn)
+
+    def run(self, server, conn):
+        dom = conn.defineXML(small(top="<title>new</title><description>%s</description>" % ("word " * 120000)))
+        assert len(dom.XMLDesc()) > 600000
+
+    done = Define.done
+
+
 CHEAP = [Connect, Define, Redefine, Undefine, AutostartOn, AutostartOff, Rename, Metadata, Events]
 WITH_QEMU = [Capabilities, Start, StartFull, CreateXml, Destroy, Suspend, Resume, MetadataBoth, Stats, Monitor, Console, Screenshot, GuestEnds]
+FED = [Big, Metadata, Capabilities, Stats, Screenshot]  # with something of everything that is allocated by the size others say
 SHORT = [Start, Suspend]  # those of them that CI tries

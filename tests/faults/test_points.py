@@ -4,6 +4,7 @@ In CI: every point of the cheap scenarios once, and a sample of the rest.  All o
 names (a part of) the only point to try."""
 
 import os
+import re
 
 import pytest
 
@@ -24,13 +25,13 @@ def sample(runs, most):
     return [runs[i * len(runs) // most] for i in range(most)]
 
 
-def walk(server, scenario, action, persistent=False, most=0, max_nth=3, only="", points=None):
+def walk(server, scenario, action, persistent=False, most=0, max_nth=8 if SOAK else 3, only="", points=None):
     """Tries each point; what is wrong is told at the end, each by what runs just that."""
     driver = Driver(server)
     points = points or driver.learn(scenario)
     calm = driver.calm(scenario)
     started = server.process.pid
-    runs = [(point, nth) for point, count in points.items() if only in point and ONLY in point
+    runs = [(point, nth) for point, count in points.items() if re.match(only, point) and ONLY in point
             for nth in range(1, min(count, 1 if persistent else max_nth) + 1)]
     runs = sample(runs, most or len(runs))
     wrong = []
@@ -62,6 +63,21 @@ def walk(server, scenario, action, persistent=False, most=0, max_nth=3, only="",
 
 cheap = pytest.mark.parametrize("cls", scenarios.CHEAP, ids=lambda c: c.__name__)
 with_qemu = pytest.mark.parametrize("cls", scenarios.WITH_QEMU if SOAK else scenarios.SHORT, ids=lambda c: c.__name__)
+
+
+# Each allocation whose size comes from outside (a client, a file, QEMU): packets, arguments, answers, documents, lines.
+ALLOCATIONS = r"at:|xdr_|json_loadb|xmlCtxtReadMemory"
+fed = pytest.mark.parametrize("cls", scenarios.FED, ids=lambda c: c.__name__)
+
+
+@fed
+def test_no_memory(shared, cls):
+    walk(shared, cls(), "errno", only=ALLOCATIONS, most=8, max_nth=1000 if SOAK else 6)
+
+
+@fed
+def test_no_memory_for_good(shared, cls):
+    walk(shared, cls(), "errno", persistent=True, only=ALLOCATIONS, most=2)
 
 
 @cheap

@@ -109,3 +109,36 @@ def test_shown_is_what_the_next_daemon_shows(own_server, domain_xml):
     renamed = server.sh("dumpxml", "other")
     server.restart()
     assert server.sh("dumpxml", "other") == renamed == at_rest.replace("<name>vm<", "<name>other<")
+
+
+def test_a_list_shows_every_change_at_once(own_server):
+    """Lists are kept between changes: one that comes after the answer to a change shows it, to every client."""
+    server = own_server()
+    writer, reader = server.connect(), server.connect()
+
+    def listed(flags=0):
+        return {(d.name(), d.UUIDString(), d.ID()) for d in reader.listAllDomains(flags)}
+
+    expected = set()
+    for i in range(21):
+        d = writer.defineXML(plain("vm%d" % i))
+        expected.add((d.name(), d.UUIDString(), -1))
+        assert listed() == expected == listed()
+        assert listed(libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE) == expected
+        if i % 3 == 0:
+            expected.remove((d.name(), d.UUIDString(), -1))
+            d.rename("other name %d" % i)
+            expected.add(("other name %d" % i, d.UUIDString(), -1))
+            assert listed() == expected
+        if i % 3 == 1:
+            expected.remove((d.name(), d.UUIDString(), -1))
+            d.undefine()
+            assert listed() == expected
+    assert reader.numOfDefinedDomains() == len(expected)
+    assert not listed(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
+    d.setAutostart(1)
+    assert {name for name, _, _ in listed(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)} == {d.name()}
+    d.create()
+    assert d.ID() > 0 and {e for e in listed() if e[2] != -1} == {(d.name(), d.UUIDString(), d.ID())}
+    d.destroy()
+    assert listed() == expected

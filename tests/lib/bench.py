@@ -9,6 +9,7 @@ import math
 import os
 import statistics
 import sys
+import traceback
 
 
 def arguments(description):
@@ -23,6 +24,22 @@ def arguments(description):
 def build_dir():
     """Where `make` put the load generators."""
     return os.environ.get("BERTH_BUILD") or os.path.dirname(os.path.abspath(os.environ["BERTHD"]))
+
+
+_failed = []
+
+
+def attempt(part, *args):
+    """Runs a part of a bench.  What goes wrong in it is told, costs its own rows, and makes the bench end with a status of 1."""
+    try:
+        part(*args)
+    except Exception:  # whatever it was, the other parts are worth their numbers
+        traceback.print_exc()
+        _failed.append(part)
+
+
+def finish():
+    sys.exit(1 if _failed else 0)
 
 
 def emit(row, ours, unit, bar, limit=None, peer=None, factor=None, at_most=None, at_least=None, note=""):
