@@ -123,10 +123,12 @@ int api_domain_get_max_memory(Call *call, Domain *dom, const remote_domain_get_m
 static int vcpu_count(Domain *dom, unsigned flags, Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);
-    if (flags & VIR_DOMAIN_VCPU_GUEST)
-        return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "QEMU guest agent is not configured");
     if (check_affect(v, flags, err) < 0)
         return -1;
+    if ((flags & VIR_DOMAIN_VCPU_GUEST) && (!v->live || flags & VIR_DOMAIN_AFFECT_CONFIG))
+        return err_set(err, VIR_ERR_INVALID_ARG, "only a guest that runs can be asked for its vCPUs (VIR_DOMAIN_VCPU_GUEST)");
+    if (flags & VIR_DOMAIN_VCPU_GUEST)
+        return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "QEMU guest agent is not configured");
     DefNumbers def = view_numbers(v, flags & VIR_DOMAIN_AFFECT_CONFIG);
     return (int)((flags & VIR_DOMAIN_VCPU_MAXIMUM) ? def.max_vcpus : def.cur_vcpus);
 }
@@ -141,7 +143,7 @@ int api_domain_get_vcpus_flags(Call *call, Domain *dom, const remote_domain_get_
 int api_domain_get_max_vcpus(Call *call, Domain *dom, const remote_domain_get_max_vcpus_args *args,
                              remote_domain_get_max_vcpus_ret *ret, Err *err)
 {
-    ret->num = vcpu_count(dom, VIR_DOMAIN_VCPU_MAXIMUM, err);
+    ret->num = vcpu_count(dom, VIR_DOMAIN_VCPU_MAXIMUM | VIR_DOMAIN_AFFECT_LIVE, err); /* of a machine that is off: refused, as by libvirt */
     return ret->num < 0 ? -1 : 0;
 }
 

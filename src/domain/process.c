@@ -277,6 +277,8 @@ typedef struct Verdict {
 static Verdict judge(const Domain *d, bool killed)
 {
     const DomainPrivate *p = d->priv;
+    if (p->stop_reason == VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT)
+        return (Verdict){p->stop_reason, p->stop_detail, "destroyed"};
     if (killed)
         return (Verdict){VIR_DOMAIN_SHUTOFF_DESTROYED, VIR_DOMAIN_EVENT_STOPPED_DESTROYED, "destroyed"};
     switch (p->stop_reason) {
@@ -411,5 +413,6 @@ void domain_tear_down(Domain *d)
         if (p->kill.asked_life == p->kill.life)
             p->destroyed_life = p->kill.life;
     }
+    blockjobs_settle(d);
     make_off(d, &v);
 }

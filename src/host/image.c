@@ -40,6 +40,7 @@ typedef struct OpenRequest {
     bool want_header, any_type;
     bool opened; /* the descriptor comes with the request */
     bool remove; /* the name, instead of opening it */
+    uint64_t offset; /* of the bytes that are sent back as header */
     char path[IMAGE_MAX_PATH];
 } OpenRequest;
 
@@ -91,7 +92,7 @@ static void child_look(const OpenRequest *q, OpenReply *r, int fd)
         }
     }
     if (q->want_header) {
-        ssize_t n = pread(fd, r->header, HEADER_BYTES, 0);
+        ssize_t n = pread(fd, r->header, HEADER_BYTES, (off_t)q->offset);
         if (n < 0)
             r->error = errno;
         else
@@ -483,15 +484,69 @@ ImageSet *image_look(const ImageWant *wants, unsigned n, Deadline d)
     return set;
 }
 
+/* A child for one file only; *o is to be ended in any case, unless this returns false. */
+static bool single_start(Opener *o, const char *path, Deadline d, int *ret, Err *err)
+{
+    *ret = opener_start(o, d, err);
+    if (*ret < 0 && o->request == NULL)
+        return false;
+    if (*ret == 0 && g_strlcpy(o->request->path, path, sizeof(o->request->path)) >= sizeof(o->request->path))
+        *ret = err_set_errno(err, ENAMETOOLONG, "cannot use '%.200s…'", path);
+    return true;
+}
+
+/* The opened file stays with the child's answers: each asks for the next piece by the same descriptor. */
+static int read_pieces(Opener *o, const char *path, uint64_t offset, uint8_t *buffer, size_t size, Err *err)
+{
+    AUTO_CLOSE int fd = -1;
+    for (size_t done = 0; done < size;) {
+        int got = -1;
+        OpenRequest *q = o->request;
+        q->open_flags = O_RDONLY;
+        q->want_header = true;
+        q->opened = fd >= 0;
+        q->offset = offset + done;
+        if (opener_ask(o, path, fd, &got, err) < 0)
+            return -1;
+        if (fd < 0)
+            fd = got;
+        else
+            fd_close(&got);
+        if (o->reply->error)
+            return open_failed(o->reply, path, NULL, err);
+        size_t n = MIN((size_t)o->reply->header_len, size - done);
+        memcpy(buffer + done, o->reply->header, n);
+        done += n;
+        if (n == 0) {
+            memset(buffer + done, 0, size - done);
+            break;
+        }
+    }
+    return 0;
+}
+
+int image_read(const char *path, uint64_t offset, uint8_t *buffer, size_t size, Deadline d, Err *err)
+{
+    if (offset > INT64_MAX - size)
+        return err_set(err, VIR_ERR_INVALID_ARG, "offset %" PRIu64 " is beyond the end of any file", offset);
+    Opener o = {.sock = -1, .pidfd = -1};
+    int r;
+    if (!single_start(&o, path, d, &r, err))
+        return -1;
+    pool_blocking_begin();
+    if (r == 0)
+        r = read_pieces(&o, path, offset, buffer, size, err);
+    opener_end(&o);
+    pool_blocking_end();
+    return r;
+}
+
 int image_remove(const char *path, Deadline d, Err *err)
 {
     Opener o = {.sock = -1, .pidfd = -1};
-    int r = opener_start(&o, d, err);
-    if (r < 0 && o.request == NULL)
+    int r, fd = -1;
+    if (!single_start(&o, path, d, &r, err))
         return -1;
-    int fd = -1;
-    if (r == 0 && g_strlcpy(o.request->path, path, sizeof(o.request->path)) >= sizeof(o.request->path))
-        r = err_set_errno(err, ENAMETOOLONG, "cannot remove '%.200s…'", path);
     o.request->remove = true;
     pool_blocking_begin();
     if (r == 0)

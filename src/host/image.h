@@ -109,6 +109,8 @@ ImageSet *image_open(const ImageWant *wants, unsigned n, Deadline d, Err *err);
 ImageSet *image_look(const ImageWant *wants, unsigned n, Deadline d);
 ImageSet *image_set_free(ImageSet *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImageSet, image_set_free)
+/* Reads bytes of a file or block device, in such a child; zeros beyond its end.  Errors as above.  Sleeps. */
+int image_read(const char *path, uint64_t offset, uint8_t *buffer, size_t size, Deadline d, Err *err);
 /* Removes a file by its name, in such a child; one that is not there is no error.  Errors as above.  Sleeps. */
 int image_remove(const char *path, Deadline d, Err *err);
 /* The node of a want at a depth, or NULL. */

@@ -291,6 +291,8 @@ void conn_close_socket(RpcConn *c)
         if (c->writer == CONN_WRITER_WORKER)
             c->orphan_fd = take_fd(&c->fd);
     }
+    if (c->fd >= 0 && c->listener->spec.kind == RPC_KIND_UNIX)
+        rpc_transport_drain(c->fd);
     fd_close(&c->fd);
     out_item_free(partial);
 }

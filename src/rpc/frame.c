@@ -19,8 +19,8 @@
 
 #include "rpc/frame.h"
 #include "rpc/msg.h"
+#include "util/closer.h"
 #include "util/fault.h"
-#include "util/fd.h"
 
 #define FIRST_CHUNK 65536u /* first allocation of a body that is not all there yet, at most */
 
@@ -71,8 +71,7 @@ void frame_reader_done(FrameReader *r)
     rpc_msg_free(r->msg);
     g_free(r->body);
     g_free(r->stash);
-    for (unsigned i = 0; i < r->n_fds; i++)
-        fd_close(&r->fds[i]);
+    fd_close_elsewhere(r->fds, r->n_fds);
     *r = (FrameReader){0};
 }
 
@@ -84,7 +83,7 @@ void frame_reader_feed(FrameReader *r, const uint8_t *data, size_t len)
     r->in_len = len;
 }
 
-int frame_reader_feed_fds(FrameReader *r, const int *fds, unsigned n, const char **why)
+int frame_reader_feed_fds(FrameReader *r, int *fds, unsigned n, const char **why)
 {
     if (n == 0)
         return 0;
@@ -93,10 +92,7 @@ int frame_reader_feed_fds(FrameReader *r, const int *fds, unsigned n, const char
         r->n_fds += n;
         return 0;
     }
-    for (unsigned i = 0; i < n; i++) {
-        int fd = fds[i];
-        fd_close(&fd);
-    }
+    fd_close_elsewhere(fds, n);
     *why = r->fds_allowed ? "too many descriptors" : "descriptors before authentication or on a socket that has none";
     return -1;
 }

@@ -70,7 +70,7 @@ void frame_reader_done(FrameReader *r);
  * input is used up.  */
 void frame_reader_feed(FrameReader *r, const uint8_t *data, size_t len);
 /* Adds descriptors that came with the bytes about to be fed; moved (closed on failure).  -1 with *why when not allowed or too many. */
-int frame_reader_feed_fds(FrameReader *r, const int *fds, unsigned n, const char **why);
+int frame_reader_feed_fds(FrameReader *r, int *fds, unsigned n, const char **why);
 /* 1: *ret is the next packet (caller owns; conn is unset); 0: all input is used up; -1: the peer broke the protocol, *why says how:
  * close the connection. */
 int frame_reader_next(FrameReader *r, RpcMsg **ret, const char **why);

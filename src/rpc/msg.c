@@ -12,6 +12,7 @@
 #define ERR_FROM VIR_FROM_RPC
 
 #include "rpc/internal.h"
+#include "util/closer.h"
 #include "util/fault.h"
 #include "util/fd.h"
 
@@ -25,8 +26,7 @@ RpcMsg *rpc_msg_free(RpcMsg *m)
         return NULL;
     if (m->expects_reply && !m->answered)
         rpc_reply_error(m, NULL);
-    for (unsigned i = 0; i < m->n_fds; i++)
-        fd_close(&m->fds[i]);
+    fd_close_elsewhere(m->fds, m->n_fds);
     rpc_stream_unref(m->stream);
     rpc_conn_unref(m->conn);
     g_free(m->data);
@@ -90,7 +90,6 @@ static uint8_t *encode(uint8_t scratch[ENCODE_SCRATCH], xdrproc_t filter, const 
     uint8_t *own = FAULT("reply") ? NULL : g_try_malloc(need);
     if (!own) {
         err_set(err, VIR_ERR_NO_MEMORY, "a message of %zu bytes", need);
-        *ret_len = -1;
         return NULL;
     }
     *ret_len = encode_into(own, need, filter, data);

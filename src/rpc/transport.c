@@ -6,12 +6,16 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "rpc/frame.h"
 #include "rpc/transport.h"
-#include "util/fd.h"
+#include "util/closer.h"
+
+#define KERNEL_FDS_MAX 253u  /* of one message */
+#define DRAIN_MAX      1024u /* messages: more than a socket's buffer holds */
 
 static ssize_t plain_read(RpcTransport *t, void *buf, size_t len, int *fds, unsigned *n_fds)
 {
@@ -23,11 +27,11 @@ static ssize_t plain_read(RpcTransport *t, void *buf, size_t len, int *fds, unsi
     }
 }
 
-/* A control buffer of more descriptors than were asked room for is not offered: the kernel closes what does not fit and says so. */
+/* There is room for as many descriptors as a message can have: what does not fit the kernel would close, and that may sleep. */
 static ssize_t unix_read(RpcTransport *t, void *buf, size_t len, int *fds, unsigned *n_fds)
 {
     union {
-        char space[CMSG_SPACE(sizeof(int) * RPC_FDS_MAX)];
+        char space[CMSG_SPACE(sizeof(int) * KERNEL_FDS_MAX)];
         struct cmsghdr align;
     } control;
     struct iovec iov = {buf, len};
@@ -35,9 +39,10 @@ static ssize_t unix_read(RpcTransport *t, void *buf, size_t len, int *fds, unsig
         .msg_iov = &iov,
         .msg_iovlen = 1,
         .msg_control = &control,
-        .msg_controllen = CMSG_SPACE(sizeof(int) * MIN(*n_fds, RPC_FDS_MAX)),
+        .msg_controllen = sizeof(control.space),
     };
     unsigned got = 0;
+    bool too_many = false;
     ssize_t n = 0;
     do {
         n = recvmsg(t->fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -53,15 +58,16 @@ static ssize_t unix_read(RpcTransport *t, void *buf, size_t len, int *fds, unsig
         for (unsigned i = 0; i < count; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (got < *n_fds)
+            if (got < *n_fds) {
                 fds[got++] = fd;
-            else
-                fd_close(&fd);
+            } else {
+                fd_close_elsewhere(&fd, 1);
+                too_many = true;
+            }
         }
     }
-    if (msg.msg_flags & MSG_CTRUNC) {
-        while (got > 0)
-            fd_close(&fds[--got]);
+    if (too_many || msg.msg_flags & MSG_CTRUNC) {
+        fd_close_elsewhere(fds, got);
         *n_fds = 0;
         return -EMSGSIZE;
     }
@@ -78,6 +84,21 @@ ssize_t rpc_transport_plain_write(int fd, const struct iovec *iov, int n_iov)
         ssize_t n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n >= 0 || errno != EINTR)
             return n < 0 ? -errno : n;
+    }
+}
+
+void rpc_transport_drain(int fd)
+{
+    char bytes[4096];
+    int fds[RPC_FDS_MAX];
+    RpcTransport t = {.fd = fd};
+    shutdown(fd, SHUT_RDWR); /* so that nothing is added */
+    for (unsigned i = 0; i < DRAIN_MAX; i++) {
+        unsigned n_fds = RPC_FDS_MAX;
+        ssize_t n = unix_read(&t, bytes, sizeof(bytes), fds, &n_fds);
+        fd_close_elsewhere(fds, n_fds);
+        if (n <= 0 && n != -EMSGSIZE)
+            return;
     }
 }
 

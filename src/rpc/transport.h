@@ -44,4 +44,6 @@ RpcTransport *rpc_transport_plain(int fd, bool is_unix);
 bool rpc_transport_is_plain(const RpcTransport *t);
 /* What the plain transport does with its socket, for any thread that has the right to write to it: bytes taken or negative errno. */
 ssize_t rpc_transport_plain_write(int fd, const struct iovec *iov, int n_iov);
+/* Before a local socket is closed: takes out descriptors nobody has read, which the close would close as well, and that may sleep. */
+void rpc_transport_drain(int fd);
 void rpc_transport_free(RpcTransport *t);

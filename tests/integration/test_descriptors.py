@@ -1,11 +1,17 @@
 """A daemon at the end of its descriptors, or of the clients it may have: who is in is served, who is not waits or is turned away, and all is
 well when there is room again."""
 
+import array
 import collections
 import os
 import re
 import resource
+import signal
+import socket
 import struct
+import time
+
+import pytest
 
 from lib import rawrpc, xml as guest_xml
 
@@ -175,3 +181,86 @@ def test_a_start_at_each_number_of_descriptors(own_server):
         assert client.call(DESTROY, ref).status == rawrpc.OK
         assert collections.Counter(leftovers(server, pid)) == before
     assert server.stop() == 0
+
+
+class Lingering:
+    """Descriptors whose last close() sleeps until the test ends it: sockets that linger, with bytes their peer does not take."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.peers = []
+
+    def make(self):
+        sock = socket.create_connection(self.listener.getsockname())
+        self.peers.append(self.listener.accept()[0])
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 3600))
+        sock.setblocking(False)
+        try:
+            while True:
+                sock.send(b"x" * 65536)
+        except BlockingIOError:
+            pass
+        return sock
+
+    def release(self):
+        for peer in self.peers:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()  # with a reset: nobody has to wait any more
+        self.listener.close()
+
+
+AUTH_LIST_HEAD = struct.pack(">IIIiIII", 28, rawrpc.REMOTE, 1, 66, 0, 0, 0)
+
+
+def give(pid, client, data, socks, first=b""):
+    """Bytes with descriptors, of which we keep none: the last to close them, who sleeps, is the daemon."""
+    os.kill(pid, signal.SIGSTOP)
+    client.send_raw(first)
+    client.sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [sock.fileno() for sock in socks]))])
+    for sock in socks:
+        os.close(sock.detach())
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("manner", ["not allowed", "too many", "not read", "with a refused call"])
+def test_descriptors_that_sleep_when_closed(own_server, manner):
+    """A stranger's descriptor costs nobody else the time its close() takes."""
+    server = own_server()
+    pid = server.process.pid
+    lingering = Lingering()
+    ro = server.box.path("run", "libvirt-sock-ro")
+    with rawrpc.Client(server.socket) as other:
+        other.open()
+        before = descriptors(pid)
+        with rawrpc.Client(ro if manner != "with a refused call" else server.socket) as client:
+            if manner == "not allowed":
+                give(pid, client, AUTH_LIST_HEAD, [lingering.make()])
+            elif manner == "too many":
+                give(pid, client, AUTH_LIST_HEAD, [lingering.make() for _ in range(40)])
+            elif manner == "not read":
+                give(pid, client, AUTH_LIST_HEAD, [lingering.make()], first=struct.pack(">I", 1))  # no packet is so short: the connection ends
+            else:
+                client.open()
+                body = struct.pack(">I", 1)
+                head = struct.pack(">IIIiIII", 28 + len(body), rawrpc.REMOTE, 1, LIST, rawrpc.CALL_FDS, 9, 0)
+                client.send_raw(head + body)
+                give(pid, client, b"\0", [lingering.make()])
+            try:
+                while client.receive().status == rawrpc.OK:
+                    pass
+            except rawrpc.Closed:
+                pass
+        for _ in range(3):
+            assert names(other) == 0
+            with rawrpc.Client(server.socket) as late:
+                late.open()
+        lingering.release()
+        eventually_same(lambda: descriptors(pid), before)
+
+
+def eventually_same(ask, want):
+    """What the daemon does on its own is done a moment later, and nobody tells."""
+    end = time.monotonic() + 30
+    while ask() != want:
+        assert time.monotonic() < end, (ask(), want)
+        time.sleep(0.05)

@@ -14,6 +14,7 @@
 #include "rpc/frame.h"
 #include "rpc/msg.h"
 #include "tests/rpc/toy.h"
+#include "util/closer.h"
 #include "util/fd.h"
 
 static void header_round_trip(void **state)
@@ -216,6 +217,7 @@ static void descriptors(void **state)
     assert_int_equal(rpc_msg_take_fd(m, 1), -1);
     int other = m->fds[0];
     rpc_msg_free(m);
+    fd_closer_wait();
     assert_true(fcntl(other, F_GETFD) < 0);
     fd_close(&fd);
     frame_reader_done(&r);
@@ -229,10 +231,10 @@ static int expect_bad(const uint8_t *body, size_t len, bool allowed, unsigned n_
     FrameReader r;
     RpcMsg *m = NULL;
     const char *why = NULL;
-    int fd = -1, got = 0;
+    int last = -1, got = 0;
     frame_reader_init(&r, RPC_PACKET_MAX, allowed);
     for (unsigned i = 0; i < n_fds && got == 0; i++) {
-        fd = open_null();
+        int fd = last = open_null();
         got = frame_reader_feed_fds(&r, &fd, 1, &why);
     }
     if (got == 0) {
@@ -241,7 +243,8 @@ static int expect_bad(const uint8_t *body, size_t len, bool allowed, unsigned n_
     }
     frame_reader_done(&r);
     rpc_msg_free(m);
-    assert_true(fd < 0 || fcntl(fd, F_GETFD) < 0); /* never leaked */
+    fd_closer_wait();
+    assert_true(last < 0 || fcntl(last, F_GETFD) < 0); /* never leaked */
     return got;
 }
 
