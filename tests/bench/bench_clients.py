@@ -80,7 +80,10 @@ def footprint(row, daemon, peer):
 
 def settled(daemon, peer):
     time.sleep(3)  # what many clients leave behind is given back a second after they went
-    footprint("after load", daemon, peer)
+    for name, field in (("RSS", "Rss"), ("PSS", "Pss")):
+        bench.emit(name + ", after load", kib(daemon, field) / 1024, "MiB", "report", peer=kib(peer, field) / 1024 if peer else None,
+                   note="10,000 clients have come and gone, and 200,000 calls")
+    bench.emit("threads, after load", bench.threads(daemon.process.pid), "", "≤ 8", at_most=8, peer=bench.threads(peer.process.pid) if peer else None)
 
 
 def growth(daemon, peer):
