@@ -11,6 +11,7 @@
 #include "daemon/wire.h"
 #include "api_enums.h"
 #include "api_strings.h"
+#include "domain/blockjob_list.h"
 #include "domain/blockjobs.h"
 
 int api_domain_block_pull(Call *call, Domain *dom, const remote_domain_block_pull_args *args, Err *err)
@@ -95,5 +96,49 @@ int api_domain_get_block_job_info(Call *call, Domain *dom, const remote_domain_g
     ret->bandwidth = args->flags & VIR_DOMAIN_BLOCK_JOB_INFO_BANDWIDTH_BYTES ? info.speed : (info.speed + mib - 1) / mib;
     ret->cur = info.cur;
     ret->end = info.end;
+    return 0;
+}
+
+/* ---- ended ----------------------------------------------------------------------------------------------------------------- */
+
+/* The last block job, in the words there are for a job of a machine. */
+static void tell_verdict(Call *call, const JobVerdict *v, remote_domain_get_job_stats_ret *ret)
+{
+    static const int types[] = {[VIR_DOMAIN_BLOCK_JOB_COMPLETED] = VIR_DOMAIN_JOB_COMPLETED,
+                                [VIR_DOMAIN_BLOCK_JOB_FAILED] = VIR_DOMAIN_JOB_FAILED,
+                                [VIR_DOMAIN_BLOCK_JOB_CANCELED] = VIR_DOMAIN_JOB_CANCELLED};
+    Params p;
+    params_init(&p, &call->arena);
+    bool good = v->status == VIR_DOMAIN_BLOCK_JOB_COMPLETED;
+    ret->type = v->status >= 0 && v->status < (int)N_ELEMENTS(types) ? types[v->status] : VIR_DOMAIN_JOB_NONE;
+    params_int(&p, VIR_DOMAIN_JOB_OPERATION_UNKNOWN, VIR_DOMAIN_JOB_OPERATION);
+    if (v->ended_us > v->begun_us)
+        params_ullong(&p, (v->ended_us - v->begun_us) / 1000, VIR_DOMAIN_JOB_TIME_ELAPSED);
+    params_ullong(&p, v->bytes, VIR_DOMAIN_JOB_DISK_TOTAL);
+    params_ullong(&p, v->bytes, VIR_DOMAIN_JOB_DISK_PROCESSED);
+    params_ullong(&p, 0, VIR_DOMAIN_JOB_DISK_REMAINING);
+    params_bool(&p, good, VIR_DOMAIN_JOB_SUCCESS);
+    if (!good) {
+        g_autofree char *why = g_strdup_printf("block %s of disk '%s': %s", v->kind, v->disk, v->error ? v->error : "cancelled");
+        params_string(&p, why, VIR_DOMAIN_JOB_ERRMSG);
+    }
+    ret->params.params_len = p.n;
+    ret->params.params_val = p.v;
+}
+
+/* No job that runs has statistics yet; of those that ended, block jobs leave a verdict (domain/blockjob_list.h). */
+int api_domain_get_job_stats(Call *call, Domain *dom, const remote_domain_get_job_stats_args *args,
+                             remote_domain_get_job_stats_ret *ret, Err *err)
+{
+    g_autoptr(DomainView) v = domain_view(dom);
+    bool completed = args->flags & VIR_DOMAIN_JOB_STATS_COMPLETED;
+    if (!completed && !v->live)
+        return domain_err_inactive(err);
+    ret->type = VIR_DOMAIN_JOB_NONE;
+    if (!completed)
+        return 0;
+    g_autoptr(GPtrArray) ended = domain_block_jobs_ended(dom);
+    if (ended->len)
+        tell_verdict(call, ended->pdata[ended->len - 1], ret);
     return 0;
 }

@@ -213,16 +213,6 @@ int api_domain_get_job_info(Call *call, Domain *dom, const remote_domain_get_job
     return 0;
 }
 
-int api_domain_get_job_stats(Call *call, Domain *dom, const remote_domain_get_job_stats_args *args,
-                             remote_domain_get_job_stats_ret *ret, Err *err)
-{
-    g_autoptr(DomainView) v = domain_view(dom);
-    if (!(args->flags & VIR_DOMAIN_JOB_STATS_COMPLETED) && !v->live)
-        return domain_err_inactive(err);
-    ret->type = VIR_DOMAIN_JOB_NONE;
-    return 0;
-}
-
 int api_domain_abort_job(Call *call, Domain *dom, const remote_domain_abort_job_args *args, Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);

@@ -503,6 +503,30 @@ def test_jobs_that_end_while_no_daemon_looks(own_server):
     conn.close()
 
 
+def test_the_last_verdict_is_kept(own_server):
+    """No job, but how the last one ended: in the statistics of completed jobs, after a restart of the daemon and the end of the guest too."""
+    server = own_server()
+    images = blockdev.Images(server)
+    server.define(guest_xml.domain("vm", devices=guest_xml.disk(images.layers("base", "top")), memory=32))
+    server.sh("start", "vm")
+    conn = server.connect()
+    dom = conn.lookupByName("vm")
+    assert dom.jobStats(L.VIR_DOMAIN_JOB_STATS_COMPLETED) == {"type": L.VIR_DOMAIN_JOB_NONE}
+    server.sh("blockpull", "vm", "vda", "--bytes", "--bandwidth", SLOW)
+    server.sh("blockjob", "vm", "vda", "--abort")
+    stats = dom.jobStats(L.VIR_DOMAIN_JOB_STATS_COMPLETED)
+    assert stats["type"] == L.VIR_DOMAIN_JOB_CANCELLED and not stats["success"] and "pull of disk 'vda'" in stats["errmsg"]
+    server.sh("blockpull", "vm", "vda", "--wait")
+    dom.destroy()
+    conn.close()
+    server.restart(9)
+    conn = server.connect()
+    stats = conn.lookupByName("vm").jobStats(L.VIR_DOMAIN_JOB_STATS_COMPLETED)
+    assert stats["type"] == L.VIR_DOMAIN_JOB_COMPLETED and stats["success"]
+    assert "Completed" in server.sh("domjobinfo", "vm", "--completed")
+    conn.close()
+
+
 # ---- a guest that writes -----------------------------------------------------------------------------------------------------
 
 WRITER = "(i=0; while [ ! -e /tmp/stop ]; do i=$((i+1)); dd if=/dev/urandom of=/dev/vda bs=4k count=64 seek=$((i*97%8000)) " \
