@@ -116,7 +116,7 @@ static void tell(Domain *d, char *dev, const StorageSource *src, uint64_t thresh
 {
     DomainEvent *e = domain_event_new(EVENT_DOMAIN, VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD, d);
     e->block_threshold.dev = dev;
-    e->block_threshold.path = g_strdup(src->path);
+    e->block_threshold.path = src->type == STORAGE_NETWORK ? NULL : g_strdup(src->path);
     e->block_threshold.threshold = threshold;
     e->block_threshold.excess = excess;
     domain_publish_event(d, e);

@@ -331,6 +331,7 @@ static void node_free(void *p)
     fd_close(&n->fd);
     g_free(n->path);
     image_header_clear(&n->header);
+    image_nbd_free(n->nbd);
     g_free(n);
 }
 
@@ -454,6 +455,18 @@ static int backing_format(Opener *o, const ImageWant *want, const ImageNode *n, 
     return image_backing_format(n->path, &n->header, path, looks, ret, err);
 }
 
+/* Headers behind a server are not read here: only what has none can be below. */
+static int check_nbd(const ImageNode *n, Err *err)
+{
+    ImageFmt fmt;
+    if (image_backing_format(n->path, &n->header, n->header.backing, IMAGE_FMT_RAW, &fmt, err) < 0)
+        return -1;
+    if (fmt != IMAGE_FMT_RAW)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "format '%s' of network image '%s' below image '%s', allowed: raw",
+                       image_fmt_names[fmt], n->header.backing, n->path);
+    return 0;
+}
+
 static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned index, Err *err)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -472,6 +485,9 @@ static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "external data file '%s' of image '%s'", n->header.data_file, n->path);
         if (!(want->flags & IMAGE_WANT_CHAIN) || n->header.backing == NULL)
             return 0;
+        n->nbd = image_backing_nbd(&n->header);
+        if (n->nbd)
+            return check_nbd(n, err);
         char *next = image_backing_path(n->path, &n->header, err);
         if (next == NULL)
             return -1;

@@ -54,6 +54,19 @@ int image_header_parse(const uint8_t *data, size_t len, ImageFmt fmt, const char
 /* Format by magic number only; raw when nothing matches.  For people's information: never to decide how a guest's image is read. */
 ImageFmt image_fmt_by_magic(const uint8_t *data, size_t len);
 
+/* A backing file that is an export of a server of network block devices. */
+typedef struct ImageNbd {
+    char *host; /* or */
+    char *socket;
+    unsigned port;
+    char *name; /* of the export, "" for none */
+} ImageNbd;
+void image_nbd_free(ImageNbd *n);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImageNbd, image_nbd_free)
+/* What the header of an image names, if it is one: "nbd://…", "nbd:…" or "json:{…}", which may tell the format too (h is updated).  NULL: it is
+ * something else, or not understood.  Caller frees. */
+ImageNbd *image_backing_nbd(ImageHeader *h);
+
 /* The absolute path of the backing file that the header of `image` names (h->backing is not NULL).  The name may tell the format as well: h is
  * updated.  NULL with VIR_ERR_CONFIG_UNSUPPORTED when it is nothing on this host.  Caller frees. */
 char *image_backing_path(const char *image, ImageHeader *h, Err *err);
@@ -97,6 +110,7 @@ typedef struct ImageNode {
     uid_t uid;
     gid_t gid;
     ImageHeader header;
+    ImageNbd *nbd; /* what is below, when it is no file: the chain ends there, raw; NULL: a file or nothing */
 } ImageNode;
 
 typedef struct ImageSet {

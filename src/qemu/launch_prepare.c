@@ -184,7 +184,7 @@ static int want_group(const Launch *l, const DiskDef *disk, StorageSource *s, bo
 /* One want per image the definition names; the last of them leads on where the definition does not say it ends. */
 static int want_disk(Launch *l, DiskDef *disk, GArray *wants, GArray *jobs, Err *err)
 {
-    for (StorageSource *s = disk->src; s && s->path; s = s->backing) {
+    for (StorageSource *s = disk->src; s && s->path && s->type != STORAGE_NETWORK; s = s->backing) {
         bool writable = s == disk->src && !disk_is_read_only(disk);
         ImageWant w = {.path = s->path, .open_flags = writable ? O_RDWR : O_RDONLY, .fmt = qemu_image_fmt(s->format)};
         if (s->fdgroup && want_group(l, disk, s, writable, &w, err) < 0)
@@ -277,9 +277,13 @@ static void index_images(Launch *l, const GArray *jobs)
 static int check_source(const DiskDef *disk, Err *err)
 {
     for (const StorageSource *s = disk->src; s; s = s->backing) {
-        if (s->path && s->type != STORAGE_FILE && s->type != STORAGE_BLOCK)
+        bool network = s->type == STORAGE_NETWORK && s != disk->src;
+        if (s->path && s->type != STORAGE_FILE && s->type != STORAGE_BLOCK && !network)
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "source type '%s' of disk '%s'",
                            enum_word(storage_type_names, STORAGE_MAX, (int)s->type), disk->dst);
+        if (network && (s->format != STORAGE_FORMAT_RAW || s->backing))
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "format '%s' of a network image of disk '%s', allowed: raw, without a backing image",
+                           enum_word(storage_format_names, STORAGE_FORMAT_MAX, (int)s->format), disk->dst);
     }
     return 0;
 }

@@ -169,3 +169,39 @@ def test_startup_policy(server, conn, domain_xml, box):
         dom = conn.defineXML(domain_xml("vm", real=False, devices=disk_at(target, policy, device, bus)))
         assert "gone-" + target in start_error(dom)
     recorder.close()
+
+
+def test_backing_file_on_a_server(server, conn, domain_xml, box, server_kind):
+    """nbd below an image, as the header names it in each way: found, shown, read by QEMU."""
+    server.image("data", "1M", "raw")
+    socket = "/var/lib/libvirt/images/nbd.sock"
+    names = {"uri": "nbd+unix:///x?socket=" + socket, "words": "nbd:unix:%s:exportname=x" % socket,
+             "json": 'json:{"driver":"raw","file":{"driver":"nbd","server":{"type":"unix","path":"%s"},"export":"x"}}' % socket}
+    program = server.box.popen(["qemu-nbd", "-t", "-r", "-e", "8", "-x", "x", "-f", "raw", "-k", socket, "--fork", IMAGES + "data"])
+    assert program.wait() == 0
+    os.chmod(box("nbd.sock"), 0o666)
+    shown = []
+    for how, name in names.items():
+        subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", name, "-F", "raw", box(how), "1M"], check=True)
+        os.chmod(box(how), 0o666)
+        dom = conn.defineXML(domain_xml("vm", real=False, devices=xml.disk(IMAGES + how)))
+        dom.create()
+        live = dom.XMLDesc()
+        shown.append(live[live.index("<backingStore"):live.index("<target")].split())
+        stats = conn.domainListGetStats([dom], L.VIR_DOMAIN_STATS_BLOCK, L.VIR_CONNECT_GET_ALL_DOMAINS_STATS_BACKING)[0][1]
+        assert stats["block.count"] == 2 and "block.1.path" not in stats and stats["block.1.backingIndex"] == 2
+        assert "<backingStore" not in dom.XMLDesc(L.VIR_DOMAIN_XML_INACTIVE)
+        if server_kind == "berthd" and how == "json":
+            before = live
+            server.restart()
+            conn = server.connect()
+            dom = conn.lookupByName("vm")
+            dom.reset(0)  # after the reconnect
+            assert dom.XMLDesc() == before
+        dom.destroy()
+    assert shown[0] == shown[1] == shown[2] == (
+        "<backingStore type='network' index='2'> <format type='raw'/> <source protocol='nbd' name='x' tls='no'> "
+        "<host transport='unix' socket='%s'/> </source> </backingStore>" % socket).split()
+    subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-b", "nbd://127.0.0.1:1/x", "-F", "qcow2", box("other"), "1M"], check=True)
+    dom = conn.defineXML(domain_xml("vm", real=False, devices=xml.disk(IMAGES + "other")))
+    start_error(dom)

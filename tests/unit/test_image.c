@@ -236,7 +236,62 @@ static void test_json_backing(void **state)
     g_autoptr(ImageSet) s = open_chain("json.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err);
     assert_non_null(s);
     assert_int_equal(s->nodes->len, 2);
+    qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "http://example.org/x", "-F", "raw", "http.qcow2", "1M", NULL);
+    assert_null(open_chain("http.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
+    assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
+}
+
+/* Exports of servers, as headers name them. */
+static void test_nbd_backing(void **state)
+{
+    static const struct {
+        const char *text, *host, *socket, *name; /* no name: not understood */
+        unsigned port;
+    } cases[] = {
+        {"nbd://h/e", "h", NULL, "e", 10809},
+        {"nbd://h:99", "h", NULL, "", 99},
+        {"nbd://[::1]:99/a%20b", "::1", NULL, "a b", 99},
+        {"nbd+unix:///e?socket=/s", NULL, "/s", "e", 0},
+        {"nbd:h:99", "h", NULL, "", 99},
+        {"nbd:h:99:exportname=e:f", "h", NULL, "e:f", 99},
+        {"nbd:unix:/s:exportname=e", NULL, "/s", "e", 0},
+        {"json:{\"driver\":\"nbd\",\"server.type\":\"inet\",\"server.host\":\"h\",\"server.port\":\"99\",\"export\":\"e\"}", "h", NULL, "e", 99},
+        {"json:{\"driver\":\"raw\",\"file\":{\"driver\":\"nbd\",\"server\":{\"type\":\"unix\",\"path\":\"/s\"}}}", NULL, "/s", "", 10809},
+        {"json:{\"driver\":\"nbd\",\"host\":\"h\"}", "h", NULL, "", 10809},
+        {"nbd://", NULL, NULL, NULL, 0},
+        {"nbd:///e", NULL, NULL, NULL, 0},
+        {"nbd://h:99999/e", NULL, NULL, NULL, 0},
+        {"nbd+unix:///e", NULL, NULL, NULL, 0},
+        {"nbd:h", NULL, NULL, NULL, 0},
+        {"nbd::99", NULL, NULL, NULL, 0},
+        {"nbd:unix:", NULL, NULL, NULL, 0},
+        {"nbd:", NULL, NULL, NULL, 0},
+        {"json:{\"driver\":\"nbd\"}", NULL, NULL, NULL, 0},
+        {"json:{\"driver\":\"nbd\",\"server\":{\"type\":\"vsock\",\"host\":\"h\"}}", NULL, NULL, NULL, 0},
+        {"json:{\"driver\":\"nbd\",\"server\":{\"type\":\"inet\",\"host\":\"h\",\"port\":\"x\"}}", NULL, NULL, NULL, 0},
+        {"json:[", NULL, NULL, NULL, 0},
+        {"json:[]", NULL, NULL, NULL, 0},
+        {"json:{\"driver\":\"nbd\",\"host\":\"h\\u0001\"}", NULL, NULL, NULL, 0},
+        {"nbd://h/e%01", NULL, NULL, NULL, 0},
+        {"/nbd://h/e", NULL, NULL, NULL, 0},
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
+        ImageHeader h = {.backing = g_strdup(cases[i].text)};
+        g_autoptr(ImageNbd) n = image_backing_nbd(&h);
+        if (!n != !cases[i].name)
+            fail_msg("%s", cases[i].text);
+        if (n && (g_strcmp0(n->host, cases[i].host) || g_strcmp0(n->socket, cases[i].socket) || g_strcmp0(n->name, cases[i].name) ||
+                  (n->host && n->port != cases[i].port)))
+            fail_msg("%s: %s %s %s %u", cases[i].text, n->host, n->socket, n->name, n->port);
+        image_header_clear(&h);
+    }
+    g_auto(Err) err = ERR_INIT;
     qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "nbd://example.org/x", "-F", "raw", "nbd.qcow2", "1M", NULL);
+    g_autoptr(ImageSet) s = open_chain("nbd.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err);
+    assert_non_null(s);
+    assert_int_equal(s->nodes->len, 1);
+    assert_string_equal(image_set_node(s, 0, 0)->nbd->host, "example.org");
+    qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "nbd://example.org/x", "-F", "qcow2", "nbd.qcow2", "1M", NULL);
     assert_null(open_chain("nbd.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
     assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
 }
@@ -518,7 +573,7 @@ int main(void)
         cmocka_unit_test(test_missing),      cmocka_unit_test(test_optional),
         cmocka_unit_test(test_format_not_recorded), cmocka_unit_test(test_loop),   cmocka_unit_test(test_wrong_format),
         cmocka_unit_test(test_json_backing),  cmocka_unit_test(test_not_a_file),   cmocka_unit_test(test_many),
-        cmocka_unit_test(test_look), cmocka_unit_test(test_formats), cmocka_unit_test(test_hostile_others),
+        cmocka_unit_test(test_look), cmocka_unit_test(test_nbd_backing), cmocka_unit_test(test_formats), cmocka_unit_test(test_hostile_others),
         cmocka_unit_test(test_read_and_remove),
         cmocka_unit_test(test_no_descriptor_leaks), cmocka_unit_test(test_hostile_headers), cmocka_unit_test(test_magic),
     };
