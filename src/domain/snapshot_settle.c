@@ -112,7 +112,7 @@ int snapshot_definitions(Domain *d, const SnapshotIntent *in, Err *err)
     }
     if (change_config(d, in, err) == 0)
         return 0;
-    return err_wrap(err, "the guest is on its new images, but the stored definition still names the old ones");
+    return err_wrap(err, "the guest is on its new images, but the stored definition still names the old ones; that is tried again");
 }
 
 /* ---- found after all ------------------------------------------------------------------------------------------------------- */
