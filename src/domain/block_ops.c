@@ -36,7 +36,7 @@ int domain_block_resize(Domain *d, const char *name, uint64_t size, unsigned fla
         return err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "can't resize empty or readonly disk '%s'", disk->dst);
     BlockJob *job = blockjob_of_disk(d, disk->info.alias);
     if (job)
-        return err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "block device is in use by block job %s", blockjob_id(job));
+        return err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "disk '%s' already in active block job (%s)", disk->dst, blockjob_id(job));
     if (disk->src->format == STORAGE_FORMAT_QCOW2 || disk->src->format == STORAGE_FORMAT_QED) {
         if (size > UINT64_MAX - 511)
             return err_set(err, VIR_ERR_OVERFLOW, "a disk of %" PRIu64 " bytes", size);

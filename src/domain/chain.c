@@ -68,6 +68,8 @@ static int add_wants(const Chain *c, GArray *wants, Err *err)
         ImageWant w = {.path = s->path, .open_flags = writable ? O_RDWR : O_RDONLY, .fmt = qemu_image_fmt(s->format), .flags = IMAGE_WANT_HEADER};
         if (!(c->flags & CHAIN_ALONE) && qemu_chain_leads_on(s))
             w.flags |= IMAGE_WANT_CHAIN;
+        if (s != c->src)
+            w.flags |= IMAGE_WANT_BELOW;
         g_array_append_val(wants, w);
     }
     return 0;

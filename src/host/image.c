@@ -370,6 +370,20 @@ static int open_failed(const OpenReply *r, const char *path, const ImageNode *ab
     return -1;
 }
 
+/* Each file of a chain is in it once. */
+static int note_seen(const ImageWant *want, const char *path, const OpenReply *r, const ImageNode *above, GHashTable *seen, Err *err)
+{
+    bool is_new = g_hash_table_add(seen, g_strdup_printf("%" PRIx64 ":%" PRIx64, r->dev, r->ino));
+    if (is_new || !(want->flags & (IMAGE_WANT_CHAIN | IMAGE_WANT_BELOW)))
+        return 0;
+    err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' contains '%s' twice", want->path, path);
+    if (!above)
+        return err_hint(err, "<backingStore> of the definition names it although it is above");
+    g_autofree char *image = g_shell_quote(above->path);
+    return err_hint(err, "'%s' names it as its backing file; the right one is set with: qemu-img rebase -u -f %s -b FILE -F FORMAT %s",
+                    above->path, image_fmt_names[above->header.fmt], image);
+}
+
 /* Opens one file of a want's chain and appends its node. */
 static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned index, unsigned depth, const char *path, ImageFmt fmt,
                      ImageNode *above, GHashTable *seen, ImageNode **ret, Err *err)
@@ -385,15 +399,8 @@ static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
     bool missing = r->error == ENOENT && depth == 0 && (want->flags & IMAGE_WANT_OPTIONAL);
     if (r->error && !missing)
         return open_failed(r, path, above, err);
-    if (!missing && (want->flags & IMAGE_WANT_CHAIN)) {
-        char *key = g_strdup_printf("%" PRIx64 ":%" PRIx64, r->dev, r->ino);
-        if (!g_hash_table_add(seen, key)) {
-            err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' contains '%s' twice", want->path, path);
-            g_autofree char *image = g_shell_quote(above->path);
-            return err_hint(err, "'%s' names it as its backing file; the right one is set with: qemu-img rebase -u -f %s -b FILE -F FORMAT %s",
-                            above->path, image_fmt_names[above->header.fmt], image);
-        }
-    }
+    if (!missing && note_seen(want, path, r, above, seen, err) < 0)
+        return -1;
     ImageHeader h = {.fmt = fmt};
     if (!missing && (want->flags & HEADER_WANTS) &&
         image_header_parse(r->header, r->header_len, fmt, path, &h, err) < 0)
@@ -467,9 +474,11 @@ static int check_nbd(const ImageNode *n, Err *err)
     return 0;
 }
 
-static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned index, Err *err)
+/* `seen`: files of the chain so far. */
+static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned index, GHashTable *seen, Err *err)
 {
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    if (!(want->flags & IMAGE_WANT_BELOW))
+        g_hash_table_remove_all(seen);
     g_autofree char *path = g_strdup(want->path);
     ImageFmt fmt = want->fmt;
     ImageNode *above = NULL;
@@ -499,6 +508,11 @@ static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
     }
 }
 
+static GHashTable *seen_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
 ImageSet *image_open(const ImageWant *wants, unsigned n, Deadline d, Err *err)
 {
     if (n > IMAGE_MAX_WANTS) {
@@ -513,9 +527,10 @@ ImageSet *image_open(const ImageWant *wants, unsigned n, Deadline d, Err *err)
     int r = opener_start(&o, d, err);
     if (r < 0 && o.request == NULL)
         return NULL;
+    g_autoptr(GHashTable) seen = seen_new();
     pool_blocking_begin();
     for (unsigned i = 0; i < n && r == 0; i++)
-        r = open_want(&o, set, &wants[i], i, err);
+        r = open_want(&o, set, &wants[i], i, seen, err);
     opener_end(&o);
     pool_blocking_end();
     return r == 0 ? g_steal_pointer(&set) : NULL;
@@ -532,10 +547,11 @@ ImageSet *image_look(const ImageWant *wants, unsigned n, Deadline d)
     int r = opener_start(&o, d, &err);
     if (r < 0 && o.request == NULL)
         return set;
+    g_autoptr(GHashTable) seen = seen_new();
     pool_blocking_begin();
     for (unsigned i = 0; i < n && r == 0; i++) {
         g_auto(Err) one = ERR_INIT; /* of this image only: the next may be fine, unless nobody opens any more */
-        if (open_want(&o, set, &wants[i], i, &one) < 0 && (deadline_passed(d) || one.os_errno == EPIPE))
+        if (open_want(&o, set, &wants[i], i, seen, &one) < 0 && (deadline_passed(d) || one.os_errno == EPIPE))
             r = -1;
     }
     opener_end(&o);

@@ -86,6 +86,7 @@ typedef enum {
     IMAGE_WANT_ANY_TYPE = 1 << 3, /* character devices, FIFOs too (not only files and block devices) */
     IMAGE_WANT_FD = 1 << 4,       /* the first file is `fd`, open already: path is only its name */
     IMAGE_WANT_HEADER = 1 << 5,   /* read the header as `fmt`, follow nothing */
+    IMAGE_WANT_BELOW = 1 << 6,    /* below the want before: together they must not contain a file twice */
 } ImageWantFlags;
 
 typedef struct ImageWant {

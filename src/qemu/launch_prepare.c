@@ -191,6 +191,8 @@ static int want_disk(Launch *l, DiskDef *disk, GArray *wants, GArray *jobs, Err 
             return -1;
         if (qemu_chain_leads_on(s))
             w.flags |= IMAGE_WANT_CHAIN;
+        if (s != disk->src)
+            w.flags |= IMAGE_WANT_BELOW;
         if (s == disk->src && may_be_missing(disk))
             w.flags |= IMAGE_WANT_OPTIONAL;
         ImageJob j = {disk, s};

@@ -149,7 +149,9 @@ def disk_at(target, policy, device="disk", bus="virtio"):
 def test_startup_policy(server, conn, domain_xml, box):
     recorder = events.Recorder(conn, [L.VIR_DOMAIN_EVENT_ID_DISK_CHANGE, L.VIR_DOMAIN_EVENT_ID_LIFECYCLE])
     server.image("there", "1M", "raw")
-    devices = (disk_at("vda", "optional") + disk_at("sda", "optional", "cdrom", "sata")
+    below = "<backingStore type='file'><format type='raw'/><source file='%sthere'/><backingStore/></backingStore>" % IMAGES
+    layered = disk_at("vdc", "optional").replace("type='raw'", "type='qcow2'").replace("      <target", below + "<target")
+    devices = (layered + disk_at("vda", "optional") + disk_at("sda", "optional", "cdrom", "sata")
                + xml.disk(IMAGES + "there", fmt="raw", target="vdb"))
     dom = conn.defineXML(domain_xml("vm", real=False, devices=devices))
     dom.create()
@@ -157,13 +159,14 @@ def test_startup_policy(server, conn, domain_xml, box):
     found = [a for e, _, a in recorder.seen if e == L.VIR_DOMAIN_EVENT_ID_DISK_CHANGE]
     assert sorted((f[0], f[1], f[3]) for f in found) == [
         (IMAGES + "gone-sda", None, L.VIR_DOMAIN_EVENT_DISK_CHANGE_MISSING_ON_START),
-        (IMAGES + "gone-vda", None, L.VIR_DOMAIN_EVENT_DISK_DROP_MISSING_ON_START)]
+        (IMAGES + "gone-vda", None, L.VIR_DOMAIN_EVENT_DISK_DROP_MISSING_ON_START),
+        (IMAGES + "gone-vdc", None, L.VIR_DOMAIN_EVENT_DISK_DROP_MISSING_ON_START)]
     live = dom.XMLDesc()
     assert "vda" not in live and "dev='vdb'" in live and "gone-" not in live
     assert "dev='sda'" in live and "startupPolicy" not in live
     # the next start tries again
     stored = dom.XMLDesc(L.VIR_DOMAIN_XML_INACTIVE)
-    assert stored.count("startupPolicy='optional'") == 2
+    assert stored.count("startupPolicy='optional'") == 3
     dom.destroy()
     for policy, device, bus, target in (("mandatory", "disk", "virtio", "vda"), ("mandatory", "cdrom", "sata", "sda"), ("requisite", "cdrom", "sata", "sda")):
         dom = conn.defineXML(domain_xml("vm", real=False, devices=disk_at(target, policy, device, bus)))

@@ -216,6 +216,28 @@ static void test_loop(void **state)
     assert_non_null(strstr(err.detail, "twice"));
 }
 
+/* A chain that somebody wrote down is no better. */
+static void test_written_loop(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autofree char *top = in_dir("top.qcow2"), *mid = in_dir("mid.qcow2"), *link = in_dir("mid.again");
+    assert_int_equal(symlink(mid, link), 0);
+    ImageWant w[] = {{.path = mid, .fmt = IMAGE_FMT_QCOW2},
+                     {.path = link, .fmt = IMAGE_FMT_RAW, .flags = IMAGE_WANT_BELOW},
+                     {.path = top, .fmt = IMAGE_FMT_QCOW2, .flags = IMAGE_WANT_BELOW | IMAGE_WANT_CHAIN}};
+    assert_null(image_open(w, 2, deadline_in_ms(10000), &err));
+    assert_non_null(strstr(err.detail, "twice"));
+    assert_non_null(strstr(err.hint, "<backingStore>"));
+    err_clear(&err);
+    w[1] = w[2]; /* and by what a header says */
+    assert_null(image_open(w, 2, deadline_in_ms(10000), &err));
+    assert_non_null(strstr(err.hint, "qemu-img rebase"));
+    err_clear(&err);
+    w[1].flags = 0; /* two disks may have one base */
+    g_autoptr(ImageSet) s = image_open(w, 2, deadline_in_ms(10000), &err);
+    assert_non_null(s);
+}
+
 static void test_wrong_format(void **state)
 {
     g_auto(Err) err = ERR_INIT;
@@ -571,7 +593,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chain),         cmocka_unit_test(test_passed),
         cmocka_unit_test(test_missing),      cmocka_unit_test(test_optional),
-        cmocka_unit_test(test_format_not_recorded), cmocka_unit_test(test_loop),   cmocka_unit_test(test_wrong_format),
+        cmocka_unit_test(test_format_not_recorded), cmocka_unit_test(test_loop), cmocka_unit_test(test_written_loop),   cmocka_unit_test(test_wrong_format),
         cmocka_unit_test(test_json_backing),  cmocka_unit_test(test_not_a_file),   cmocka_unit_test(test_many),
         cmocka_unit_test(test_look), cmocka_unit_test(test_nbd_backing), cmocka_unit_test(test_formats), cmocka_unit_test(test_hostile_others),
         cmocka_unit_test(test_read_and_remove),
