@@ -124,21 +124,8 @@ static void stats_interface(Params *p, const Collect *c)
     }
 }
 
-static void block_layer(Params *p, unsigned i, const DiskDef *disk, const StorageSource *src, unsigned depth, const Collect *c)
+static void block_counters(Params *p, unsigned i, const StorageSource *src, const DomainBlockStats *b)
 {
-    params_string(p, disk->dst, "block.%u.name", i);
-    params_string(p, src->path, "block.%u.path", i);
-    if (c->v->live && src->path && src->index.set)
-        params_uint(p, (uint32_t)src->index.v, "block.%u.backingIndex", i);
-    const DiskFile *f = depth == 0 && c->files ? g_hash_table_lookup(c->files, disk) : NULL;
-    if (f) {
-        params_ullong(p, f->allocation, "block.%u.allocation", i);
-        params_ullong(p, f->capacity, "block.%u.capacity", i);
-        params_ullong(p, f->physical, "block.%u.physical", i);
-    }
-    const DomainBlockStats *b = c->st ? domain_stats_block(c->st, disk->info.alias, depth) : NULL;
-    if (!b)
-        return;
     params_ullong(p, b->rd_reqs, "block.%u.rd.reqs", i);
     params_ullong(p, b->rd_bytes, "block.%u.rd.bytes", i);
     params_ullong(p, b->rd_ns, "block.%u.rd.times", i);
@@ -154,8 +141,25 @@ static void block_layer(Params *p, unsigned i, const DiskDef *disk, const Storag
         params_ullong(p, b->capacity, "block.%u.capacity", i);
     if (b->physical)
         params_ullong(p, b->physical, "block.%u.physical", i);
-    if (b->write_threshold)
-        params_ullong(p, b->write_threshold, "block.%u.threshold", i);
+}
+
+static void block_layer(Params *p, unsigned i, const DiskDef *disk, const StorageSource *src, unsigned depth, const Collect *c)
+{
+    params_string(p, disk->dst, "block.%u.name", i);
+    params_string(p, src->path, "block.%u.path", i);
+    if (c->v->live && src->path && src->index.set)
+        params_uint(p, (uint32_t)src->index.v, "block.%u.backingIndex", i);
+    const DiskFile *f = depth == 0 && c->files ? g_hash_table_lookup(c->files, disk) : NULL;
+    if (f) {
+        params_ullong(p, f->allocation, "block.%u.allocation", i);
+        params_ullong(p, f->capacity, "block.%u.capacity", i);
+        params_ullong(p, f->physical, "block.%u.physical", i);
+    }
+    const DomainBlockStats *b = c->st ? domain_stats_block(c->st, disk->info.alias, depth) : NULL;
+    if (b)
+        block_counters(p, i, src, b);
+    if (src->threshold)
+        params_ullong(p, src->threshold, "block.%u.threshold", i);
 }
 
 static void stats_block(Params *p, const Collect *c)

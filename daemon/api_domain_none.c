@@ -1,4 +1,4 @@
-/* daemon/api_domain_none.c - what no machine of ours has yet: checkpoints, block jobs, iothreads
+/* daemon/api_domain_none.c - what no machine of ours has yet: checkpoints, backups, iothreads
  *
  * Owns:    the true answer to questions for them: an empty list, or that there is none of that name.  Whoever brings one of them takes its
  *          handlers from here.
@@ -24,23 +24,12 @@ int api_domain_checkpoint_lookup_by_name(Call *call, Domain *dom, const remote_d
     return err_set(err, VIR_ERR_NO_DOMAIN_CHECKPOINT, "no domain checkpoint with matching name '%s'", args->name);
 }
 
-/* ---- jobs on disks ----------------------------------------------------------------------------------------------------------- */
+/* ---- backups --------------------------------------------------------------------------------------------------------------- */
 
 int api_domain_backup_get_xml_desc(Call *call, Domain *dom, const remote_domain_backup_get_xml_desc_args *args,
                                    remote_domain_backup_get_xml_desc_ret *ret, Err *err)
 {
     return err_set(err, VIR_ERR_NO_DOMAIN_BACKUP, "no domain backup job present");
-}
-
-int api_domain_get_block_job_info(Call *call, Domain *dom, const remote_domain_get_block_job_info_args *args,
-                                  remote_domain_get_block_job_info_ret *ret, Err *err)
-{
-    g_autoptr(DomainView) v = domain_view(dom);
-    if (!v->live)
-        return domain_err_inactive(err);
-    if (!domain_def_find_disk(v->live, args->path))
-        return err_set(err, VIR_ERR_INVALID_ARG, "disk '%s' not found in domain", args->path);
-    return 0;
 }
 
 /* ---- iothreads ------------------------------------------------------------------------------------------------------------------ */

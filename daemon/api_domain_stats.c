@@ -124,7 +124,9 @@ int api_domain_get_block_info(Call *call, Domain *dom, const remote_domain_get_b
         f = (DiskFile){b->capacity, b->physical, b->physical};
     }
     ret->capacity = b && b->capacity ? b->capacity : f.capacity;
-    ret->allocation = b && b->allocation ? b->allocation : f.allocation;
+    /* how far a device was written only QEMU knows; a file knows what it takes */
+    bool device = disk->src->type == STORAGE_BLOCK && disk->src->format != STORAGE_FORMAT_RAW;
+    ret->allocation = device && b && b->allocation ? b->allocation : f.allocation;
     ret->physical = f.physical;
     return 0;
 }

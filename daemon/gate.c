@@ -14,6 +14,9 @@
  *   ARRIVED -> lane -> handler -> answered
  *   ARRIVED -> parked -> lane -> lock, handler, status, job end -> answered
  *            `-> refused (deadline, client gone) -> answered
+ *
+ * A client that goes takes its parked calls with it.  Those whose handlers run finish, but a handler that sleeps inside a job (a region of a
+ * block job) is told by job_abandon() and comes back at once.
  */
 #include "config.h"
 
@@ -31,6 +34,7 @@
 #include "api_enums.h"
 #include "domain/driver.h"
 #include "domain/fd_groups.h"
+#include "domain/inbox.h"
 #include "domain/lifecycle.h"
 #include "util/log.h"
 #include "util/uuid.h"
@@ -243,8 +247,10 @@ static const JobKind scope_jobs[SCOPE_MAX] = {
 static void job_granted(JobRequest *r)
 {
     Call *call = (Call *)(void *)((char *)r - offsetof(Call, job));
-    if (event_on_thread(call_server(call)->client_loop))
-        unlist(call); /* so that the worker can free it; cancelling has no effect any more */
+    /* So that the worker can free it: cancelling has no effect any more.  One that may wait for long stays, to be told that its client is
+     * gone. */
+    if (call->proc->lane != LANE_LONG && event_on_thread(call_server(call)->client_loop))
+        unlist(call);
     pool_submit(call_server(call)->pool, call->proc->lane, task_run_job, call);
 }
 
@@ -349,7 +355,12 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
     GList *next;
     for (GList *l = cl->calls.head; l; l = next) {
         next = l->next;
-        job_cancel(&((Call *)l->data)->job);
+        Call *call = l->data;
+        Domain *d = object_ref(call->dom);
+        job_abandon(&call->job); /* one that waits inside its job looks when it is poked */
+        job_cancel(&call->job);
+        inbox_poke(d);
+        object_unref(d);
     }
     domain_autodestroy(s->domains, rpc_conn_id(c));
     domain_fd_groups_drop(s->domains, rpc_conn_id(c));

@@ -4,11 +4,13 @@ daemon_sources = \
 	daemon/access.c daemon/access.h \
 	daemon/api.h \
 	daemon/agent_calls.def daemon/api_agent.c \
+	daemon/api_berth.c \
 	daemon/api_caps.c \
 	daemon/api_connect.c \
+	daemon/api_domain_blockjob.c \
 	daemon/api_domain_device.c \
 	daemon/api_domain_info.c \
-	daemon/api_domain_iotune.c \
+	daemon/api_domain_block.c daemon/api_domain_iotune.c \
 	daemon/api_domain_life.c \
 	daemon/api_domain_list.c \
 	daemon/api_domain_snapshot.c \

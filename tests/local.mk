@@ -16,5 +16,5 @@ include tests/bench/local.mk
 include tests/unit/util.mk
 include tests/soak/local.mk
 include tests/unit/blockjob.mk
-include tests/unit/definition.mk
 include tests/unit/chain.mk
+include tests/unit/definition.mk

@@ -5,10 +5,14 @@
  * Locks:   the domain's for every field; released for QMP while news are applied, under a job of the machine
  * Errors:  VIR_ERR_OPERATION_INVALID, VIR_ERR_BLOCK_COPY_ACTIVE
  *
- * Theory of operation.  All jobs are started with auto-dismiss off: QEMU keeps a concluded job until we say that we know, so the conclusion is
+ * Theory of operation.  Jobs are started with auto-dismiss off: QEMU keeps a concluded job until we say that we know, so the conclusion is
  * never missed, whether the event came, or query-jobs told of it after a restart.  Two events tell of an end: BLOCK_JOB_COMPLETED or
  * CANCELLED brings the outcome, JOB_STATUS_CHANGE "concluded", a moment later, means that the job can be dismissed.  Only the latter becomes
  * news; without the former the outcome is asked for.  READY also comes by two events, and is news once.
+ *
+ * A pull is different (finalized_by_us).  QEMU 7.2 crashes when it is asked for its block nodes while a concluded pull is not dismissed: the
+ * job keeps a filter without a node below it, and anybody's statistics ask that question.  So it is told to dismiss a pull by itself, but to
+ * wait before that (PENDING) until we finalize it; the conclusion cannot come before we look, and what it was is read from the chain.
  *
  * The order of a conclusion: definitions, list of jobs, status file, event to clients, dismissal, nodes.  A daemon that dies between any two
  * of these finds either the job still in its status file, and applies the conclusion (the kind's function can be run twice), or a concluded job
@@ -20,8 +24,10 @@
 
 #define LOG_AREA "domain.blockjob"
 #include "util/log.h"
+#include "domain/blockjob_list.h"
 #include "domain/blockjob_private.h"
 #include "domain/private.h"
+#include "qmp/commands.h"
 #include "api_enums.h"
 
 static const char *const state_names[BLOCKJOB_STATE_MAX] = {"starting", "running", "ready", "pivoting", "aborting", "over"};
@@ -32,8 +38,8 @@ static const bool allowed[BLOCKJOB_STATE_MAX][BLOCKJOB_VERB_MAX] = {
     [BLOCKJOB_STARTING] = {false, false, false},
     [BLOCKJOB_RUNNING]  = {true,  false, true},
     [BLOCKJOB_READY]    = {true,  true,  true},
-    [BLOCKJOB_PIVOTING] = {false, false, false},
-    [BLOCKJOB_ABORTING] = {false, false, false},
+    [BLOCKJOB_PIVOTING] = {true,  false, false}, /* a guest that writes may keep it from its end */
+    [BLOCKJOB_ABORTING] = {true,  false, false},
     [BLOCKJOB_OVER]     = {false, false, false},
 };
 
@@ -102,6 +108,13 @@ BlockJob *blockjob_by_id(Domain *d, const char *id)
     return NULL;
 }
 
+int blockjob_busy(const Domain *d, const BlockJob *job, const char *target, Err *err)
+{
+    err_set(err, VIR_ERR_BLOCK_COPY_ACTIVE, "disk '%s' already in active block job: %s '%s', %s", target, job->ops->what, job->id,
+            state_names[job->state]);
+    return err_hint(err, "wait for its end, or end it with 'virsh blockjob %s %s --abort'", d->name, target), -1;
+}
+
 BlockJob *blockjob_new(Domain *d, const BlockJobOps *ops, const char *id, const char *disk_alias, const char *target, void *data,
                        Err *err)
 {
@@ -109,9 +122,7 @@ BlockJob *blockjob_new(Domain *d, const BlockJobOps *ops, const char *id, const 
     job_assert_held(d);
     const BlockJob *other = blockjob_of_disk(d, disk_alias);
     if (other) {
-        err_set(err, VIR_ERR_OPERATION_INVALID, "disk '%s' already has a block job: %s '%s', %s", target, other->ops->what, other->id,
-                state_names[other->state]);
-        err_hint(err, "wait for its end, or end it with 'virsh blockjob %s %s --abort'", d->name, target);
+        blockjob_busy(d, other, target, err);
         return NULL;
     }
     if (jobs->len >= BLOCKJOBS_MAX || blockjob_by_id(d, id)) {
@@ -119,7 +130,7 @@ BlockJob *blockjob_new(Domain *d, const BlockJobOps *ops, const char *id, const 
         return NULL;
     }
     BlockJob *job = g_new0(BlockJob, 1);
-    job->refs = 2;
+    job->refs = 1;
     job->ops = ops;
     job->data = data;
     job->id = g_strdup(id);
@@ -127,9 +138,32 @@ BlockJob *blockjob_new(Domain *d, const BlockJobOps *ops, const char *id, const 
     job->target = g_strdup(target);
     job->outcome = BLOCKJOB_NO_STATUS;
     job->begun_us = (uint64_t)g_get_real_time();
-    g_ptr_array_add(jobs, job);
-    domain_mark_changed(d);
+    blockjob_add(d, blockjob_ref(job));
     return job;
+}
+
+void blockjob_add(Domain *d, BlockJob *job)
+{
+    g_ptr_array_add(jobs_of(d), job);
+    domain_mark_changed(d);
+}
+
+int blockjob_write_down(Domain *d, BlockJob *job, Err *err)
+{
+    domain_assert_locked(d);
+    uint64_t life = domain_leave(d);
+    int r = domain_flush(d, err);
+    g_auto(Err) ended = ERR_INIT;
+    if (domain_enter(d, life, &ended) < 0) {
+        err_clear(err);
+        err_move(err, &ended);
+        return -1;
+    }
+    if (r < 0) {
+        err_wrap(err, "a block job that a restarted daemon would not know is not begun");
+        blockjob_refused(d, job);
+    }
+    return r;
 }
 
 static void forget(Domain *d, BlockJob *job)
@@ -154,6 +188,29 @@ void blockjob_refused(Domain *d, BlockJob *job)
         forget(d, job);
 }
 
+/* QEMU is gone and cannot be asked: what it said and what was asked of it decides. */
+static bool succeeded(const BlockJob *job)
+{
+    if (job->outcome != VIR_DOMAIN_BLOCK_JOB_COMPLETED || job->aborted_ready)
+        return false;
+    return !job->ops->can_pivot || job->state == BLOCKJOB_PIVOTING;
+}
+
+void blockjobs_settle(Domain *d)
+{
+    domain_assert_locked(d);
+    for (unsigned i = 0; i < blockjob_count(d); i++) {
+        g_autoptr(BlockJob) job = blockjob_ref(blockjob_at(d, i));
+        if (job->state == BLOCKJOB_OVER)
+            continue;
+        bool good = succeeded(job);
+        blockjob_remember(d, job, good ? VIR_DOMAIN_BLOCK_JOB_COMPLETED : VIR_DOMAIN_BLOCK_JOB_FAILED,
+                          good ? NULL : job->error ? job->error : "the guest ended before the job did", job->bytes, job->begun_us);
+        if (good && job->state != BLOCKJOB_OVER)
+            job->ops->concluded(d, job, VIR_DOMAIN_BLOCK_JOB_COMPLETED);
+    }
+}
+
 void blockjobs_forget(Domain *d)
 {
     domain_assert_locked(d);
@@ -167,8 +224,8 @@ void blockjob_set_state(Domain *d, BlockJob *job, BlockJobState state)
     if (job->state == state)
         return;
     log_debug("%s: block job %s of %s: %s -> %s", d->name, job->id, job->target, state_names[job->state], state_names[state]);
-    if (state == BLOCKJOB_ABORTING)
-        job->aborted_ready = job->state == BLOCKJOB_READY;
+    job->end_sent = false;
+    job->aborted_ready = state == BLOCKJOB_ABORTING && job->state == BLOCKJOB_READY;
     job->state = state;
     domain_mark_changed(d);
 }
@@ -213,6 +270,11 @@ const char *blockjob_target(const BlockJob *job)
 BlockJobState blockjob_state(const BlockJob *job)
 {
     return job->state;
+}
+
+bool blockjob_was_ready(const BlockJob *job)
+{
+    return job->aborted_ready;
 }
 
 const char *blockjob_error(const BlockJob *job)
@@ -280,6 +342,8 @@ static void learn_status(Domain *d, BlockJob *job, const char *status)
 {
     if (!g_strcmp0(status, "ready") || !g_strcmp0(status, "standby"))
         keep(d, job, NEWS_READY);
+    else if (!g_strcmp0(status, "pending") && job->ops->finalized_by_us)
+        keep(d, job, NEWS_PENDING);
     else if (!g_strcmp0(status, "concluded"))
         keep(d, job, NEWS_CONCLUDED);
     else if (!g_strcmp0(status, "null"))
@@ -307,8 +371,10 @@ void blockjob_event(Domain *d, const char *name, json_t *data)
         job->bytes = (uint64_t)json_integer_value(json_object_get(data, "offset"));
         learn_outcome(job, VIR_DOMAIN_BLOCK_JOB_CANCELED, NULL);
     } else if (!strcmp(name, "BLOCK_JOB_ERROR")) {
-        log_warning("%s: block job %s of %s met an I/O error (%s, %s)", d->name, job->id, job->target, text(data, "operation"),
-                    text(data, "action"));
+        if (!job->io_error) /* one for each request that fails */
+            log_warning("%s: block job %s of %s met an I/O error (%s, %s)", d->name, job->id, job->target, text(data, "operation"),
+                        text(data, "action"));
+        job->io_error = true;
     }
 }
 
@@ -340,11 +406,58 @@ static json_t *find_info(json_t *jobs, const char *id)
     return NULL;
 }
 
+/* QEMU has dismissed it: what it came to is to be seen in the chain, if at all. */
+static void learn_gone(BlockJob *job)
+{
+    if (job->ops->pivoted && job->state != BLOCKJOB_STARTING)
+        learn_outcome(job, VIR_DOMAIN_BLOCK_JOB_COMPLETED, NULL);
+    else
+        learn_outcome(job, VIR_DOMAIN_BLOCK_JOB_FAILED, "QEMU does not know this job any more");
+}
+
 static void dismiss(Domain *d, const char *id)
 {
     g_auto(Err) err = ERR_INIT;
     if (domain_qmp(d, "job-dismiss", json_pack("{s:s}", "id", id), NULL, &err) < 0)
         log_warning("%s: block job %s is not dismissed: %s", d->name, id, err.detail);
+}
+
+int blockjob_send_end(Domain *d, BlockJob *job, Err *err)
+{
+    QmpStatus s;
+    if (job->state == BLOCKJOB_ABORTING)
+        s = domain_qmp_status(d, QMP(BLOCK_JOB_CANCEL), json_pack("{s:s}", "device", job->id), NULL, err);
+    else
+        s = domain_qmp_status(d, QMP(JOB_COMPLETE), json_pack("{s:s}", "id", job->id), NULL, err);
+    job->end_sent = s == QMP_OK;
+    return s;
+}
+
+/* An end that was noted, and then the daemon was killed or the monitor lost, before QEMU had it. */
+static bool lacks_end(const BlockJob *job, json_t *info)
+{
+    const char *status = text(info, "status");
+    bool goes_on = !g_strcmp0(status, "running") || !g_strcmp0(status, "ready") || !g_strcmp0(status, "paused") ||
+                   !g_strcmp0(status, "standby");
+    bool asked = job->state == BLOCKJOB_ABORTING || (job->state == BLOCKJOB_PIVOTING && !job->ops->finalized_by_us);
+    return asked && goes_on && !job->end_sent;
+}
+
+static void send_ends(Domain *d, json_t *jobs)
+{
+    g_autoptr(GPtrArray) lack = g_ptr_array_new_with_free_func(drop_ref);
+    for (unsigned i = 0; i < blockjob_count(d); i++) {
+        BlockJob *job = blockjob_at(d, i);
+        json_t *info = find_info(jobs, job->id);
+        if (info && lacks_end(job, info))
+            g_ptr_array_add(lack, blockjob_ref(job));
+    }
+    for (unsigned i = 0; i < lack->len; i++) {
+        BlockJob *job = lack->pdata[i];
+        g_auto(Err) err = ERR_INIT;
+        if (job->state != BLOCKJOB_OVER && blockjob_send_end(d, job, &err) != QMP_OK)
+            log_warning("%s: block job %s goes on, %s: %s", d->name, job->id, state_names[job->state], err.detail);
+    }
 }
 
 void blockjob_compare(Domain *d, json_t *jobs)
@@ -356,8 +469,9 @@ void blockjob_compare(Domain *d, json_t *jobs)
         json_t *info = find_info(jobs, job->id);
         if (info) {
             learn_from_query(d, job, info);
-        } else if (job->outcome == BLOCKJOB_NO_STATUS && !job->n_news) {
-            learn_outcome(job, VIR_DOMAIN_BLOCK_JOB_FAILED, "QEMU does not know this job any more");
+        } else if (!(job->said & (1u << NEWS_CONCLUDED))) {
+            job->quiet = job->state == BLOCKJOB_STARTING; /* the daemon was killed before the command was sent */
+            learn_gone(job);
             keep(d, job, NEWS_CONCLUDED);
         }
         blockjob_kick(d, job);
@@ -372,6 +486,7 @@ void blockjob_compare(Domain *d, json_t *jobs)
             !blockjob_by_id(d, id))
             dismiss(d, id);
     }
+    send_ends(d, jobs);
 }
 
 /* ---- news: applied ----------------------------------------------------------------------------------------------- */
@@ -421,7 +536,7 @@ static bool ask_outcome(Domain *d, BlockJob *job)
     if (info)
         learn_from_query(d, job, info);
     else
-        learn_outcome(job, VIR_DOMAIN_BLOCK_JOB_FAILED, "QEMU does not know this job any more");
+        learn_gone(job);
     json_decref(jobs);
     return job->outcome != BLOCKJOB_NO_STATUS;
 }
@@ -433,23 +548,63 @@ static int apply_conclusion(Domain *d, BlockJob *job)
     /* A copy in step that is given up has "completed" for QEMU. */
     int status = job->outcome == VIR_DOMAIN_BLOCK_JOB_COMPLETED && job->aborted_ready ? VIR_DOMAIN_BLOCK_JOB_CANCELED : job->outcome;
     uint64_t life = d->life;
+    if (job->outcome == VIR_DOMAIN_BLOCK_JOB_COMPLETED && job->ops->pivoted) {
+        int r = job->ops->pivoted(d, job);
+        if (r < 0 || d->life != life || job->state == BLOCKJOB_OVER)
+            return BLOCKJOB_NO_STATUS; /* stays news */
+        status = r ? VIR_DOMAIN_BLOCK_JOB_COMPLETED
+                 : job->ops->can_pivot || job->state == BLOCKJOB_ABORTING ? VIR_DOMAIN_BLOCK_JOB_CANCELED
+                                                                          : VIR_DOMAIN_BLOCK_JOB_FAILED;
+        if (status == VIR_DOMAIN_BLOCK_JOB_FAILED && !job->error)
+            job->error = g_strdup("QEMU does not know this job any more");
+    }
     log_info("%s: block job %s of %s: %s%s%s", d->name, job->id, job->target,
              status == VIR_DOMAIN_BLOCK_JOB_COMPLETED  ? "completed"
              : status == VIR_DOMAIN_BLOCK_JOB_CANCELED ? "cancelled"
                                                        : "failed",
              job->error ? ": " : "", job->error ? job->error : "");
+    /* First of all: told twice after a kill, it is kept once. */
+    blockjob_remember(d, job, status, job->error, job->bytes, job->begun_us);
+    if (d->life != life || job->state == BLOCKJOB_OVER)
+        return BLOCKJOB_NO_STATUS;
     job->ops->concluded(d, job, status);
     if (d->life != life || job->state == BLOCKJOB_OVER)
         return BLOCKJOB_NO_STATUS; /* the machine ended; or its monitor was lost, and what it is reached by will tell again */
     forget(d, job);
     bool lives = flush(d);
-    tell(d, job, status);
+    if (!job->quiet)
+        tell(d, job, status);
     if (!lives)
         return status;
-    dismiss(d, job->id);
+    if (!job->ops->finalized_by_us)
+        dismiss(d, job->id);
     if (d->life == life && !d->priv->dying && job->ops->cleanup)
         job->ops->cleanup(d, job, status);
     return status;
+}
+
+/* The end that QEMU waits with.  False: it could not be asked for and stays news. */
+static bool apply_pending(Domain *d, BlockJob *job)
+{
+    g_auto(Err) err = ERR_INIT;
+    if (job->state == BLOCKJOB_ABORTING)
+        return true; /* on its way out already */
+    blockjob_set_state(d, job, BLOCKJOB_PIVOTING);
+    if (!flush(d))
+        return false;
+    QmpStatus s = domain_qmp_status(d, QMP(JOB_FINALIZE), json_pack("{s:s}", "id", job->id), NULL, &err);
+    if (s == QMP_OK)
+        return true;
+    log_warning("%s: block job %s is not finalized: %s", d->name, job->id, err.detail);
+    return qmp_status_is_reply(s); /* it is something else by now: events tell */
+}
+
+static void pop(BlockJob *job)
+{
+    if (!job->n_news)
+        return; /* forget() empties the queue */
+    job->n_news--;
+    memmove(job->news, job->news + 1, job->n_news * sizeof(*job->news));
 }
 
 int blockjob_apply(Domain *d, BlockJob *job)
@@ -459,10 +614,14 @@ int blockjob_apply(Domain *d, BlockJob *job)
     if (!job->n_news || job->state == BLOCKJOB_OVER)
         return BLOCKJOB_NO_STATUS;
     g_autoptr(BlockJob) keep_it G_GNUC_UNUSED = blockjob_ref(job);
-    int status = job->news[0] == NEWS_READY ? apply_ready(d, job) : apply_conclusion(d, job);
-    if (status != BLOCKJOB_NO_STATUS && job->n_news) { /* forget() empties the queue */
-        job->n_news--;
-        memmove(job->news, job->news + 1, job->n_news * sizeof(*job->news));
+    if (job->news[0] == NEWS_PENDING) {
+        if (!apply_pending(d, job) || job->state == BLOCKJOB_OVER)
+            return BLOCKJOB_NO_STATUS;
+        pop(job);
+        return blockjob_apply(d, job); /* no news for anybody else; the end may be here already */
     }
+    int status = job->news[0] == NEWS_READY ? apply_ready(d, job) : apply_conclusion(d, job);
+    if (status != BLOCKJOB_NO_STATUS)
+        pop(job);
     return status;
 }

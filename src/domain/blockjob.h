@@ -21,6 +21,7 @@
 #include <jansson.h>
 
 #include "domain/forward.h"
+#include "model/domain_def.h"
 #include "util/deadline.h"
 #include "util/err.h"
 
@@ -30,7 +31,7 @@ typedef enum {
     BLOCKJOB_STARTING, /* recorded; QEMU has not yet said that it took the command */
     BLOCKJOB_RUNNING,
     BLOCKJOB_READY,    /* a copy in step with its source: waits for pivot or abort */
-    BLOCKJOB_PIVOTING, /* the completion was asked for */
+    BLOCKJOB_PIVOTING, /* the completion was asked for: pivot, or finalization */
     BLOCKJOB_ABORTING, /* the end was asked for */
     BLOCKJOB_OVER,     /* the conclusion was applied, or the machine ended */
     BLOCKJOB_STATE_MAX,
@@ -51,6 +52,11 @@ typedef enum {
 typedef struct BlockJobOps {
     int type; /* VIR_DOMAIN_BLOCK_JOB_TYPE_* as clients are told; an active commit has its own */
     const char *what;
+    /* What it is called in the status file; NULL: it is not written there.  With a name, `data` is a BlockJobParams. */
+    const char *name;
+    bool can_pivot;
+    /* It waits for us before it changes the chain (auto-finalize off) and goes by itself when it has (auto-dismiss on).  With `pivoted`. */
+    bool finalized_by_us;
     /* Optional: what the BLOCK_JOB event names (a path); the target name if there is none.  Caller frees. */
     char *(*path)(Domain *d, const BlockJob *job);
     /* Optional: the job is in step (the live definition says so). */
@@ -60,8 +66,26 @@ typedef struct BlockJobOps {
     void (*concluded)(Domain *d, BlockJob *job, int status);
     /* After the job was dismissed: nodes nobody needs are dropped. */
     void (*cleanup)(Domain *d, BlockJob *job, int status);
+    /* Optional: the job ended without an error, or is gone; whether the disk's chain is now as its success makes it.  QEMU is asked: a daemon
+     * that was killed need not know what was asked for.  1: it is, 0: it is not, -1: QEMU does not answer. */
+    int (*pivoted)(Domain *d, BlockJob *job);
+    /* Optional: what has to be done before QEMU is asked to complete a job that is in step.  The lock is released meanwhile. */
+    int (*before_pivot)(Domain *d, BlockJob *job, Err *err);
     GDestroyNotify free_data;
 } BlockJobOps;
+
+/* What a job of a kind with a name is about, and all that its conclusion needs, besides the live definition. */
+typedef struct BlockJobParams {
+    unsigned top, base; /* numbers of images; 0: none */
+    unsigned flags;     /* of the call that began it */
+    /* between conclusion and cleanup, not in the status file: */
+    StorageSource *removed; /* images the disk is not on any more, down to `stop` */
+    unsigned stop;          /* number of the first image that stays; 0: none of them does */
+} BlockJobParams;
+
+/* A copy without what conclusions add; blockjob_params_free is the free_data of all kinds with a name. */
+BlockJobParams *blockjob_params_new(unsigned top, unsigned base, unsigned flags);
+void blockjob_params_free(void *p);
 
 /* What one machine may have: more than a person or an orchestrator uses, less than would hurt. */
 #define BLOCKJOBS_MAX 256u
@@ -80,6 +104,9 @@ BlockJob *blockjob_ref(BlockJob *job);
 void blockjob_unref(BlockJob *job);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlockJob, blockjob_unref)
 
+/* Writes the new job to the status file; without that it must not be started.  The lock is released meanwhile.  -1: refused (and forgotten),
+ * or the machine ended. */
+int blockjob_write_down(Domain *d, BlockJob *job, Err *err);
 /* QEMU accepted the command (news may be there already).  Domain lock held. */
 void blockjob_started(Domain *d, BlockJob *job);
 /* QEMU refused it: the object is forgotten.  Domain lock held. */
@@ -91,12 +118,20 @@ BlockJob *blockjob_by_id(Domain *d, const char *id);           /* borrowed */
 unsigned blockjob_count(Domain *d);
 BlockJob *blockjob_at(Domain *d, unsigned i); /* borrowed */
 
+/* VIR_ERR_BLOCK_COPY_ACTIVE naming the job a disk has already.  Returns -1. */
+int blockjob_busy(const Domain *d, const BlockJob *job, const char *target, Err *err);
+
 const char *blockjob_id(const BlockJob *job);
 const BlockJobOps *blockjob_ops(const BlockJob *job);
 void *blockjob_data(const BlockJob *job);
 const char *blockjob_disk(const BlockJob *job);   /* alias */
 const char *blockjob_target(const BlockJob *job); /* vda */
 BlockJobState blockjob_state(const BlockJob *job);
+/* Asks QEMU for the end that the state (PIVOTING, ABORTING) says.  Asked again by blockjob_compare() when QEMU has not got it.  Lock and a job of the
+ * machine held; the lock is released meanwhile. */
+int blockjob_send_end(Domain *d, BlockJob *job, Err *err);
+/* It is being given up after it was in step. */
+bool blockjob_was_ready(const BlockJob *job);
 /* Why it failed, in QEMU's words; NULL when it did not. */
 const char *blockjob_error(const BlockJob *job);
 /* Whether the verb may be used now; if not, -1 with VIR_ERR_BLOCK_COPY_ACTIVE or VIR_ERR_OPERATION_INVALID and what to wait for. */
@@ -118,8 +153,21 @@ bool blockjob_has_news(const BlockJob *job);
  * (VIR_DOMAIN_BLOCK_JOB_*), BLOCKJOB_NO_STATUS when there was none, or when it could not be applied and stays (QEMU does not answer, the
  * machine ended). */
 int blockjob_apply(Domain *d, BlockJob *job);
+/* The machine ends, its process is gone: jobs whose success QEMU had told are concluded in the definitions.  The lock is released
+ * meanwhile. */
+void blockjobs_settle(Domain *d);
 /* The machine ended: all its jobs are over.  Domain lock held. */
 void blockjobs_forget(Domain *d);
+
+/* ---- the status file (blockjob_record.c) ------------------------------------------------------------------------- */
+
+/* StatusBlockJob* of all jobs that have a name; NULL when there is none.  Domain lock held. */
+GPtrArray *blockjobs_save(const Domain *d);
+/* Makes them again from there; what they became meanwhile blockjob_compare() finds out.  Domain lock held. */
+void blockjobs_load(Domain *d, const GPtrArray *records);
+
+/* After a reconnect: takes nodes out of QEMU that a daemon which was killed left there (blockjob_sweep.c).  The lock is released meanwhile. */
+void blockjobs_sweep(Domain *d);
 
 /* ---- the region -------------------------------------------------------------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* domain/blockjob_private.h - the inside of a block job; for blockjob.c and blockjob_sync.c only
+/* domain/blockjob_private.h - the inside of a block job; for blockjob.c, blockjob_sync.c and blockjob_record.c only
  */
 #pragma once
 
@@ -7,6 +7,7 @@
 /* Each comes at most once in a job's life, in this order. */
 typedef enum {
     NEWS_READY,
+    NEWS_PENDING, /* waits for its finalization */
     NEWS_CONCLUDED,
     NEWS_MAX,
 } BlockJobNews;
@@ -23,9 +24,15 @@ struct BlockJob {
     unsigned said;               /* bits of BlockJobNews that were kept once */
     BlockJobNews news[NEWS_MAX]; /* not yet applied, oldest first */
     unsigned n_news;
+    bool end_sent;          /* QEMU has taken the command for the end that `state` says */
+    bool io_error;          /* one was logged */
+    bool quiet;             /* nobody was told that it began */
     int outcome;            /* VIR_DOMAIN_BLOCK_JOB_*, BLOCKJOB_NO_STATUS while not known */
     char *error;
     uint64_t bytes;         /* done, as QEMU said at the end */
     uint64_t begun_us;      /* wall clock */
     BlockJobSync *region;   /* open, or NULL */
 };
+
+/* Adds one to the machine's, which takes the reference. */
+void blockjob_add(Domain *d, BlockJob *job);

@@ -110,8 +110,8 @@ int chain_create(Domain *d, const StorageSource *src, const ChainCreate *how, bo
     job_assert_held(d);
     if ((src->type != STORAGE_FILE && src->type != STORAGE_BLOCK) || !src->path || src->fdgroup)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "creating an image that is no file or block device of this host by its path");
-    if (src->format != STORAGE_FORMAT_RAW && src->format != STORAGE_FORMAT_QCOW2)
-        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "creating images of format '%s', allowed: raw, qcow2",
+    if (src->format != STORAGE_FORMAT_RAW && src->format != STORAGE_FORMAT_QCOW2 && src->format != STORAGE_FORMAT_QED)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "creating images of format '%s', allowed: raw, qcow2, qed",
                        enum_word(storage_format_names, STORAGE_FORMAT_MAX, (int)src->format));
     if (how->backing && src->format == STORAGE_FORMAT_RAW)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "a raw image cannot have a backing image");

@@ -23,6 +23,7 @@
 #include "domain/snapshot_list.h"
 #include "domain/stats.h"
 #include "store/defs.h"
+#include "store/snapshot_intent.h"
 #include "store/status.h"
 #include "api_enums.h"
 
@@ -50,6 +51,7 @@ static void domain_free(Object *o)
     g_free(p->vcpu_tids);
     g_clear_pointer(&p->blockjobs, g_ptr_array_unref);
     snapshot_list_unref(p->snapshots);
+    snapshot_intent_free(p->snapshot_intent);
     g_free(d->name);
     g_free(p);
     object_done(o);
@@ -251,6 +253,7 @@ static void fill_record(const Domain *d, StatusRecord *rec)
         .fake_reboot = p->fake_reboot,
         .tainted_monitor = p->tainted_monitor,
         .stop_reason = p->stop_reason,
+        .blockjobs = blockjobs_save(d),
     };
     fill_process(rec, &p->proc);
 }

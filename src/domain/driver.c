@@ -274,6 +274,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
         return NULL;
     }
     domain_snapshots_load(drv);
+    domain_snapshots_load_intents(drv);
     log_info("%u machines, %u of them running", registry_count(drv->registry), drv->to_reconnect->len);
     return drv;
 }
@@ -322,6 +323,7 @@ void domain_driver_go(DomainDriver *drv)
         }
     }
     g_ptr_array_set_size(drv->to_reconnect, 0);
+    domain_snapshots_go(drv);
     if (!first_time_this_boot(drv))
         return;
     g_autoptr(GPtrArray) all = registry_list(drv->registry);

@@ -15,6 +15,7 @@
 
 #define LOG_AREA "domain.events"
 #include "util/log.h"
+#include "domain/block_ops.h"
 #include "domain/private.h"
 #include "model/chain_find.h"
 #include "api_enums.h"
@@ -211,6 +212,14 @@ static void on_watchdog(Domain *d, const EventCtx *c)
 
 /* ---- devices ----------------------------------------------------------------------------------------------------- */
 
+static void on_write_threshold(Domain *d, const EventCtx *c)
+{
+    json_int_t mark = json_integer_value(json_object_get(c->data, "write-threshold"));
+    json_int_t excess = json_integer_value(json_object_get(c->data, "amount-exceeded"));
+    if (text(c, "node-name") && mark >= 0 && excess >= 0)
+        domain_block_threshold_passed(d, text(c, "node-name"), (uint64_t)mark, (uint64_t)excess);
+}
+
 static void publish_io_error(Domain *d, int id, const char *path, const char *alias, int action, const char *reason)
 {
     DomainEvent *e = domain_event_new(EVENT_DOMAIN, id, d);
@@ -406,8 +415,9 @@ static const EventRow rows[] = {
     {"BLOCK_JOB_CANCELLED", on_blockjob, 0},
     {"BLOCK_JOB_COMPLETED", on_blockjob, 0},
     {"BLOCK_JOB_ERROR", on_blockjob, 0},
-    {"BLOCK_JOB_PENDING", on_recorded, 0},
+    {"BLOCK_JOB_PENDING", on_recorded, 0}, /* JOB_STATUS_CHANGE says it too */
     {"BLOCK_JOB_READY", on_blockjob, 0},
+    {"BLOCK_WRITE_THRESHOLD", on_write_threshold, 0},
     {"DEVICE_DELETED", on_device_deleted, 0},
     {"DEVICE_TRAY_MOVED", on_tray, 0},
     {"DEVICE_UNPLUG_GUEST_ERROR", on_device_event, VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED},

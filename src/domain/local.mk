@@ -1,7 +1,12 @@
 # domain: machines, their jobs, events and life
 noinst_LIBRARIES += libdomain.a
 libdomain_a_SOURCES = \
+	src/domain/block_ops.c src/domain/block_ops.h \
 	src/domain/blockjob.c src/domain/blockjob_sync.c src/domain/blockjob.h src/domain/blockjob_private.h \
+	src/domain/blockjob_kinds.h src/domain/blockjob_record.c \
+	src/domain/blockjob_disk.c src/domain/blockjob_disk.h \
+	src/domain/blockjob_commit.c src/domain/blockjob_control.c src/domain/blockjob_copy.c src/domain/blockjob_delete.c \
+	src/domain/blockjob_pull.c src/domain/blockjob_sweep.c src/domain/blockjobs.h \
 	src/domain/chain.c src/domain/chain_create.c src/domain/chain.h \
 	src/domain/complete.c src/domain/complete.h \
 	src/domain/console.c src/domain/console.h \
@@ -14,6 +19,7 @@ libdomain_a_SOURCES = \
 	src/domain/flush.c \
 	src/domain/event.c src/domain/events.c src/domain/events.h \
 	src/domain/inbox.c src/domain/inbox.h \
+	src/domain/blockjob_list.c src/domain/blockjob_list.h \
 	src/domain/iotune.c src/domain/iotune.h \
 	src/domain/job.c src/domain/job.h \
 	src/domain/keys.c src/domain/keys_table.c src/domain/keys.h \
@@ -27,6 +33,7 @@ libdomain_a_SOURCES = \
 	src/domain/snapshot.c src/domain/snapshot.h src/domain/snapshot_private.h \
 	src/domain/snapshot_create.c \
 	src/domain/snapshot_disks.c \
+	src/domain/snapshot_live.c src/domain/snapshot_settle.c \
 	src/domain/snapshot_list.c src/domain/snapshot_list.h \
 	src/domain/snapshot_offline.c \
 	src/domain/snapshot_redefine.c \

@@ -84,6 +84,8 @@ typedef struct DomainPrivate {
     GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
     unsigned resyncs;     /* counts domain_resync_later() */
     struct SnapshotList *snapshots; /* NULL: none (snapshot.c) */
+    struct SnapshotIntent *snapshot_intent; /* of one whose outcome is not known; NULL: none (snapshot_settle.c) */
+    bool snapshot_busy; /* one is being taken: it settles itself */
 } DomainPrivate;
 
 static inline void domain_assert_locked(const Domain *d)

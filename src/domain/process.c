@@ -30,6 +30,7 @@
 #include "util/file.h"
 #include "util/log.h"
 #include "domain/lifecycle.h"
+#include "domain/blockjob_list.h"
 #include "domain/private.h"
 #include "domain/snapshot.h"
 #include "domain/reconnect.h"
@@ -277,6 +278,8 @@ typedef struct Verdict {
 static Verdict judge(const Domain *d, bool killed)
 {
     const DomainPrivate *p = d->priv;
+    if (p->stop_reason == VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT)
+        return (Verdict){p->stop_reason, p->stop_detail, "destroyed"};
     if (killed)
         return (Verdict){VIR_DOMAIN_SHUTOFF_DESTROYED, VIR_DOMAIN_EVENT_STOPPED_DESTROYED, "destroyed"};
     switch (p->stop_reason) {
@@ -410,6 +413,12 @@ void domain_tear_down(Domain *d)
         LOCK_SCOPE(&p->kill.lock); /* a destroy that came after the verdict finds its wish fulfilled all the same */
         if (p->kill.asked_life == p->kill.life)
             p->destroyed_life = p->kill.life;
+    }
+    blockjobs_settle(d);
+    if (!d->persistent) { /* nobody can ask for them any more */
+        domain_unlock(d);
+        blockjobs_forget_ended(d);
+        domain_lock(d);
     }
     make_off(d, &v);
 }

@@ -31,7 +31,9 @@
 #include "host/proc.h"
 #include "domain/complete.h"
 #include "domain/private.h"
+#include "domain/block_ops.h"
 #include "domain/reconnect.h"
+#include "domain/snapshot.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
 #include "store/status.h"
@@ -205,7 +207,9 @@ int domain_resync(Domain *d, Err *err)
         domain_read_back(d, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL, err) < 0 ||
         resync_devices(d, err) < 0)
         return -1;
-    return resync_trays(d, err) < 0 ? -1 : resync_blockjobs(d, err);
+    if (resync_trays(d, err) < 0 || domain_resync_thresholds(d, err) < 0)
+        return -1;
+    return resync_blockjobs(d, err);
 }
 
 static void resync_task(Domain *d, void *unused)
@@ -213,6 +217,8 @@ static void resync_task(Domain *d, void *unused)
     g_auto(Err) err = ERR_INIT;
     if (domain_is_active(d) && !d->priv->dying && d->priv->qmp && domain_resync(d, &err) < 0)
         log_warning("%s: not resynchronised: %s", d->name, err.detail);
+    else
+        snapshot_settle_later(d);
 }
 
 void domain_resync_later(Domain *d)
@@ -253,6 +259,7 @@ void domain_load_status(Domain *d, StatusRecord *rec)
     };
     for (char **t = rec->taps; t && *t; t++)
         g_ptr_array_add(p->proc.taps, g_strdup(*t));
+    blockjobs_load(d, rec->blockjobs);
     domain_mark_changed(d);
     p->written = p->changes;
     domain_driver_seen_id(d->drv, d->id);
@@ -394,6 +401,14 @@ static void retry(void *arg)
         domain_task(d, JOB_RECONNECT, "reconnect", v->life, domain_reconnect, NULL, NULL);
 }
 
+/* Under the job of the reconnect: before anybody else sees the definitions. */
+static void settle_snapshot(Domain *d)
+{
+    g_auto(Err) err = ERR_INIT;
+    if (snapshot_settle(d, &err) < 0)
+        log_error("%s: an interrupted snapshot is not settled: %s", d->name, err.detail);
+}
+
 void domain_reconnect(Domain *d, void *unused)
 {
     DomainPrivate *p = d->priv;
@@ -426,6 +441,7 @@ void domain_reconnect(Domain *d, void *unused)
         if (gone) {
             log_info("%s: ended while no daemon looked", d->name);
             bury(d);
+            settle_snapshot(d);
         } else if (verified && p->starting) {
             end_unwanted(d, "half started");
         } else {
@@ -448,8 +464,10 @@ void domain_reconnect(Domain *d, void *unused)
         end_unwanted(d, "half started");
         return;
     }
+    blockjobs_sweep(d);
     domain_set_stuck(d, false);
     domain_sort_config(d); /* the file has it in the order in which it was defined */
+    settle_snapshot(d);
     domain_mark_changed(d);
     log_info("%s: reconnected to process %d, state %d", d->name, (int)p->proc.pid, d->state);
 }

@@ -19,5 +19,13 @@ void domain_snapshots_load(DomainDriver *drv);
 int domain_snapshots_undefine(Domain *d, unsigned flags, Err *err);
 /* A machine that was never stored has ended: nobody can ask for its snapshots any more. */
 void domain_snapshots_drop(Domain *d);
+/* What was under way when a daemon died: read, before anybody asks; settled where the machine is off, once tasks may run. */
+void domain_snapshots_load_intents(DomainDriver *drv);
+void domain_snapshots_go(DomainDriver *drv);
+/* Finds out what became of an interrupted snapshot and makes definitions and files true; no effect when there is none.  Of a running machine
+ * QEMU is asked.  An exclusive job. */
+int snapshot_settle(Domain *d, Err *err);
+/* The same as a task. */
+void snapshot_settle_later(Domain *d);
 /* Moves the files along with the machine's name.  No lock held. */
 int domain_snapshots_rename(DomainDriver *drv, const char *old_name, const char *new_name, Err *err);

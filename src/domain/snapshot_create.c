@@ -19,6 +19,7 @@
 #include "domain/snapshot_private.h"
 #include "api_enums.h"
 
+#define HALT_MS 30000u
 #define FLAG(name) VIR_DOMAIN_SNAPSHOT_CREATE_##name
 
 static int check_flags(unsigned flags, Err *err)
@@ -79,7 +80,9 @@ static int describe(SnapshotDef *s, const Domain *d, unsigned flags, Err *err)
     s->memory = SNAPSHOT_NO;
     s->parent = l && l->current ? g_strdup(l->current) : NULL;
     if (active) {
-        s->domain = stored_def_new(d->live);
+        g_autoptr(DomainDef) now = domain_def_copy(d->live);
+        domain_def_take_asked_cpu(now);
+        s->domain = stored_def_new(now);
         s->inactive = d->config ? stored_def_ref(d->config) : NULL;
     } else {
         s->domain = stored_def_ref(d->config);
@@ -97,7 +100,24 @@ static int take(Domain *d, SnapshotDef *s, unsigned flags, Err *err)
 {
     if (!domain_is_active(d))
         return snapshot_take_offline(d, s, flags, err);
-    return err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "snapshots of a running machine are not supported yet");
+    return snapshot_take_live(d, s, flags, err);
+}
+
+/* The guest ends where the snapshot was taken.  Its end is torn down by whoever sees it. */
+static int halt(Domain *d, Err *err)
+{
+    int id = d->id;
+    if (!domain_is_active(d))
+        return 0;
+    d->priv->stop_reason = VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT;
+    d->priv->stop_detail = VIR_DOMAIN_EVENT_STOPPED_FROM_SNAPSHOT;
+    domain_kill(d, 0);
+    Deadline end = deadline_in_ms(HALT_MS);
+    while (domain_is_active(d) && d->id == id) {
+        if (!domain_wait(d, end))
+            return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "the snapshot is taken, but the guest has not ended after %u s", HALT_MS / 1000);
+    }
+    return 0;
 }
 
 int domain_snapshot_create(Domain *d, const char *xml, unsigned flags, char **ret_name, Err *err)
@@ -112,8 +132,13 @@ int domain_snapshot_create(Domain *d, const char *xml, unsigned flags, char **re
     g_autoptr(SnapshotDef) s = snapshot_def_parse(xml, strlen(xml), how, NULL, NULL, err);
     if (!s || check_kind(d, s, flags, err) < 0 || describe(s, d, flags, err) < 0 || take(d, s, flags, err) < 0)
         return -1;
-    if (!(flags & FLAG(NO_METADATA)) && snapshot_store(d, s, true, err) < 0)
+    int r = flags & FLAG(NO_METADATA) ? 0 : snapshot_store(d, s, true, err);
+    if (d->priv->snapshot_busy)
+        snapshot_intent_forget(d);
+    if (r < 0)
         return err_wrap(err, "the images are made and in use, but the snapshot '%s' is not noted", s->name);
+    if ((flags & FLAG(HALT)) && halt(d, err) < 0)
+        return -1;
     *ret_name = g_strdup(s->name);
     return 0;
 }

@@ -3,17 +3,20 @@
  * Owns:    the order: overlays first, then the definition that leads to them; what failed leaves no file
  * Threads: workers (qemu-img, files)
  * Locks:   the domain's, released while images are made; the writer's turn of the definition
- * Errors:  those of host/image_create.h and of the definition's file
+ * Errors:  those of domain/chain.h and of the definition's file
  */
 #include "config.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #define LOG_AREA "domain.snapshot"
 #include "util/log.h"
+#include "domain/chain.h"
 #include "domain/snapshot_private.h"
 #include "host/image.h"
-#include "host/image_create.h"
+#include "host/image_find.h"
+#include "qemu/image_chain.h"
 #include "api_enums.h"
 
 int snapshot_overlays_check(const SnapshotDef *s, bool reuse, Deadline deadline, Err *err)
@@ -50,25 +53,53 @@ void snapshot_overlays_remove(const GPtrArray *paths)
     }
 }
 
-int snapshot_overlay_make(const SnapshotDisk *d, const StorageSource *below, uint64_t size, Deadline deadline, GPtrArray *made, Err *err)
+int snapshot_overlay_make(Domain *d, const SnapshotDisk *what, const StorageSource *below, uint64_t size, GPtrArray *made, Err *err)
 {
-    const char *fmt = enum_word(storage_format_names, STORAGE_FORMAT_MAX, (int)below->format);
-    if (image_create_overlay(d->path, storage_format_names[d->format], below->path, fmt ? fmt : "raw", size, deadline, err) < 0)
-        return err_wrap(err, "new image of disk '%s'", d->name);
-    if (d->type == STORAGE_FILE)
-        g_ptr_array_add(made, g_strdup(d->path));
+    StorageSource src = {.type = what->type, .path = what->path, .format = what->format};
+    ChainCreate how = {.size = size, .backing = below, .what = "external snapshot", .dst = what->name};
+    bool is_new = false;
+    if (chain_create(d, &src, &how, &is_new, err) < 0)
+        return -1;
+    if (is_new)
+        g_ptr_array_add(made, g_strdup(what->path));
     return 0;
 }
 
-static int make_all(const SnapshotDef *s, const DomainDef *def, Deadline deadline, GPtrArray *made, Err *err)
+/* How large the guest sees an image, by its header. */
+static int read_size(const StorageSource *src, Deadline deadline, uint64_t *ret, Err *err)
+{
+    ImageWant want = {.path = src->path, .open_flags = O_RDONLY, .fmt = qemu_image_fmt(src->format), .flags = IMAGE_WANT_PROBE};
+    g_autoptr(ImageSet) set = image_open(&want, 1, deadline, err);
+    const ImageNode *n = set ? image_set_node(set, 0, 0) : NULL;
+    if (!n)
+        return -1;
+    *ret = n->header.virtual_size;
+    return *ret ? 0 : err_set(err, VIR_ERR_OPERATION_FAILED, "the size of image '%s' is not known", src->path);
+}
+
+static int make_all(Domain *d, const SnapshotDef *s, const DomainDef *def, Deadline deadline, GPtrArray *made, Err *err)
 {
     for (unsigned i = 0; i < s->disks->len; i++) {
-        const SnapshotDisk *d = s->disks->pdata[i];
-        if (d->location == SNAPSHOT_EXTERNAL &&
-            snapshot_overlay_make(d, domain_def_find_disk(def, d->name)->src, 0, deadline, made, err) < 0)
-            return -1;
+        const SnapshotDisk *what = s->disks->pdata[i];
+        uint64_t size = 0;
+        if (what->location != SNAPSHOT_EXTERNAL)
+            continue;
+        const StorageSource *below = domain_def_find_disk(def, what->name)->src;
+        domain_unlock(d);
+        int r = read_size(below, deadline, &size, err);
+        domain_lock(d);
+        if (r < 0 || snapshot_overlay_make(d, what, below, size, made, err) < 0)
+            return err_wrap(err, "disk '%s'", what->name);
     }
     return 0;
+}
+
+void snapshot_put_on_top(DiskDef *disk, const SnapshotDisk *to)
+{
+    StorageSource *top = storage_source_new();
+    storage_source_replace(top, to->type, to->path, to->format);
+    top->backing = disk->src;
+    disk->src = top;
 }
 
 /* Disks of `def` lead to their new images.  What was below is in the images' headers. */
@@ -77,7 +108,11 @@ static void lead_to_overlays(DomainDef *def, const SnapshotDef *s)
     for (unsigned i = 0; i < s->disks->len; i++) {
         const SnapshotDisk *d = s->disks->pdata[i];
         DiskDef *disk = domain_def_find_disk(def, d->name);
-        if (d->location == SNAPSHOT_EXTERNAL)
+        if (d->location != SNAPSHOT_EXTERNAL)
+            continue;
+        if (disk->src->backing || disk->src->backing_ends) /* a chain the user tells is told on */
+            snapshot_put_on_top(disk, d);
+        else
             storage_source_replace(disk->src, d->type, d->path, d->format);
     }
 }
@@ -95,9 +130,9 @@ int snapshot_take_offline(Domain *d, const SnapshotDef *s, unsigned flags, Err *
         Deadline deadline = deadline_in_ms(SNAPSHOT_IMAGES_MS);
         domain_unlock(d);
         r = snapshot_overlays_check(s, reuse, deadline, err);
-        if (r == 0 && !reuse)
-            r = make_all(s, def, deadline, made, err);
         domain_lock(d);
+        if (r == 0 && !reuse)
+            r = make_all(d, s, def, deadline, made, err);
     }
     if (r == 0) {
         lead_to_overlays(def, s);

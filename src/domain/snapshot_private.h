@@ -4,6 +4,7 @@
 
 #include "domain/private.h"
 #include "domain/snapshot.h"
+#include "store/snapshot_intent.h"
 
 /* snapshot.c: the list and its files */
 
@@ -34,12 +35,24 @@ int snapshot_redefine(Domain *d, const char *xml, unsigned flags, char **ret_nam
 #define SNAPSHOT_IMAGES_MS 60000u
 /* Is there what must be there, and nothing else?  No lock held. */
 int snapshot_overlays_check(const SnapshotDef *s, bool reuse, Deadline deadline, Err *err);
-/* Makes the new image of one disk over `below`; size as image_create_overlay().  A file made is noted in `made`.  No lock held. */
-int snapshot_overlay_make(const SnapshotDisk *d, const StorageSource *below, uint64_t size, Deadline deadline, GPtrArray *made, Err *err);
+/* Makes the new image of one disk over `below`, which is never opened.  A file made is noted in `made`.  Lock held, released meanwhile. */
+int snapshot_overlay_make(Domain *d, const SnapshotDisk *what, const StorageSource *below, uint64_t size, GPtrArray *made, Err *err);
+/* The new image in place of what `disk` has, which stays known below it. */
+void snapshot_put_on_top(DiskDef *disk, const SnapshotDisk *to);
 /* Removes files a failed snapshot had made.  No lock held. */
 void snapshot_overlays_remove(const GPtrArray *paths);
 /* Disks of a machine that is off get overlays, and its definition leads to them. */
 int snapshot_take_offline(Domain *d, const SnapshotDef *s, unsigned flags, Err *err);
 
-/* snapshot_live.c */
+/* snapshot_live.c: those of a running machine, in one transaction; the definitions are settled.  After success the note of it is the
+ * caller's to forget when the snapshot is in the list. */
 int snapshot_take_live(Domain *d, const SnapshotDef *s, unsigned flags, Err *err);
+
+/* snapshot_settle.c */
+
+/* Writes the note of what is about to be done; lock released meanwhile.  -1 also when the machine ended. */
+int snapshot_intent_note(Domain *d, const SnapshotIntent *in, Err *err);
+/* It is settled: the note goes, in memory and on disk. */
+void snapshot_intent_forget(Domain *d);
+/* The transaction has happened: live and stored definition say so.  Can be done twice. */
+int snapshot_definitions(Domain *d, const SnapshotIntent *in, Err *err);

@@ -227,7 +227,9 @@ static void on_blockstats(void *ud, QmpStatus status, json_t *ret, Err *err)
             b->wr_ns = number(st, "wr_total_time_ns");
             b->fl_reqs = number(st, "flush_operations");
             b->fl_ns = number(st, "flush_total_time_ns");
-            b->allocation = number(st, "wr_highest_offset");
+            /* of the file, where the format's node stands on one */
+            json_t *below = json_object_get(json_object_get(layer, "parent"), "stats");
+            b->allocation = number(below ? below : st, "wr_highest_offset");
         }
     }
     probe_answered(p);
@@ -250,8 +252,6 @@ static void on_block(void *ud, QmpStatus status, json_t *ret, Err *err)
             DomainBlockStats *b = block_of(p->sample, alias, depth);
             b->capacity = number(image, "virtual-size");
             b->physical = number(image, "actual-size");
-            if (depth == 0)
-                b->write_threshold = number(inserted, "write_threshold");
         }
     }
     probe_answered(p);

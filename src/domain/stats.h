@@ -19,7 +19,6 @@ typedef struct DomainBlockStats {
     uint64_t rd_reqs, rd_bytes, rd_ns, wr_reqs, wr_bytes, wr_ns, fl_reqs, fl_ns;
     uint64_t allocation; /* highest offset written, bytes */
     uint64_t capacity, physical; /* bytes; 0: not known */
-    uint64_t write_threshold;
     int io_error; /* VIR_DOMAIN_DISK_ERROR_* the guest was stopped for */
 } DomainBlockStats;
 

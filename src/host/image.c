@@ -40,6 +40,7 @@ typedef struct OpenRequest {
     bool want_header, any_type;
     bool opened; /* the descriptor comes with the request */
     bool remove; /* the name, instead of opening it */
+    uint64_t offset; /* of the bytes that are sent back as header */
     char path[IMAGE_MAX_PATH];
 } OpenRequest;
 
@@ -91,7 +92,7 @@ static void child_look(const OpenRequest *q, OpenReply *r, int fd)
         }
     }
     if (q->want_header) {
-        ssize_t n = pread(fd, r->header, HEADER_BYTES, 0);
+        ssize_t n = pread(fd, r->header, HEADER_BYTES, (off_t)q->offset);
         if (n < 0)
             r->error = errno;
         else
@@ -356,6 +357,10 @@ static int open_failed(const OpenReply *r, const char *path, const ImageNode *ab
 {
     if (above) {
         err_set_errno(err, r->error, "cannot open backing file '%s' of image '%s'", path, above->path);
+        g_autofree char *image = g_shell_quote(above->path);
+        if (r->error == ENOENT)
+            err_hint(err, "put it back, or say where it is now: qemu-img rebase -u -f %s -b FILE -F %s %s", image_fmt_names[above->header.fmt],
+                     above->header.backing_fmt_name ? above->header.backing_fmt_name : "FORMAT", image);
     } else if (r->error == EINVAL || r->error == EISDIR) {
         err_set_errno(err, r->error, "'%s' is neither a file nor a block device", path);
     } else {
@@ -381,8 +386,12 @@ static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
         return open_failed(r, path, above, err);
     if (!missing && (want->flags & IMAGE_WANT_CHAIN)) {
         char *key = g_strdup_printf("%" PRIx64 ":%" PRIx64, r->dev, r->ino);
-        if (!g_hash_table_add(seen, key))
-            return err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' contains '%s' twice", want->path, path);
+        if (!g_hash_table_add(seen, key)) {
+            err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' contains '%s' twice", want->path, path);
+            g_autofree char *image = g_shell_quote(above->path);
+            return err_hint(err, "'%s' names it as its backing file; the right one is set with: qemu-img rebase -u -f %s -b FILE -F FORMAT %s",
+                            above->path, image_fmt_names[above->header.fmt], image);
+        }
     }
     ImageHeader h = {.fmt = fmt};
     if (!missing && (want->flags & HEADER_WANTS) &&
@@ -412,6 +421,39 @@ static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
     return 0;
 }
 
+static gint probing_allowed;
+
+void image_allow_probing(bool allow)
+{
+    g_atomic_int_set(&probing_allowed, allow);
+}
+
+/* The format of the file below `n`: as recorded, or, where that is allowed, as it looks. */
+static int backing_format(Opener *o, const ImageWant *want, const ImageNode *n, const char *path, ImageFmt *ret, Err *err)
+{
+    ImageFmt looks = IMAGE_FMT_NONE;
+    if (n->header.backing_fmt_name == NULL) {
+        AUTO_CLOSE int fd = -1;
+        if (opener_open(o, want, path, O_RDONLY, -1, &fd, err) < 0)
+            return -1;
+        if (o->reply->error)
+            return open_failed(o->reply, path, n, err);
+        looks = image_fmt_by_magic(o->reply->header, o->reply->header_len);
+        if (g_atomic_int_get(&probing_allowed)) {
+            ImageHeader h;
+            if (image_header_parse(o->reply->header, o->reply->header_len, looks, path, &h, err) < 0)
+                return -1;
+            bool alone = !h.backing && !h.data_file;
+            image_header_clear(&h);
+            if (alone) {
+                *ret = looks;
+                return 0;
+            }
+        }
+    }
+    return image_backing_format(n->path, &n->header, path, looks, ret, err);
+}
+
 static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned index, Err *err)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -420,8 +462,10 @@ static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
     ImageNode *above = NULL;
     for (unsigned depth = 0;; depth++) {
         ImageNode *n = NULL;
-        if (depth >= IMAGE_MAX_DEPTH)
-            return err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' is longer than %u images", want->path, IMAGE_MAX_DEPTH);
+        if (depth >= IMAGE_MAX_DEPTH) {
+            err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' is longer than %u images", want->path, IMAGE_MAX_DEPTH);
+            return err_hint(err, "make it shorter with qemu-img commit or qemu-img rebase, while no guest uses it");
+        }
         if (open_node(o, set, want, index, depth, path, fmt, above, seen, &n, err) < 0)
             return -1;
         if (n->header.data_file && (want->flags & IMAGE_WANT_CHAIN))
@@ -433,7 +477,7 @@ static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
             return -1;
         g_free(path);
         path = next;
-        if (image_backing_format(n->path, &n->header, path, &fmt, err) < 0)
+        if (backing_format(o, want, n, path, &fmt, err) < 0)
             return -1;
         above = n;
     }
@@ -483,15 +527,69 @@ ImageSet *image_look(const ImageWant *wants, unsigned n, Deadline d)
     return set;
 }
 
+/* A child for one file only; *o is to be ended in any case, unless this returns false. */
+static bool single_start(Opener *o, const char *path, Deadline d, int *ret, Err *err)
+{
+    *ret = opener_start(o, d, err);
+    if (*ret < 0 && o->request == NULL)
+        return false;
+    if (*ret == 0 && g_strlcpy(o->request->path, path, sizeof(o->request->path)) >= sizeof(o->request->path))
+        *ret = err_set_errno(err, ENAMETOOLONG, "cannot use '%.200s…'", path);
+    return true;
+}
+
+/* The opened file stays with the child's answers: each asks for the next piece by the same descriptor. */
+static int read_pieces(Opener *o, const char *path, uint64_t offset, uint8_t *buffer, size_t size, Err *err)
+{
+    AUTO_CLOSE int fd = -1;
+    for (size_t done = 0; done < size;) {
+        int got = -1;
+        OpenRequest *q = o->request;
+        q->open_flags = O_RDONLY;
+        q->want_header = true;
+        q->opened = fd >= 0;
+        q->offset = offset + done;
+        if (opener_ask(o, path, fd, &got, err) < 0)
+            return -1;
+        if (fd < 0)
+            fd = got;
+        else
+            fd_close(&got);
+        if (o->reply->error)
+            return open_failed(o->reply, path, NULL, err);
+        size_t n = MIN((size_t)o->reply->header_len, size - done);
+        memcpy(buffer + done, o->reply->header, n);
+        done += n;
+        if (n == 0) {
+            memset(buffer + done, 0, size - done);
+            break;
+        }
+    }
+    return 0;
+}
+
+int image_read(const char *path, uint64_t offset, uint8_t *buffer, size_t size, Deadline d, Err *err)
+{
+    if (offset > INT64_MAX - size)
+        return err_set(err, VIR_ERR_INVALID_ARG, "offset %" PRIu64 " is beyond the end of any file", offset);
+    Opener o = {.sock = -1, .pidfd = -1};
+    int r;
+    if (!single_start(&o, path, d, &r, err))
+        return -1;
+    pool_blocking_begin();
+    if (r == 0)
+        r = read_pieces(&o, path, offset, buffer, size, err);
+    opener_end(&o);
+    pool_blocking_end();
+    return r;
+}
+
 int image_remove(const char *path, Deadline d, Err *err)
 {
     Opener o = {.sock = -1, .pidfd = -1};
-    int r = opener_start(&o, d, err);
-    if (r < 0 && o.request == NULL)
+    int r, fd = -1;
+    if (!single_start(&o, path, d, &r, err))
         return -1;
-    int fd = -1;
-    if (r == 0 && g_strlcpy(o.request->path, path, sizeof(o.request->path)) >= sizeof(o.request->path))
-        r = err_set_errno(err, ENAMETOOLONG, "cannot remove '%.200s…'", path);
     o.request->remove = true;
     pool_blocking_begin();
     if (r == 0)

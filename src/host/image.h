@@ -57,8 +57,12 @@ ImageFmt image_fmt_by_magic(const uint8_t *data, size_t len);
 /* The absolute path of the backing file that the header of `image` names (h->backing is not NULL).  The name may tell the format as well: h is
  * updated.  NULL with VIR_ERR_CONFIG_UNSUPPORTED when it is nothing on this host.  Caller frees. */
 char *image_backing_path(const char *image, ImageHeader *h, Err *err);
-/* Its format as recorded; none recorded is VIR_ERR_OPERATION_INVALID, one not known VIR_ERR_CONFIG_UNSUPPORTED. */
-int image_backing_format(const char *image, const ImageHeader *h, const char *path, ImageFmt *ret, Err *err);
+/* Its format as recorded; none recorded is VIR_ERR_OPERATION_INVALID with the command that records it, one not known
+ * VIR_ERR_CONFIG_UNSUPPORTED.  `looks` is for the command only: what the file looks like, IMAGE_FMT_NONE when that is not known. */
+int image_backing_format(const char *image, const ImageHeader *h, const char *path, ImageFmt looks, ImageFmt *ret, Err *err);
+/* Whether a backing file without a recorded format may be read as what it looks like, if it has no backing file itself.  Off at first: who can
+ * write a raw image decides what it looks like.  Any thread. */
+void image_allow_probing(bool allow);
 
 /* ---- opening ----------------------------------------------------------------------------------------------------------------- */
 
@@ -109,6 +113,8 @@ ImageSet *image_open(const ImageWant *wants, unsigned n, Deadline d, Err *err);
 ImageSet *image_look(const ImageWant *wants, unsigned n, Deadline d);
 ImageSet *image_set_free(ImageSet *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImageSet, image_set_free)
+/* Reads bytes of a file or block device, in such a child; zeros beyond its end.  Errors as above.  Sleeps. */
+int image_read(const char *path, uint64_t offset, uint8_t *buffer, size_t size, Deadline d, Err *err);
 /* Removes a file by its name, in such a child; one that is not there is no error.  Errors as above.  Sleeps. */
 int image_remove(const char *path, Deadline d, Err *err);
 /* The node of a want at a depth, or NULL. */

@@ -131,6 +131,28 @@ static int fdgroup_parse(ParseCtx *c, xmlNode *node, StorageSource *src)
     return src->path ? 0 : missing_attr(c, node, "file");
 }
 
+/* What the next daemon must know and XML has no words for: in the status file only. */
+static int own_parse(ParseCtx *c, xmlNode *node, StorageSource *src)
+{
+    bool marked = false;
+    g_autofree char *indexed = node_attr(node, "thresholdIndexed"), *detected = node_attr(node, "detected");
+    src->threshold_indexed = indexed != NULL;
+    src->detected = detected != NULL;
+    return attr_u64(c, node, "threshold", 10, INT64_MAX, &src->threshold, &marked);
+}
+
+static void own_format(FormatCtx *c, const StorageSource *src)
+{
+    if (!(c->flags & FORMAT_STATUS))
+        return;
+    if (src->threshold)
+        xml_attrf(&c->w, "threshold", "%" PRIu64, src->threshold);
+    if (src->threshold_indexed)
+        xml_attr(&c->w, "thresholdIndexed", "yes");
+    if (src->detected)
+        xml_attr(&c->w, "detected", "yes");
+}
+
 int storage_source_parse(ParseCtx *c, xmlNode *node, StorageSource *src, StartupPolicy *ret_policy)
 {
     if (table_parse(c, &storage_source_table, node, src) < 0)
@@ -141,6 +163,8 @@ int storage_source_parse(ParseCtx *c, xmlNode *node, StorageSource *src, Startup
     if (fdgroup_parse(c, node, src) < 0)
         return -1;
     if (ret_policy && attr_enum(c, node, "startupPolicy", startup_policy_names, STARTUP_MAX, ret_policy) < 0)
+        return -1;
+    if ((c->flags & PARSE_STATUS) && own_parse(c, node, src) < 0)
         return -1;
     if (!(c->flags & PARSE_INACTIVE) || (c->flags & PARSE_STATUS))
         return attr_u64(c, node, "index", 10, UINT32_MAX, &src->index.v, &src->index.set);
@@ -160,6 +184,7 @@ void storage_source_format(FormatCtx *c, const StorageSource *src, StartupPolicy
     xml_attr(w, "startupPolicy", enum_word(startup_policy_names, STARTUP_MAX, (int)policy));
     if (index)
         xml_attrf(w, "index", "%" PRIu64, src->index.v);
+    own_format(c, src);
     if (slice) {
         xml_begin(w, "slices");
         xml_begin(w, "slice");

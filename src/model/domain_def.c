@@ -48,6 +48,16 @@ void domain_def_keep_asked_cpu(DomainDef *d)
     copy->cpu = old;
 }
 
+void domain_def_take_asked_cpu(DomainDef *d)
+{
+    if (!d->cpu_asked.given)
+        return;
+    CpuDef now = d->cpu;
+    d->cpu = d->cpu_asked;
+    d->cpu_asked = now; /* freed with the rest; without `given` it says nothing */
+    d->cpu_asked.given = false;
+}
+
 unsigned domain_def_diff(const DomainDef *a, const DomainDef *b, DefChangedFn changed, void *ud)
 {
     return table_diff(&domain_table, a, b, "", changed, ud);

@@ -81,6 +81,8 @@ typedef struct StorageSource {
     bool detected;         /* found by reading the image above, not given by the user: shown live only */
     bool fd_writable;      /* a start's own: an image the guest only reads whose group has a read-write descriptor alone */
     OptU64 slice_offset, slice_size;
+    uint64_t threshold;    /* live only: clients hear when something is written beyond it; 0: none */
+    bool threshold_indexed; /* it was set by "vda[2]" */
 } StorageSource;
 
 /* Images are part of a definition and freed with it; alone they are the owner's.  Copy and free take all images below along. */
@@ -127,7 +129,13 @@ typedef struct DiskDef {
     OptU64 cyls, heads, secs;
     DiskIoTune iotune;
     SnapshotLocation snapshot;
+    StorageSource *mirror; /* live only: where a copy or an active commit goes; NULL: none */
+    MirrorJob mirror_job;
+    MirrorState mirror_state;
 } DiskDef;
+
+/* <disk> as BLOCK_COPY names its target: type, <driver type=> and <source> only.  Caller frees. */
+StorageSource *mirror_target_parse(const char *xml, Err *err);
 
 /* ---- controllers, network, characters -------------------------------------------------------------------------------------- */
 
@@ -396,6 +404,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainDef, domain_def_unref)
 DomainDef *domain_def_copy(const DomainDef *d);
 /* Remembers <cpu> as cpu_asked, before it is changed to what the running guest has.  `d` is the caller's own. */
 void domain_def_keep_asked_cpu(DomainDef *d);
+/* The other way: <cpu> is what was asked for again.  `d` is the caller's own. */
+void domain_def_take_asked_cpu(DomainDef *d);
 /* Orders disks and controllers as if `d`, the caller's own, had been written and read again. */
 void domain_def_resort(DomainDef *d);
 

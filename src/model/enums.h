@@ -126,6 +126,20 @@ typedef enum {
 } DiskTray;
 extern const char *const disk_tray_names[DISK_TRAY_MAX];
 
+#define MIRROR_JOB_LIST(X) X(MIRROR_COPY, "copy") X(MIRROR_ACTIVE_COMMIT, "active-commit")
+typedef enum {
+    MIRROR_JOB_ABSENT = 0,
+    MIRROR_JOB_LIST(ENUM_VALUE_) MIRROR_JOB_MAX
+} MirrorJob;
+extern const char *const mirror_job_names[MIRROR_JOB_MAX];
+
+#define MIRROR_STATE_LIST(X) X(MIRROR_READY, "yes") X(MIRROR_ABORT, "abort") X(MIRROR_PIVOT, "pivot")
+typedef enum {
+    MIRROR_STATE_ABSENT = 0,
+    MIRROR_STATE_LIST(ENUM_VALUE_) MIRROR_STATE_MAX
+} MirrorState;
+extern const char *const mirror_state_names[MIRROR_STATE_MAX];
+
 #define DISK_MODEL_LIST(X) X(DISK_MODEL_VIRTIO, "virtio") X(DISK_MODEL_VIRTIO_TRANSITIONAL, "virtio-transitional")    \
     X(DISK_MODEL_VIRTIO_NON_TRANSITIONAL, "virtio-non-transitional")
 typedef enum {

@@ -17,6 +17,7 @@ libmodel_a_SOURCES = \
 	src/model/dev_input.c \
 	src/model/dev_misc.c \
 	src/model/dev_net.c \
+	src/model/dev_mirror.c \
 	src/model/dev_storage.c \
 	src/model/dev_video.c \
 	src/model/devices.def \

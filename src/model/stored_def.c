@@ -86,11 +86,8 @@ static StoredDef *anew(const StoredDef *s, DomainDef *tree)
     g_autoptr(DomainDef) d = tree;
     if (!d)
         return NULL;
-    StoredDef *again = stored_def_new(d);
-    if (!stored_def_equal(s, again))
-        return again;
-    stored_def_unref(again);
-    return stored_def_ref(s);
+    g_autofree char *text = domain_def_format(d, FORMAT_INACTIVE | FORMAT_SECURE);
+    return strcmp(text, s->text) == 0 ? stored_def_ref(s) : stored_def_new(d);
 }
 
 StoredDef *stored_def_reread(const StoredDef *s, Err *err)

@@ -106,6 +106,20 @@ static char *small_file(const char *path)
     return g_strchomp(text);
 }
 
+/* What a probe's result depends on beside the binary: this program, and the host as it was when the daemon was first asked, as KVM too is
+ * tried only once. */
+static char *common_identity;
+
+static void common_identity_init(void)
+{
+    struct utsname un;
+    uname(&un);
+    g_autofree char *nested_intel = small_file("/sys/module/kvm_intel/parameters/nested");
+    g_autofree char *nested_amd = small_file("/sys/module/kvm_amd/parameters/nested");
+    common_identity = g_strdup_printf("kernel=%s/%s kvm=%s nested=%s%s format=%d/%08x/%lu", un.release, un.version, caps_kvm_state(),
+                                      nested_intel, nested_amd, CAPS_FORMAT, table_hash(), BERTH_LIBVIRT_VERSION);
+}
+
 /* Everything a probe's result depends on, as one line.  NULL with Err when the binary cannot be run. */
 static char *identity_of(const QemuCapsCache *cc, const char *binary, Err *err)
 {
@@ -118,16 +132,12 @@ static char *identity_of(const QemuCapsCache *cc, const char *binary, Err *err)
         err_set_errno(err, S_ISREG(st.st_mode) ? EACCES : EINVAL, "QEMU binary %s is not executable", binary);
         return NULL;
     }
-    struct utsname un;
-    uname(&un);
-    g_autofree char *nested_intel = small_file("/sys/module/kvm_intel/parameters/nested");
-    g_autofree char *nested_amd = small_file("/sys/module/kvm_amd/parameters/nested");
-    return g_strdup_printf("%s dev=%ju ino=%ju size=%jd mtime=%jd.%09ld ctime=%jd.%09ld kernel=%s/%s kvm=%s nested=%s%s uid=%d "
-                           "format=%d/%08x/%lu",
-                           binary, (uintmax_t)st.st_dev, (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec,
-                           st.st_mtim.tv_nsec, (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, un.release, un.version,
-                           caps_kvm_state(), nested_intel, nested_amd, (int)cc->account.uid, CAPS_FORMAT, table_hash(),
-                           BERTH_LIBVIRT_VERSION);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    caps_kvm_state(); /* may sleep, and says so to the pool */
+    pthread_once(&once, common_identity_init);
+    return g_strdup_printf("%s dev=%ju ino=%ju size=%jd mtime=%jd.%09ld ctime=%jd.%09ld uid=%d %s", binary, (uintmax_t)st.st_dev,
+                           (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                           (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, (int)cc->account.uid, common_identity);
 }
 
 /* ---- disk */

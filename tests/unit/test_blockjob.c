@@ -415,7 +415,7 @@ static int call_rules(Domain *d, void *arg, Err *err)
     g_autoptr(BlockJob) job = blockjob_new(d, &ops, ID, "virtio-disk0", "vda", NULL, err);
     assert_non_null(job);
     assert_null(blockjob_new(d, &ops, "berth-2", "virtio-disk0", "vda", NULL, err)); /* a disk has one */
-    assert_int_equal(err->code, VIR_ERR_OPERATION_INVALID);
+    assert_int_equal(err->code, VIR_ERR_BLOCK_COPY_ACTIVE);
     assert_non_null(strstr(err->detail, ID));
     err_clear(err);
     assert_int_equal(blockjob_allows(job, BLOCKJOB_VERB_ABORT, err), -1);

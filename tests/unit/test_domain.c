@@ -746,6 +746,10 @@ static void test_reconnect(void **state)
     peer_reply(peer, "[]");
     peer_expect(peer, "query-jobs", NULL);
     peer_reply(peer, "[]");
+    peer_expect(peer, "query-named-block-nodes", NULL); /* left over by a daemon that was killed? */
+    peer_reply(peer, "[]");
+    peer_expect(peer, "query-fdsets", NULL);
+    peer_reply(peer, "[]");
     driver_begin();
     d = domain_by_name(drv, "a", &err);
     {

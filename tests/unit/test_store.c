@@ -218,6 +218,11 @@ static void test_autostart(void **state)
     assert_int_equal(err.code, 0);
 }
 
+static void free_blockjob(gpointer j)
+{
+    status_blockjob_free(j);
+}
+
 static void test_status(void **state)
 {
     g_auto(Err) err = ERR_INIT;
@@ -237,9 +242,18 @@ static void test_status(void **state)
                         .fake_reboot = true,
                         .job_what = g_strdup("save"),
                         .job_phase = 3};
+    char id[] = "berth-<copy>", kind[] = "copy", disk[] = "virtio-disk0", target[] = "vda";
+    StatusBlockJob job = {.id = id, .kind = kind, .disk = disk, .target = target, .state = 2, .aborted_ready = true, .top = 4, .base = 2, .flags = 5, .begun_us = UINT64_MAX};
+    rec.blockjobs = g_ptr_array_new_with_free_func(free_blockjob);
+    g_ptr_array_add(rec.blockjobs, status_blockjob_copy(&job));
     assert_int_equal(status_save(dir, &rec, &err), 0);
     g_auto(StatusRecord) back = {0};
     assert_int_equal(status_load(dir, "s", &back, &err), STATUS_OK);
+    assert_int_equal(back.blockjobs->len, 1);
+    const StatusBlockJob *j = back.blockjobs->pdata[0];
+    assert_string_equal(j->id, "berth-<copy>");
+    assert_string_equal(j->disk, "virtio-disk0");
+    assert_true(j->state == 2 && j->aborted_ready && j->top == 4 && j->base == 2 && j->flags == 5 && j->begun_us == UINT64_MAX);
     assert_int_equal(back.id, 7);
     assert_int_equal(back.pid, 1234);
     assert_true(back.start_time == UINT64_MAX - 1);

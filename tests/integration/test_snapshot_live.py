@@ -1,0 +1,244 @@
+"""Snapshots of the disks of running guests: real guests that write meanwhile, several disks at once, and a daemon killed at every step."""
+
+import json
+import os
+import subprocess
+
+import libvirt
+import pytest
+
+from lib import events, faults, server as servers, xml
+from lib.console import VirshConsole
+from lib.guest import PROMPT
+
+IMAGES = "/var/lib/libvirt/images/"
+
+
+def take(server, dom, name, *args):
+    server.sh("snapshot-create-as", dom, name, "--disk-only", "--atomic", *args)
+
+
+def nodes(server, dom):
+    answer = json.loads(server.sh("qemu-monitor-command", dom, '{"execute":"query-named-block-nodes"}'))
+    return {n["node-name"]: n for n in answer["return"]}
+
+
+def tops(server, dom):
+    """The node each device writes to."""
+    answer = json.loads(server.sh("qemu-monitor-command", dom, '{"execute":"query-block"}'))
+    return {b["qdev"].split("/")[3]: b["inserted"]["node-name"] for b in answer["return"] if "inserted" in b}
+
+
+def chain(server, path):
+    out = subprocess.run(server.box.argv(["qemu-img", "info", "-U", "--backing-chain", "--output=json", path]), check=True, capture_output=True)
+    return [i["filename"] for i in json.loads(out.stdout)]
+
+
+def sources(server, dom, *args):
+    """target -> [paths from the top down] as the definition tells."""
+    import xml.etree.ElementTree as etree
+    found = {}
+    for disk in etree.fromstring(server.sh("dumpxml", dom, *args)).findall("devices/disk"):
+        paths, at = [], disk
+        while at is not None and at.find("source") is not None:
+            paths.append(at.find("source").get("file"))
+            at = at.find("backingStore")
+        found[disk.find("target").get("dev")] = paths
+    return found
+
+
+def two_disks(server, name, domain_xml=None, **kw):
+    a, b = server.image(name + "-a.qcow2", "16M"), server.image(name + "-b.img", "16M", fmt="raw")
+    text = (domain_xml or xml.domain)(name, devices=xml.disk(a) + xml.disk(b, "vdb", fmt="raw"), **kw)
+    server.define(text)
+    return a, b
+
+
+def test_guest_writes_between_snapshots(server, domain_xml):
+    two_disks(server, "writer", domain_xml)
+    server.sh("start", "writer")
+    with VirshConsole(server, "writer", "--force") as console:
+        console.send("\n")
+        console.expect(PROMPT, timeout=300)
+
+        def run(command):
+            console.send(command + "; echo done-$((6*7))\n")
+            return console.expect("done-42", timeout=120)
+
+        for step in range(3):
+            for disk in ("vda", "vdb"):
+                run("yes step-%d | tr -d '\\n' | dd of=/dev/%s bs=64k count=16 seek=%d iflag=fullblock conv=fsync 2>/dev/null" % (step, disk, step * 16))
+            take(server, "writer", "s%d" % step)
+        run("yes last | tr -d '\\n' | dd of=/dev/vda bs=64k count=8 seek=8 iflag=fullblock conv=fsync 2>/dev/null")
+        sums = run("md5sum /dev/vda /dev/vdb")
+        server.sh("domblklist", "writer")
+    live = sources(server, "writer")
+    assert live["vda"] == [IMAGES + n for n in ("writer-a.s2", "writer-a.s1", "writer-a.s0", "writer-a.qcow2")]
+    assert live["vdb"] == [IMAGES + n for n in ("writer-b.s2", "writer-b.s1", "writer-b.s0", "writer-b.img")]
+    assert sources(server, "writer", "--inactive") == live
+    for target in live:
+        assert chain(server, live[target][0]) == live[target]
+    server.sh("destroy", "writer")
+    for target in live:
+        for path in live[target][:-1]:
+            subprocess.run(server.box.argv(["qemu-img", "check", "-q", path]), check=True)
+        raw = subprocess.run(server.box.argv(["qemu-img", "convert", "-O", "raw", live[target][0], IMAGES + "out.raw"]), check=True)
+        assert raw.returncode == 0
+        summed = subprocess.run(server.box.argv(["md5sum", IMAGES + "out.raw"]), check=True, capture_output=True, text=True)
+        assert summed.stdout.split()[0] in sums, (target, sums)
+    # what each snapshot keeps is what was there then: the image below holds no later step
+    data = subprocess.run(server.box.argv(["qemu-img", "convert", "-O", "raw", IMAGES + "writer-a.s0", IMAGES + "then.raw"]), check=True)
+    with open(server.box.path("lib", "images", "then.raw"), "rb") as then:
+        content = then.read()
+    assert data.returncode == 0 and b"step-1" in content and b"step-2" not in content and b"last" not in content
+    server.sh("start", "writer", "--paused")
+    assert sources(server, "writer") == live
+
+
+def test_all_or_nothing(server):
+    two_disks(server, "all")
+    server.sh("start", "all", "--paused")
+    before, known = sorted(os.listdir(server.box.path("lib", "images"))), set(nodes(server, "all"))
+    for spec in (("vda,file=/nodir/x",), ("vdb,file=/nodir/x",), ("vda,file=" + IMAGES + "all-b.img",), ("vda,driver=raw",), ("vdz,snapshot=no",)):
+        args = [x for s in spec for x in ("--diskspec", s)]
+        assert not server.virsh("snapshot-create-as", "all", "no", "--disk-only", *args).ok, spec
+    assert not server.virsh("snapshot-create-as", "all", "no", "--disk-only", "--quiesce").ok
+    assert not server.virsh("snapshot-create-as", "all", "no").ok or server.kind == "peer"
+    assert not server.virsh("snapshot-create-as", "all", "no", "--live").ok
+    assert sorted(os.listdir(server.box.path("lib", "images"))) == before or server.kind == "peer"
+    assert set(nodes(server, "all")) == known or server.kind == "peer"
+    assert sources(server, "all", "--inactive") == {"vda": [IMAGES + "all-a.qcow2"], "vdb": [IMAGES + "all-b.img"]}
+
+
+def test_specs_reuse_halt(server):
+    a, _ = two_disks(server, "spec")
+    server.sh("start", "spec", "--paused")
+    take(server, "spec", "one", "--diskspec", "vda,file=%smine.img,driver=qed" % IMAGES, "--diskspec", "vdb,snapshot=no")
+    assert sources(server, "spec")["vda"] == [IMAGES + "mine.img", a]
+    server.image("over.qcow2", "16M")
+    subprocess.run(server.box.argv(["qemu-img", "rebase", "-u", "-f", "qcow2", "-F", "qed", "-b", IMAGES + "mine.img", IMAGES + "over.qcow2"]), check=True)
+    take(server, "spec", "two", "--reuse-external", "--no-metadata", "--diskspec", "vda,file=%sover.qcow2" % IMAGES, "--diskspec", "vdb,snapshot=no")
+    assert sources(server, "spec")["vda"][:2] == [IMAGES + "over.qcow2", IMAGES + "mine.img"]
+    assert server.sh("snapshot-list", "spec", "--name").split() == ["one"]
+    assert server.sh("snapshot-info", "spec", "one").count("disk-snapshot") == 1
+    recorder = events.Recorder(server.connect())
+    take(server, "spec", "three", "--halt")
+    assert recorder.lifecycle("spec", libvirt.VIR_DOMAIN_EVENT_STOPPED) == libvirt.VIR_DOMAIN_EVENT_STOPPED_FROM_SNAPSHOT
+    assert "from snapshot" in server.sh("domstate", "spec", "--reason")
+    recorder.close()
+    server.sh("start", "spec", "--paused")
+    assert sources(server, "spec")["vda"][0] == IMAGES + "over.three"
+
+
+def test_transient(server):
+    a = server.image("gone-a.qcow2", "16M")
+    server.sh("create", server.file("gone.xml", xml.domain("gone", devices=xml.disk(a))), "--paused")
+    assert not server.virsh("snapshot-create-as", "gone", "x", "--disk-only", "--halt").ok
+    take(server, "gone", "x")
+    assert sources(server, "gone")["vda"] == [IMAGES + "gone-a.x", a]
+    server.sh("destroy", "gone")
+    assert not os.path.exists(server.box.path("lib", "qemu", "snapshot", "gone"))
+
+
+# ---- the daemon dies ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def faulty(server_kind):
+    if server_kind != "berthd":
+        pytest.skip("of our own daemon")
+    instance = servers.new("berthd")
+    instance.box.start()
+    instance.write_config()
+    control = faults.Faults(instance.box.path("faults"))
+    instance.environment = lambda base=instance.environment: dict(base(), BERTH_FAULTS=control.path)
+    instance.start()
+    instance.faults = control
+    if not instance.faults_work():
+        instance.close()
+        pytest.skip("the daemon has no fault points")
+    yield instance
+    control.off()
+    instance.close()
+
+
+def _faults_work(self):
+    self.faults.record()
+    self.sh("list", "--all")
+    return bool(self.faults.recorded())
+
+
+servers.Berthd.faults_work = _faults_work
+
+
+def _true(server, dom, name, base):
+    """Definitions, files and the list all say what QEMU does; returns whether the snapshot is taken."""
+    top, live, known = tops(server, dom), sources(server, dom), nodes(server, dom)
+    new = {"vda": base["vda"] + "." + name, "vdb": base["vdb"] + "." + name}
+    taken = live["vda"][0].endswith("." + name)
+    for target, device in (("vda", "virtio-disk0"), ("vdb", "virtio-disk1")):
+        assert live[target][0].endswith("." + name) == taken
+        image = known[top[device]]["image"]
+        assert ("backing-image" in image) == (len(live[target]) > 1), (target, live)
+        number = int(top[device].split("-")[1])
+        assert "index='%d'" % number in server.sh("dumpxml", dom)
+    assert sources(server, dom, "--inactive") == live
+    assert (name in server.sh("snapshot-list", dom, "--name").split()) == taken
+    if not taken:
+        for path in new.values():
+            assert not os.path.exists(server.box.path("lib", "images", os.path.basename(path))), path
+        used = {n for n in known if n.startswith("libvirt-")}
+        assert len(used) == 2 * sum(len(paths) for paths in live.values()), used
+    assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
+    return taken
+
+
+# In the order they come in.
+STEPS = [("rename:*/snapshot-intent/*", 1), ("fsync:*/snapshot-intent", 1), ("at:clone", 1), ("at:clone", 2), ("qmp:add-fd", 1), ("qmp:add-fd", 2),
+         ("qmp:blockdev-add", 1), ("qmp:blockdev-add", 2), ("qmp:blockdev-add", 4), ("qmp:transaction", 1),
+         ("rename:/run/libvirt/qemu/kill.xml", 1), ("rename:/etc/libvirt/qemu/kill.xml", 1), ("fsync:/etc/libvirt/qemu", 1),
+         ("rename:*/snapshot/kill/*", 1), ("unlink:*/snapshot-intent/*", 1)]
+
+
+def test_killed_at_every_step(faulty):
+    server = faulty
+    base = dict(zip(("vda", "vdb"), (IMAGES + "kill-a", IMAGES + "kill-b")))
+    two_disks(server, "kill")
+    server.sh("start", "kill", "--paused")
+    outcomes = {}
+    for number, (step, nth) in enumerate(STEPS):
+        snap = "k%d" % number
+        server.faults.inject(step, nth=nth, action="kill-daemon")
+        server.virsh("snapshot-create-as", "kill", snap, "--disk-only")
+        server.faults.off()
+        assert server.faults.fired, step
+        server.process.wait(30)
+        server.start()
+        outcomes[step, nth] = _true(server, "kill", snap, base)
+    assert outcomes == {s: i > STEPS.index(("qmp:transaction", 1)) for i, s in enumerate(STEPS)}
+    take(server, "kill", "last")
+    assert _true(server, "kill", "last", base)
+
+
+def test_qemu_killed_meanwhile(faulty):
+    """The guest may have written to the new images: they are its from then on."""
+    server = faulty
+    a, b = two_disks(server, "die")
+    server.sh("start", "die", "--paused")
+    qemu = server.box.qemus()[0][0]
+    server.faults.record()
+    take(server, "die", "first")
+    transaction = [n for n in server.faults.recorded() if "transaction" in n][0]
+    server.faults.inject(transaction, action="kill-qemu", qemu_pid=qemu)
+    recorder = events.Recorder(server.connect())
+    assert not server.virsh("snapshot-create-as", "die", "x", "--disk-only").ok
+    server.faults.off()
+    recorder.lifecycle("die", libvirt.VIR_DOMAIN_EVENT_STOPPED)
+    recorder.close()
+    server.sh("start", "die", "--paused")  # after the task that settles it
+    live = sources(server, "die")
+    assert live["vda"][0] in (IMAGES + "die-a.first", IMAGES + "die-a.x")
+    assert live["vda"][0].endswith(".x") == live["vdb"][0].endswith(".x")
+    assert os.path.exists(server.box.path("lib", "images", "die-a.x")) == live["vda"][0].endswith(".x")
+    assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
+    assert a and b
