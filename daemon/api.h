@@ -6,7 +6,7 @@
  *     int api_connect_get_type(Call *call, remote_connect_get_type_ret *ret, Err *err);
  *
  * `dom` is there when the row's object is a domain the gate finds from args (DOMAIN, DOMAIN_ID, _UUID, _NAME, SNAPSHOT, CHECKPOINT);
- * args and ret when the procedure has them.  qemu and lxc handlers are api_qemu_<name>, api_lxc_<name>.
+ * args and ret when the procedure has them.  handlers of other programs are api_qemu_<name>, api_lxc_<name>, api_berth_<name>.
  *
  * Returns 0, or -1 with err set.  Called as the row says: scope taken, state checked, permissions checked except for LATE objects,
  * flags within the mask.  args are the caller's and stay as they are.  ret arrives zeroed; what it points to is in
@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "protocol/berth_protocol.h"
 #include "protocol/lxc_protocol.h"
 #include "protocol/qemu_protocol.h"
 #include "protocol/remote_protocol.h"
@@ -56,4 +57,5 @@ typedef struct Domain Domain;
 #define PROC(nr, NAME, name, a, r, perm, obj, ...) API(api_##name, remote_##name, a, r, obj)
 #define QEMU_PROC(nr, NAME, name, a, r, perm, obj, ...) API(api_qemu_##name, qemu_##name, a, r, obj)
 #define LXC_PROC(nr, NAME, name, a, r, perm, obj, ...) API(api_lxc_##name, lxc_##name, a, r, obj)
+#define BERTH_PROC(nr, NAME, name, a, r, perm, obj, ...) API(api_berth_##name, berth_##name, a, r, obj)
 #include "protocol/procs.def"

@@ -4,6 +4,7 @@ daemon_sources = \
 	daemon/access.c daemon/access.h \
 	daemon/api.h \
 	daemon/agent_calls.def daemon/api_agent.c \
+	daemon/api_berth.c \
 	daemon/api_caps.c \
 	daemon/api_connect.c \
 	daemon/api_domain_blockjob.c \

@@ -41,6 +41,7 @@
 #define PROC(nr, NAME, name, a, r, perm, obj, ...) THUNK(api_##name, a, r, obj)
 #define QEMU_PROC(nr, NAME, name, a, r, perm, obj, ...) THUNK(api_qemu_##name, a, r, obj)
 #define LXC_PROC(nr, NAME, name, a, r, perm, obj, ...) THUNK(api_lxc_##name, a, r, obj)
+#define BERTH_PROC(nr, NAME, name, a, r, perm, obj, ...) THUNK(api_berth_##name, a, r, obj)
 #include "protocol/procs.def"
 
 /* In the order of the rows, so ProcInfo.index finds the entry. */
@@ -52,6 +53,7 @@ static const struct {
 #define PROC(nr, NAME, name, ...) ENTRY(api_##name)
 #define QEMU_PROC(nr, NAME, name, ...) ENTRY(api_qemu_##name)
 #define LXC_PROC(nr, NAME, name, ...) ENTRY(api_lxc_##name)
+#define BERTH_PROC(nr, NAME, name, ...) ENTRY(api_berth_##name)
 #include "protocol/procs.def"
 };
 

@@ -14,6 +14,7 @@
 #include "daemon/proctable.h"
 #include "protocol/events.h"
 #include "protocol/flag_masks.h"
+#include "protocol/berth_protocol.h"
 #include "protocol/lxc_protocol.h"
 #include "protocol/procs.h"
 #include "protocol/qemu_protocol.h"
@@ -40,6 +41,7 @@ static const struct {
 #define PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(flags, ro)
 #define QEMU_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(flags, ro)
 #define LXC_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(flags, ro)
+#define BERTH_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(flags, ro)
 #include "protocol/procs.def"
 };
 
@@ -146,6 +148,7 @@ int main(void)
     print_program("Main program", REMOTE_PROGRAM);
     print_program("QEMU program", QEMU_PROGRAM);
     print_program("LXC program", LXC_PROGRAM);
+    print_program("Berth's own program", BERTH_PROGRAM);
     if (model_support_print)
         model_support_print(stdout);
     return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -1,9 +1,9 @@
 # protocol: types, numbers and tables of the wire; knows no layer above include/
 noinst_LIBRARIES += libprotocol.a
 xdr_headers = protocol/net_protocol.h protocol/remote_protocol.h protocol/qemu_protocol.h protocol/lxc_protocol.h \
-	protocol/keepalive_protocol.h protocol/admin_protocol.h
+	protocol/keepalive_protocol.h protocol/admin_protocol.h protocol/berth_protocol.h
 EXTRA_DIST += protocol/net_protocol.x protocol/remote_protocol.x protocol/qemu_protocol.x protocol/lxc_protocol.x \
-	protocol/keepalive_protocol.x protocol/admin_protocol.x protocol/README.md
+	protocol/keepalive_protocol.x protocol/admin_protocol.x protocol/berth_protocol.x protocol/README.md
 
 libprotocol_a_SOURCES = \
 	protocol/wire_xdr.c protocol/wire_xdr.h protocol/wire_generated.h \

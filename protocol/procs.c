@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "protocol/berth_protocol.h"
 #include "protocol/keepalive_protocol.h"
 #include "protocol/lxc_protocol.h"
 #include "protocol/proc_columns.h"
@@ -20,6 +21,7 @@
 #define PROC(nr, NAME, name, a, r, ...) ROW(remote, name, a, r)
 #define QEMU_PROC(nr, NAME, name, a, r, ...) ROW(qemu, name, a, r)
 #define LXC_PROC(nr, NAME, name, a, r, ...) ROW(lxc, name, a, r)
+#define BERTH_PROC(nr, NAME, name, a, r, ...) ROW(berth, name, a, r)
 #include "protocol/procs.def"
 #undef ROW
 
@@ -28,6 +30,7 @@ enum {
 #define PROC(nr, NAME, ...) ROW_REMOTE_##NAME,
 #define QEMU_PROC(nr, NAME, ...) ROW_QEMU_##NAME,
 #define LXC_PROC(nr, NAME, ...) ROW_LXC_##NAME,
+#define BERTH_PROC(nr, NAME, ...) ROW_BERTH_##NAME,
 #include "protocol/procs.def"
     ROW_MAX,
 };
@@ -41,6 +44,7 @@ enum {
 #define PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, ...) CHECK(REMOTE, nr, NAME, scope, lane)
 #define QEMU_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, ...) CHECK(QEMU, nr, NAME, scope, lane)
 #define LXC_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, ...) CHECK(LXC, nr, NAME, scope, lane)
+#define BERTH_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, ...) CHECK(BERTH, nr, NAME, scope, lane)
 #include "protocol/procs.def"
 
 #define ROW(p, P, nr_, NAME, name_, a, r, perm, obj, scope_, state_, lane_, flags, ro_, more, api_)                    \
@@ -68,6 +72,8 @@ static const ProcInfo procs[ROW_MAX] = {
     ROW(qemu, QEMU, nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, more, api)
 #define LXC_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, more, api)                            \
     ROW(lxc, LXC, nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, more, api)
+#define BERTH_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, more, api)                          \
+    ROW(berth, BERTH, nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, more, api)
 #include "protocol/procs.def"
 };
 
@@ -82,6 +88,10 @@ static const uint16_t qemu_rows[] = {
 };
 static const uint16_t lxc_rows[] = {
 #define LXC_PROC(nr, NAME, ...) [nr] = ROW_LXC_##NAME + 1,
+#include "protocol/procs.def"
+};
+static const uint16_t berth_rows[] = {
+#define BERTH_PROC(nr, NAME, ...) [nr] = ROW_BERTH_##NAME + 1,
 #include "protocol/procs.def"
 };
 
@@ -131,6 +141,8 @@ const ProcInfo *proc_lookup(uint32_t prog, int nr)
         return row_at(qemu_rows, N_ELEMENTS(qemu_rows), nr);
     case LXC_PROGRAM:
         return row_at(lxc_rows, N_ELEMENTS(lxc_rows), nr);
+    case BERTH_PROGRAM:
+        return row_at(berth_rows, N_ELEMENTS(berth_rows), nr);
     default:
         return NULL;
     }
@@ -141,6 +153,7 @@ bool proc_program_known(uint32_t prog, uint32_t vers)
     return (prog == REMOTE_PROGRAM && vers == REMOTE_PROTOCOL_VERSION) ||
            (prog == QEMU_PROGRAM && vers == QEMU_PROTOCOL_VERSION) ||
            (prog == LXC_PROGRAM && vers == LXC_PROTOCOL_VERSION) ||
+           (prog == BERTH_PROGRAM && vers == BERTH_PROTOCOL_VERSION) ||
            (prog == KEEPALIVE_PROGRAM && vers == KEEPALIVE_PROTOCOL_VERSION);
 }
 

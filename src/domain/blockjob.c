@@ -24,6 +24,7 @@
 
 #define LOG_AREA "domain.blockjob"
 #include "util/log.h"
+#include "domain/blockjob_list.h"
 #include "domain/blockjob_private.h"
 #include "domain/private.h"
 #include "qmp/commands.h"
@@ -200,7 +201,12 @@ void blockjobs_settle(Domain *d)
     domain_assert_locked(d);
     for (unsigned i = 0; i < blockjob_count(d); i++) {
         g_autoptr(BlockJob) job = blockjob_ref(blockjob_at(d, i));
-        if (succeeded(job) && job->state != BLOCKJOB_OVER)
+        if (job->state == BLOCKJOB_OVER)
+            continue;
+        bool good = succeeded(job);
+        blockjob_remember(d, job, good ? VIR_DOMAIN_BLOCK_JOB_COMPLETED : VIR_DOMAIN_BLOCK_JOB_FAILED,
+                          good ? NULL : job->error ? job->error : "the guest ended before the job did", job->bytes, job->begun_us);
+        if (good && job->state != BLOCKJOB_OVER)
             job->ops->concluded(d, job, VIR_DOMAIN_BLOCK_JOB_COMPLETED);
     }
 }
@@ -218,6 +224,7 @@ void blockjob_set_state(Domain *d, BlockJob *job, BlockJobState state)
     if (job->state == state)
         return;
     log_debug("%s: block job %s of %s: %s -> %s", d->name, job->id, job->target, state_names[job->state], state_names[state]);
+    job->end_sent = false;
     job->aborted_ready = state == BLOCKJOB_ABORTING && job->state == BLOCKJOB_READY;
     job->state = state;
     domain_mark_changed(d);
@@ -415,6 +422,44 @@ static void dismiss(Domain *d, const char *id)
         log_warning("%s: block job %s is not dismissed: %s", d->name, id, err.detail);
 }
 
+int blockjob_send_end(Domain *d, BlockJob *job, Err *err)
+{
+    QmpStatus s;
+    if (job->state == BLOCKJOB_ABORTING)
+        s = domain_qmp_status(d, QMP(BLOCK_JOB_CANCEL), json_pack("{s:s}", "device", job->id), NULL, err);
+    else
+        s = domain_qmp_status(d, QMP(JOB_COMPLETE), json_pack("{s:s}", "id", job->id), NULL, err);
+    job->end_sent = s == QMP_OK;
+    return s;
+}
+
+/* An end that was noted, and then the daemon was killed or the monitor lost, before QEMU had it. */
+static bool lacks_end(const BlockJob *job, json_t *info)
+{
+    const char *status = text(info, "status");
+    bool goes_on = !g_strcmp0(status, "running") || !g_strcmp0(status, "ready") || !g_strcmp0(status, "paused") ||
+                   !g_strcmp0(status, "standby");
+    bool asked = job->state == BLOCKJOB_ABORTING || (job->state == BLOCKJOB_PIVOTING && !job->ops->finalized_by_us);
+    return asked && goes_on && !job->end_sent;
+}
+
+static void send_ends(Domain *d, json_t *jobs)
+{
+    g_autoptr(GPtrArray) lack = g_ptr_array_new_with_free_func(drop_ref);
+    for (unsigned i = 0; i < blockjob_count(d); i++) {
+        BlockJob *job = blockjob_at(d, i);
+        json_t *info = find_info(jobs, job->id);
+        if (info && lacks_end(job, info))
+            g_ptr_array_add(lack, blockjob_ref(job));
+    }
+    for (unsigned i = 0; i < lack->len; i++) {
+        BlockJob *job = lack->pdata[i];
+        g_auto(Err) err = ERR_INIT;
+        if (job->state != BLOCKJOB_OVER && blockjob_send_end(d, job, &err) != QMP_OK)
+            log_warning("%s: block job %s goes on, %s: %s", d->name, job->id, state_names[job->state], err.detail);
+    }
+}
+
 void blockjob_compare(Domain *d, json_t *jobs)
 {
     domain_assert_locked(d);
@@ -441,6 +486,7 @@ void blockjob_compare(Domain *d, json_t *jobs)
             !blockjob_by_id(d, id))
             dismiss(d, id);
     }
+    send_ends(d, jobs);
 }
 
 /* ---- news: applied ----------------------------------------------------------------------------------------------- */
@@ -517,6 +563,10 @@ static int apply_conclusion(Domain *d, BlockJob *job)
              : status == VIR_DOMAIN_BLOCK_JOB_CANCELED ? "cancelled"
                                                        : "failed",
              job->error ? ": " : "", job->error ? job->error : "");
+    /* First of all: told twice after a kill, it is kept once. */
+    blockjob_remember(d, job, status, job->error, job->bytes, job->begun_us);
+    if (d->life != life || job->state == BLOCKJOB_OVER)
+        return BLOCKJOB_NO_STATUS;
     job->ops->concluded(d, job, status);
     if (d->life != life || job->state == BLOCKJOB_OVER)
         return BLOCKJOB_NO_STATUS; /* the machine ended; or its monitor was lost, and what it is reached by will tell again */

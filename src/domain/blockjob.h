@@ -127,6 +127,9 @@ void *blockjob_data(const BlockJob *job);
 const char *blockjob_disk(const BlockJob *job);   /* alias */
 const char *blockjob_target(const BlockJob *job); /* vda */
 BlockJobState blockjob_state(const BlockJob *job);
+/* Asks QEMU for the end that the state (PIVOTING, ABORTING) says.  Asked again by blockjob_compare() when QEMU has not got it.  Lock and a job of the
+ * machine held; the lock is released meanwhile. */
+int blockjob_send_end(Domain *d, BlockJob *job, Err *err);
 /* It is being given up after it was in step. */
 bool blockjob_was_ready(const BlockJob *job);
 /* Why it failed, in QEMU's words; NULL when it did not. */

@@ -17,60 +17,76 @@
 
 /* ---- concluded --------------------------------------------------------------------------------------------------- */
 
-/* What goes: from `top` down to the base. */
-static void note_removed(BlockJobParams *p, const StorageSource *top)
+static bool deletes(const BlockJobParams *p)
 {
-    storage_source_free(p->removed);
-    p->removed = storage_source_copy(top);
-    p->stop = p->base;
+    return p->flags & VIR_DOMAIN_BLOCK_COMMIT_DELETE;
+}
+
+/* The chain as the commit leaves it; false: it is that already. */
+static bool take_out(DiskDef *disk, const BlockJobParams *p)
+{
+    StorageSource *top = chain_by_index(disk->src, p->top), *base = top ? chain_by_index(top, p->base) : NULL;
+    StorageSource *above = base ? chain_above(disk->src, top) : NULL;
+    if (!above)
+        return false;
+    above->backing = storage_source_copy(base);
+    storage_source_free(top);
+    return true;
 }
 
 static void commit_concluded(Domain *d, BlockJob *job, int status)
 {
-    BlockJobParams *p = blockjob_data(job);
+    const BlockJobParams *p = blockjob_data(job);
     DiskDef *disk;
     g_autoptr(DomainDef) def = status == VIR_DOMAIN_BLOCK_JOB_COMPLETED ? blockjob_edit(d, job, &disk) : NULL;
-    StorageSource *top = def ? chain_by_index(disk->src, p->top) : NULL, *base = top ? chain_by_index(top, p->base) : NULL;
-    StorageSource *above = base ? chain_above(disk->src, top) : NULL;
-    if (!above)
-        return; /* not committed, or applied before */
-    g_autoptr(StorageSource) old = storage_source_copy(disk->src);
-    note_removed(p, top);
-    above->backing = storage_source_copy(base);
-    storage_source_free(top);
-    g_autoptr(StorageSource) now = storage_source_copy(disk->src);
-    domain_set_live(d, g_steal_pointer(&def));
-    blockjob_config_follow(d, job, old, now);
-    if (p->flags & VIR_DOMAIN_BLOCK_COMMIT_DELETE)
-        blockjob_delete_removed(d, job);
+    g_autoptr(StorageSource) old = def ? storage_source_copy(disk->src) : NULL;
+    if (!def || !take_out(disk, p))
+        return;
+    blockjob_leave_images(d, job, chain_by_index(old, p->top), p->base, disk->src, deletes(p));
+    DomainDef *now = blockjob_edit(d, job, &disk);
+    if (now) {
+        take_out(disk, p);
+        domain_set_live(d, now);
+    }
 }
 
-static void active_concluded(Domain *d, BlockJob *job, int status)
+static void no_mirror(DiskDef *disk)
 {
-    BlockJobParams *p = blockjob_data(job);
-    DiskDef *disk;
-    g_autoptr(DomainDef) def = blockjob_edit(d, job, &disk);
-    if (!def || !disk->mirror)
-        return; /* applied before */
     storage_source_free(disk->mirror);
     disk->mirror = NULL;
     disk->mirror_job = MIRROR_JOB_ABSENT;
     disk->mirror_state = MIRROR_STATE_ABSENT;
-    StorageSource *base = chain_by_index(disk->src, p->base);
-    g_autoptr(StorageSource) old = NULL, now = NULL;
-    if (status == VIR_DOMAIN_BLOCK_JOB_COMPLETED && base && base != disk->src) {
-        note_removed(p, disk->src);
-        old = disk->src;
-        disk->src = storage_source_copy(base);
-        disk->src->detected = false;
-        now = storage_source_copy(disk->src);
-    }
-    domain_set_live(d, g_steal_pointer(&def));
-    if (!now)
+}
+
+static bool change_over(DiskDef *disk, const BlockJobParams *p)
+{
+    StorageSource *top = disk->src, *base = chain_by_index(top, p->base);
+    if (!base || base == top)
+        return false;
+    disk->src = storage_source_copy(base);
+    disk->src->detected = false;
+    storage_source_free(top);
+    return true;
+}
+
+static void active_concluded(Domain *d, BlockJob *job, int status)
+{
+    const BlockJobParams *p = blockjob_data(job);
+    bool pivoted = status == VIR_DOMAIN_BLOCK_JOB_COMPLETED;
+    DiskDef *disk;
+    g_autoptr(DomainDef) def = blockjob_edit(d, job, &disk);
+    if (!def || !disk->mirror)
         return;
-    blockjob_config_follow(d, job, old, now);
-    if (p->flags & VIR_DOMAIN_BLOCK_COMMIT_DELETE)
-        blockjob_delete_removed(d, job);
+    g_autoptr(StorageSource) old = storage_source_copy(disk->src);
+    if (pivoted && change_over(disk, p))
+        blockjob_leave_images(d, job, old, p->base, disk->src, deletes(p));
+    DomainDef *now = blockjob_edit(d, job, &disk);
+    if (now) {
+        no_mirror(disk);
+        if (pivoted)
+            change_over(disk, p);
+        domain_set_live(d, now);
+    }
 }
 
 const BlockJobOps blockjob_commit_ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT,

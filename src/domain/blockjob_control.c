@@ -58,11 +58,9 @@ static void take_back(Domain *d, BlockJob *job, BlockJobState was)
 static int ask_end(Domain *d, BlockJob *job, bool pivot, Err *err)
 {
     BlockJobState was = blockjob_state(job);
-    const char *id = blockjob_id(job);
     if (note_end(d, job, pivot, err) < 0)
         return -1;
-    QmpStatus s = pivot ? domain_qmp_status(d, QMP(JOB_COMPLETE), json_pack("{s:s}", "id", id), NULL, err)
-                        : domain_qmp_status(d, QMP(BLOCK_JOB_CANCEL), json_pack("{s:s}", "device", id), NULL, err);
+    QmpStatus s = blockjob_send_end(d, job, err);
     if (s == QMP_OK)
         return 0;
     if (s == QMP_REFUSED || qmp_status_is_reply(s)) {
@@ -171,8 +169,13 @@ int domain_block_job_info(Domain *d, const char *name, BlockJobInfo *ret, Err *e
         return 0;
     g_autoptr(BlockJob) job = blockjob_ref(there);
     g_autoptr(QmpClient) qmp = domain_monitor_ref(d);
-    if (!qmp || d->priv->dying)
+    if (d->priv->dying)
         return domain_err_inactive(err);
+    ret->type = blockjob_ops(job)->type;
+    if (!qmp) { /* being reconnected: how far it is QEMU will tell */
+        *ret = (BlockJobInfo){.type = blockjob_ops(job)->type, .cur = is_in_step(job), .end = 1};
+        return 1;
+    }
     json_t *jobs = NULL, *o;
     size_t i;
     uint64_t life = domain_leave(d);
@@ -191,7 +194,6 @@ int domain_block_job_info(Domain *d, const char *name, BlockJobInfo *ret, Err *e
     {
         /* one that ended while we asked is over by now: its event is out */
         if (blockjob_state(job) != BLOCKJOB_OVER && !g_strcmp0(json_string_value(json_object_get(o, "device")), blockjob_id(job))) {
-            ret->type = blockjob_ops(job)->type;
             translate(o, is_in_step(job), ret);
             r = 1;
         }

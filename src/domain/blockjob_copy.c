@@ -41,21 +41,24 @@ static bool is_reused(unsigned flags)
 
 /* ---- concluded --------------------------------------------------------------------------------------------------- */
 
-static void note_removed(BlockJobParams *p, const StorageSource *top, bool alone)
+static bool shares_backing(const BlockJobParams *p)
 {
-    storage_source_free(p->removed);
-    p->removed = storage_source_copy(top);
-    p->stop = alone && top->backing ? (unsigned)top->backing->index.v : 0;
+    return is_shallow(p->flags) && !is_reused(p->flags);
+}
+
+static StorageSource *take_mirror(DiskDef *disk)
+{
+    disk->mirror_job = MIRROR_JOB_ABSENT;
+    disk->mirror_state = MIRROR_STATE_ABSENT;
+    return g_steal_pointer(&disk->mirror);
 }
 
 /* The disk is on its mirror now. */
-static void change_over(DiskDef *disk, BlockJobParams *p, StorageSource *mirror)
+static void change_over(DiskDef *disk, const BlockJobParams *p)
 {
-    bool shared = is_shallow(p->flags) && !is_reused(p->flags);
-    StorageSource *old = disk->src;
-    note_removed(p, old, shared);
+    StorageSource *old = disk->src, *mirror = take_mirror(disk);
     mirror->relabel = old->relabel;
-    if (shared) {
+    if (shares_backing(p)) {
         mirror->backing = g_steal_pointer(&old->backing);
         mirror->backing_ends = old->backing_ends;
     }
@@ -66,24 +69,29 @@ static void change_over(DiskDef *disk, BlockJobParams *p, StorageSource *mirror)
 static void copy_concluded(Domain *d, BlockJob *job, int status)
 {
     BlockJobParams *p = blockjob_data(job);
+    bool pivoted = status == VIR_DOMAIN_BLOCK_JOB_COMPLETED;
     DiskDef *disk;
     g_autoptr(DomainDef) def = blockjob_edit(d, job, &disk);
     if (!def || !disk->mirror)
-        return; /* applied before */
-    StorageSource *mirror = g_steal_pointer(&disk->mirror);
-    disk->mirror_job = MIRROR_JOB_ABSENT;
-    disk->mirror_state = MIRROR_STATE_ABSENT;
-    g_autoptr(StorageSource) old = storage_source_copy(disk->src), now = NULL;
-    if (status == VIR_DOMAIN_BLOCK_JOB_COMPLETED) {
-        change_over(disk, p, mirror);
-        now = storage_source_copy(disk->src);
+        return;
+    g_autoptr(StorageSource) old = storage_source_copy(pivoted ? disk->src : disk->mirror);
+    if (pivoted) {
+        unsigned stop = shares_backing(p) && old->backing ? (unsigned)old->backing->index.v : 0;
+        change_over(disk, p);
+        blockjob_leave_images(d, job, old, stop, disk->src, false);
     } else {
-        note_removed(p, mirror, false);
-        storage_source_free(mirror);
+        storage_source_free(p->removed);
+        p->removed = g_steal_pointer(&old);
+        p->stop = 0;
     }
-    domain_set_live(d, g_steal_pointer(&def));
-    if (now)
-        blockjob_config_follow(d, job, old, now);
+    DomainDef *now = blockjob_edit(d, job, &disk);
+    if (!now)
+        return;
+    if (pivoted)
+        change_over(disk, p);
+    else
+        storage_source_free(take_mirror(disk));
+    domain_set_live(d, now);
 }
 
 /* ---- pivot ------------------------------------------------------------------------------------------------------- */
@@ -171,8 +179,10 @@ static int check_call(Copy *c, Err *err)
         return err_hint(err, "a copy ends with this run of the guest: VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB (--transient-job) says that you "
                              "know");
     }
-    if (c->flags & VIR_DOMAIN_BLOCK_COPY_TARGET_ZEROED && !is_reused(c->flags))
-        return err_set(err, VIR_ERR_INVALID_ARG, "VIR_DOMAIN_BLOCK_COPY_TARGET_ZEROED needs VIR_DOMAIN_BLOCK_COPY_REUSE_EXT");
+    if (c->flags & VIR_DOMAIN_BLOCK_COPY_TARGET_ZEROED) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag VIR_DOMAIN_BLOCK_COPY_TARGET_ZEROED");
+        return err_hint(err, "without it zeroes are written to the target");
+    }
     if ((t->type != STORAGE_FILE && t->type != STORAGE_BLOCK) || !t->path)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "copying disk '%s' to a target of type '%s', allowed: file, block", c->disk->dst,
                        enum_word(storage_type_names, STORAGE_MAX, (int)t->type));

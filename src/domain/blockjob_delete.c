@@ -109,11 +109,21 @@ static void want_def(Search *s, DomainDef *def)
     g_ptr_array_add(s->defs, domain_def_ref(def));
 }
 
-static void add_machine(Search *s, Domain *d, const Domain *own)
+/* The disk of the job is on its new images, though the live definition does not say so yet. */
+static void note_own(Search *s, const DomainDef *def, const char *alias)
+{
+    g_autoptr(DomainDef) rest = domain_def_copy(def);
+    domain_def_remove_alias(rest, alias);
+    note_def(s, rest);
+}
+
+static void add_machine(Search *s, Domain *d, const Domain *own, const char *alias)
 {
     g_autoptr(DomainView) v = domain_view(d);
     g_auto(Err) err = ERR_INIT;
-    if (v->live)
+    if (v->live && d == own)
+        note_own(s, v->live, alias);
+    else if (v->live)
         note_def(s, v->live);
     if (!v->config)
         return;
@@ -157,7 +167,7 @@ static void unref_def(gpointer def)
 }
 
 /* No lock held. */
-static void find_users(Domain *own, const GPtrArray *victims)
+static void find_users(Domain *own, const char *alias, const GPtrArray *victims)
 {
     Search s = {.victims = victims,
                 .wants = g_array_new(FALSE, TRUE, sizeof(ImageWant)),
@@ -165,7 +175,7 @@ static void find_users(Domain *own, const GPtrArray *victims)
                 .defs = g_ptr_array_new_with_free_func(unref_def)};
     g_autoptr(GPtrArray) all = registry_list(domain_driver_registry(own->drv));
     for (unsigned i = 0; i < all->len; i++)
-        add_machine(&s, all->pdata[i], own);
+        add_machine(&s, all->pdata[i], own, alias);
     search(&s, deadline_in_ms(LOOK_MS));
     g_array_unref(s.wants);
     g_ptr_array_unref(s.names);
@@ -202,7 +212,7 @@ static void remove_one(const char *machine, const Victim *v)
 void blockjob_delete_removed(Domain *d, BlockJob *job)
 {
     const BlockJobParams *p = blockjob_data(job);
-    const StorageSource *stop = p->removed && p->stop ? chain_by_index(p->removed, p->stop) : NULL;
+    StorageSource *stop = p->removed && p->stop ? chain_by_index(p->removed, p->stop) : NULL;
     g_autoptr(GPtrArray) victims = g_ptr_array_new_with_free_func(victim_free);
     for (const StorageSource *s = p->removed; s && s != stop; s = s->backing) {
         if (s->type != STORAGE_FILE || !s->path || s->fdgroup)
@@ -211,11 +221,11 @@ void blockjob_delete_removed(Domain *d, BlockJob *job)
         v->path = g_canonicalize_filename(s->path, "/");
         g_ptr_array_add(victims, v);
     }
-    g_autofree char *name = g_strdup(d->name);
+    g_autofree char *name = g_strdup(d->name), *alias = g_strdup(blockjob_disk(job));
     g_auto(Err) err = ERR_INIT;
     uint64_t life = domain_leave(d);
     identify(victims);
-    find_users(d, victims);
+    find_users(d, alias, victims);
     for (unsigned i = 0; i < victims->len; i++)
         remove_one(name, victims->pdata[i]);
     domain_enter(d, life, &err); /* the caller looks whether the machine lives */

@@ -177,7 +177,7 @@ static int config_follow(Domain *d, const BlockJob *job, const StorageSource *ol
     return domain_config_commit(d, stored_def_new(def), err);
 }
 
-void blockjob_config_follow(Domain *d, const BlockJob *job, const StorageSource *old, const StorageSource *now)
+static void follow(Domain *d, const BlockJob *job, const StorageSource *old, const StorageSource *now)
 {
     if (!d->persistent || !d->config)
         return;
@@ -190,6 +190,22 @@ void blockjob_config_follow(Domain *d, const BlockJob *job, const StorageSource 
     if (r < 0)
         log_error("%s: the stored definition still has '%s' for disk '%s', which is on '%s' now: %s", d->name, old->path, blockjob_target(job),
                   now->path, err.detail);
+}
+
+void blockjob_leave_images(Domain *d, BlockJob *job, const StorageSource *removed, unsigned stop, const StorageSource *now,
+                           bool unlink_them)
+{
+    const DiskDef *disk = blockjob_live_disk(d, job);
+    BlockJobParams *p = blockjob_data(job);
+    g_autoptr(StorageSource) old = disk ? storage_source_copy(disk->src) : NULL;
+    if (!old)
+        return;
+    storage_source_free(p->removed);
+    p->removed = storage_source_copy(removed);
+    p->stop = stop;
+    follow(d, job, old, now);
+    if (unlink_them)
+        blockjob_delete_removed(d, job);
 }
 
 /* ---- ops of more than one kind ----------------------------------------------------------------------------------- */

@@ -22,9 +22,11 @@ int blockjob_begin(Domain *d, const BlockJobOps *ops, const DiskDef *disk, const
 DomainDef *blockjob_edit(Domain *d, const BlockJob *job, DiskDef **ret_disk);
 /* The live disk of a job, borrowed; NULL when it or the machine has gone. */
 DiskDef *blockjob_live_disk(Domain *d, const BlockJob *job);
-/* The stored definition follows: where it has `old` as the disk's image, or a chain of its own below that, it gets `now`.  The lock is released
- * meanwhile; what fails is logged. */
-void blockjob_config_follow(Domain *d, const BlockJob *job, const StorageSource *old, const StorageSource *now);
+/* A conclusion that changes the chain, in the order a daemon that is killed anywhere can do again: notes what goes (from `removed` down to the
+ * image `stop`), lets the stored definition follow, deletes the files when `unlink_them`.  `now` is the disk's chain as it will be.  The lock is
+ * released meanwhile; the caller changes the live definition afterwards, from a fresh copy of it, and releases the lock no more. */
+void blockjob_leave_images(Domain *d, BlockJob *job, const StorageSource *removed, unsigned stop, const StorageSource *now,
+                           bool unlink_them);
 /* Deletes the files of params->removed, but those that something else needs (blockjob_delete.c).  The lock is released meanwhile. */
 void blockjob_delete_removed(Domain *d, BlockJob *job);
 /* The mirror's state in the live definition. */

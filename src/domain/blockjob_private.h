@@ -24,6 +24,7 @@ struct BlockJob {
     unsigned said;               /* bits of BlockJobNews that were kept once */
     BlockJobNews news[NEWS_MAX]; /* not yet applied, oldest first */
     unsigned n_news;
+    bool end_sent;          /* QEMU has taken the command for the end that `state` says */
     bool io_error;          /* one was logged */
     bool quiet;             /* nobody was told that it began */
     int outcome;            /* VIR_DOMAIN_BLOCK_JOB_*, BLOCKJOB_NO_STATUS while not known */

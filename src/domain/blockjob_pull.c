@@ -15,26 +15,33 @@
 #include "qemu/props.h"
 #include "api_enums.h"
 
+/* The chain as the pull leaves it; false: it is that already. */
+static bool pull_apart(DiskDef *disk, const BlockJobParams *p)
+{
+    StorageSource *top = chain_by_index(disk->src, p->top), *base = top && p->base ? chain_by_index(top, p->base) : NULL;
+    if (!top || top->backing == base || (p->base && !base))
+        return false;
+    StorageSource *rest = base ? storage_source_copy(base) : NULL;
+    storage_source_free(top->backing);
+    top->backing = rest;
+    top->backing_ends = !rest;
+    return true;
+}
+
 static void pull_concluded(Domain *d, BlockJob *job, int status)
 {
-    BlockJobParams *p = blockjob_data(job);
+    const BlockJobParams *p = blockjob_data(job);
     DiskDef *disk;
     g_autoptr(DomainDef) def = status == VIR_DOMAIN_BLOCK_JOB_COMPLETED ? blockjob_edit(d, job, &disk) : NULL;
-    StorageSource *top = def ? chain_by_index(disk->src, p->top) : NULL;
-    StorageSource *base = top && p->base ? chain_by_index(top, p->base) : NULL;
-    if (!top || top->backing == base || (p->base && !base))
-        return; /* not pulled, or applied before */
-    g_autoptr(StorageSource) old = storage_source_copy(disk->src);
-    storage_source_free(p->removed);
-    p->removed = storage_source_copy(top->backing);
-    p->stop = p->base;
-    g_autoptr(StorageSource) rest = base ? storage_source_copy(base) : NULL;
-    storage_source_free(top->backing);
-    top->backing = g_steal_pointer(&rest);
-    top->backing_ends = !top->backing;
-    g_autoptr(StorageSource) now = storage_source_copy(disk->src);
-    domain_set_live(d, g_steal_pointer(&def));
-    blockjob_config_follow(d, job, old, now);
+    g_autoptr(StorageSource) old = def ? storage_source_copy(disk->src) : NULL;
+    if (!def || !pull_apart(disk, p))
+        return;
+    blockjob_leave_images(d, job, chain_by_index(old, p->top)->backing, p->base, disk->src, false);
+    DomainDef *now = blockjob_edit(d, job, &disk);
+    if (now) {
+        pull_apart(disk, p);
+        domain_set_live(d, now);
+    }
 }
 
 /* Whether the chain in QEMU is as short as a pull that succeeded makes it. */

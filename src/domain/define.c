@@ -15,6 +15,7 @@
 #include "util/file.h"
 #include "util/log.h"
 #include "util/uuid.h"
+#include "domain/blockjob_list.h"
 #include "domain/complete.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
@@ -177,7 +178,7 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
         r = domain_snapshots_undefine(d, flags, err);
     if (r == 0) {
         g_autofree char *name = g_strdup(d->name);
-        bool linked = d->autostart;
+        bool linked = d->autostart, active = domain_is_active(d);
         domain_unlock(d);
         if (nvram && unlink(nvram) < 0 && errno != ENOENT)
             r = err_set_errno(err, errno, "cannot remove the nvram '%s'", nvram);
@@ -187,6 +188,8 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
             r = defs_remove(domain_driver_defs(d->drv), name, err);
             if (r < 0 && linked)
                 autostart_set(o->autostart_dir, o->config_dir, name, true, NULL);
+            else if (r == 0 && !active)
+                blockjobs_forget_ended(d);
         }
         domain_lock(d);
     }

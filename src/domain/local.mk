@@ -19,6 +19,7 @@ libdomain_a_SOURCES = \
 	src/domain/flush.c \
 	src/domain/event.c src/domain/events.c src/domain/events.h \
 	src/domain/inbox.c src/domain/inbox.h \
+	src/domain/blockjob_list.c src/domain/blockjob_list.h \
 	src/domain/iotune.c src/domain/iotune.h \
 	src/domain/job.c src/domain/job.h \
 	src/domain/keys.c src/domain/keys_table.c src/domain/keys.h \

@@ -30,6 +30,7 @@
 #include "util/file.h"
 #include "util/log.h"
 #include "domain/lifecycle.h"
+#include "domain/blockjob_list.h"
 #include "domain/private.h"
 #include "domain/snapshot.h"
 #include "domain/reconnect.h"
@@ -414,5 +415,10 @@ void domain_tear_down(Domain *d)
             p->destroyed_life = p->kill.life;
     }
     blockjobs_settle(d);
+    if (!d->persistent) { /* nobody can ask for them any more */
+        domain_unlock(d);
+        blockjobs_forget_ended(d);
+        domain_lock(d);
+    }
     make_off(d, &v);
 }

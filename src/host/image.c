@@ -357,6 +357,10 @@ static int open_failed(const OpenReply *r, const char *path, const ImageNode *ab
 {
     if (above) {
         err_set_errno(err, r->error, "cannot open backing file '%s' of image '%s'", path, above->path);
+        g_autofree char *image = g_shell_quote(above->path);
+        if (r->error == ENOENT)
+            err_hint(err, "put it back, or say where it is now: qemu-img rebase -u -f %s -b FILE -F %s %s", image_fmt_names[above->header.fmt],
+                     above->header.backing_fmt_name ? above->header.backing_fmt_name : "FORMAT", image);
     } else if (r->error == EINVAL || r->error == EISDIR) {
         err_set_errno(err, r->error, "'%s' is neither a file nor a block device", path);
     } else {
@@ -382,8 +386,12 @@ static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
         return open_failed(r, path, above, err);
     if (!missing && (want->flags & IMAGE_WANT_CHAIN)) {
         char *key = g_strdup_printf("%" PRIx64 ":%" PRIx64, r->dev, r->ino);
-        if (!g_hash_table_add(seen, key))
-            return err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' contains '%s' twice", want->path, path);
+        if (!g_hash_table_add(seen, key)) {
+            err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' contains '%s' twice", want->path, path);
+            g_autofree char *image = g_shell_quote(above->path);
+            return err_hint(err, "'%s' names it as its backing file; the right one is set with: qemu-img rebase -u -f %s -b FILE -F FORMAT %s",
+                            above->path, image_fmt_names[above->header.fmt], image);
+        }
     }
     ImageHeader h = {.fmt = fmt};
     if (!missing && (want->flags & HEADER_WANTS) &&
@@ -413,6 +421,39 @@ static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
     return 0;
 }
 
+static gint probing_allowed;
+
+void image_allow_probing(bool allow)
+{
+    g_atomic_int_set(&probing_allowed, allow);
+}
+
+/* The format of the file below `n`: as recorded, or, where that is allowed, as it looks. */
+static int backing_format(Opener *o, const ImageWant *want, const ImageNode *n, const char *path, ImageFmt *ret, Err *err)
+{
+    ImageFmt looks = IMAGE_FMT_NONE;
+    if (n->header.backing_fmt_name == NULL) {
+        AUTO_CLOSE int fd = -1;
+        if (opener_open(o, want, path, O_RDONLY, -1, &fd, err) < 0)
+            return -1;
+        if (o->reply->error)
+            return open_failed(o->reply, path, n, err);
+        looks = image_fmt_by_magic(o->reply->header, o->reply->header_len);
+        if (g_atomic_int_get(&probing_allowed)) {
+            ImageHeader h;
+            if (image_header_parse(o->reply->header, o->reply->header_len, looks, path, &h, err) < 0)
+                return -1;
+            bool alone = !h.backing && !h.data_file;
+            image_header_clear(&h);
+            if (alone) {
+                *ret = looks;
+                return 0;
+            }
+        }
+    }
+    return image_backing_format(n->path, &n->header, path, looks, ret, err);
+}
+
 static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned index, Err *err)
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -421,8 +462,10 @@ static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
     ImageNode *above = NULL;
     for (unsigned depth = 0;; depth++) {
         ImageNode *n = NULL;
-        if (depth >= IMAGE_MAX_DEPTH)
-            return err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' is longer than %u images", want->path, IMAGE_MAX_DEPTH);
+        if (depth >= IMAGE_MAX_DEPTH) {
+            err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' is longer than %u images", want->path, IMAGE_MAX_DEPTH);
+            return err_hint(err, "make it shorter with qemu-img commit or qemu-img rebase, while no guest uses it");
+        }
         if (open_node(o, set, want, index, depth, path, fmt, above, seen, &n, err) < 0)
             return -1;
         if (n->header.data_file && (want->flags & IMAGE_WANT_CHAIN))
@@ -434,7 +477,7 @@ static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
             return -1;
         g_free(path);
         path = next;
-        if (image_backing_format(n->path, &n->header, path, &fmt, err) < 0)
+        if (backing_format(o, want, n, path, &fmt, err) < 0)
             return -1;
         above = n;
     }

@@ -57,8 +57,12 @@ ImageFmt image_fmt_by_magic(const uint8_t *data, size_t len);
 /* The absolute path of the backing file that the header of `image` names (h->backing is not NULL).  The name may tell the format as well: h is
  * updated.  NULL with VIR_ERR_CONFIG_UNSUPPORTED when it is nothing on this host.  Caller frees. */
 char *image_backing_path(const char *image, ImageHeader *h, Err *err);
-/* Its format as recorded; none recorded is VIR_ERR_OPERATION_INVALID, one not known VIR_ERR_CONFIG_UNSUPPORTED. */
-int image_backing_format(const char *image, const ImageHeader *h, const char *path, ImageFmt *ret, Err *err);
+/* Its format as recorded; none recorded is VIR_ERR_OPERATION_INVALID with the command that records it, one not known
+ * VIR_ERR_CONFIG_UNSUPPORTED.  `looks` is for the command only: what the file looks like, IMAGE_FMT_NONE when that is not known. */
+int image_backing_format(const char *image, const ImageHeader *h, const char *path, ImageFmt looks, ImageFmt *ret, Err *err);
+/* Whether a backing file without a recorded format may be read as what it looks like, if it has no backing file itself.  Off at first: who can
+ * write a raw image decides what it looks like.  Any thread. */
+void image_allow_probing(bool allow);
 
 /* ---- opening ----------------------------------------------------------------------------------------------------------------- */
 

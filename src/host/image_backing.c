@@ -68,13 +68,15 @@ char *image_backing_path(const char *image, ImageHeader *h, Err *err)
     return g_build_filename(dir, name, NULL);
 }
 
-int image_backing_format(const char *image, const ImageHeader *h, const char *path, ImageFmt *ret, Err *err)
+int image_backing_format(const char *image, const ImageHeader *h, const char *path, ImageFmt looks, ImageFmt *ret, Err *err)
 {
     if (h->backing_fmt_name == NULL) {
         err_set(err, VIR_ERR_OPERATION_INVALID, "format of backing image '%s' of image '%s' was not specified in the image metadata", path,
                 image);
-        return err_hint(err, "record it with: qemu-img rebase -u -f %s -b '%s' -F FORMAT '%s'", image_fmt_names[h->fmt], h->backing,
-                        image);
+        g_autofree char *quoted = g_shell_quote(image), *backing = g_shell_quote(h->backing);
+        const char *fmt = image_fmt_names[looks];
+        return err_hint(err, "%s%s%srecord it with: qemu-img rebase -u -f %s -b %s -F %s %s", fmt ? "it looks like " : "", fmt ? fmt : "",
+                        fmt ? "; if it is that, " : "", image_fmt_names[h->fmt], backing, fmt ? fmt : "FORMAT", quoted);
     }
     if (h->backing_fmt == IMAGE_FMT_NONE)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "format '%s' of backing image '%s' of image '%s'", h->backing_fmt_name, path,

@@ -24,7 +24,8 @@ StorageFormat qemu_storage_format(ImageFmt f)
 
 bool qemu_chain_leads_on(const StorageSource *s)
 {
-    bool may = s->format == STORAGE_FORMAT_QCOW2 || s->format == STORAGE_FORMAT_QCOW || s->format == STORAGE_FORMAT_QED;
+    bool may = s->format == STORAGE_FORMAT_QCOW2 || s->format == STORAGE_FORMAT_QCOW || s->format == STORAGE_FORMAT_QED ||
+               s->format == STORAGE_FORMAT_VMDK;
     return may && s->backing == NULL && !s->backing_ends;
 }
 

@@ -126,7 +126,7 @@ static bool disk_is_read_only(const DiskDef *d)
 
 static bool may_be_missing(const DiskDef *d)
 {
-    return d->startup_policy == STARTUP_OPTIONAL && (d->device == DISK_DEVICE_CDROM || d->device == DISK_DEVICE_FLOPPY);
+    return d->startup_policy == STARTUP_OPTIONAL;
 }
 
 /* QEMU locks open file descriptions, which the images of one group share: it would not notice two writers. */
@@ -210,13 +210,42 @@ static void want_boot_file(const char *path, GArray *wants, GArray *jobs)
     g_array_append_val(jobs, j);
 }
 
-static void adopt_disk(Launch *l, unsigned want, const ImageJob *j)
+void launch_missing_free(void *p)
+{
+    LaunchMissing *m = p;
+    g_free(m->path);
+    g_free(m->alias);
+    g_free(m);
+}
+
+/* The image of an optional disk is not there. */
+static void empty_or_drop(Launch *l, ImageJob *j)
+{
+    DiskDef *disk = j->disk;
+    bool drop = disk->device != DISK_DEVICE_CDROM && disk->device != DISK_DEVICE_FLOPPY;
+    log_warning("%s: '%s' of disk '%s' is missing and optional: the %s", l->def->name, disk->src->path, disk->dst,
+                drop ? "guest starts without the disk" : "drive is empty");
+    if (l->req->missing) {
+        LaunchMissing *m = g_new0(LaunchMissing, 1);
+        *m = (LaunchMissing){g_strdup(disk->src->path), g_strdup(disk->info.alias), drop};
+        g_ptr_array_add(l->req->missing, m);
+    }
+    if (drop) {
+        g_autofree char *alias = g_strdup(disk->info.alias);
+        domain_def_remove_alias(l->def, alias);
+        j->src = NULL;
+        return;
+    }
+    g_clear_pointer(&disk->src->path, g_free);
+    disk->startup_policy = STARTUP_ABSENT; /* it was the old medium's */
+}
+
+static void adopt_disk(Launch *l, unsigned want, ImageJob *j)
 {
     const ImageNode *n = image_set_node(l->images, want, 0);
     StorageSource *s = j->src;
     if (n->error) {
-        log_warning("%s: '%s' of disk '%s' is missing and optional: the drive is empty", l->def->name, s->path, j->disk->dst);
-        g_clear_pointer(&s->path, g_free);
+        empty_or_drop(l, j);
         return;
     }
     if (s->format == STORAGE_FORMAT_ABSENT)
@@ -235,7 +264,7 @@ static void index_images(Launch *l, const GArray *jobs)
             g_hash_table_insert(l->boot_fds, n->path, n);
             continue;
         }
-        StorageSource *s = j->src;
+        StorageSource *s = j->src; /* NULL: dropped */
         for (unsigned depth = 0; s; depth++, s = s->backing) {
             ImageNode *n = image_set_node(l->images, i, depth);
             if (n == NULL)
@@ -253,6 +282,18 @@ static int check_source(const DiskDef *disk, Err *err)
                            enum_word(storage_type_names, STORAGE_MAX, (int)s->type), disk->dst);
     }
     return 0;
+}
+
+/* Whether the image belongs to a disk that was dropped, for lack of the image above. */
+static bool is_gone(GArray *jobs, unsigned i)
+{
+    ImageJob *j = &g_array_index(jobs, ImageJob, i);
+    for (unsigned k = 0; k < i; k++) {
+        const ImageJob *above = &g_array_index(jobs, ImageJob, k);
+        if (above->disk == j->disk && !above->src)
+            j->src = NULL;
+    }
+    return !j->src;
 }
 
 int launch_open_images(Launch *l, Err *err)
@@ -273,8 +314,8 @@ int launch_open_images(Launch *l, Err *err)
     if (l->images == NULL)
         return -1;
     for (unsigned i = 0; i < jobs->len; i++) {
-        const ImageJob *j = &g_array_index(jobs, ImageJob, i);
-        if (j->disk)
+        ImageJob *j = &g_array_index(jobs, ImageJob, i);
+        if (j->disk && !is_gone(jobs, i))
             adopt_disk(l, i, j);
     }
     qemu_assign_nodes(l->def, &l->proc.node_index);

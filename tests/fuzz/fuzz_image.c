@@ -31,7 +31,7 @@ static void check_backing(ImageHeader *h)
     fuzz_check(path[0] == '/', "a backing file that is not absolute");
     ImageFmt fmt = IMAGE_FMT_NONE;
     g_auto(Err) fmt_err = ERR_INIT;
-    int r = image_backing_format(IMAGE_PATH, h, path, &fmt, &fmt_err);
+    int r = image_backing_format(IMAGE_PATH, h, path, IMAGE_FMT_RAW, &fmt, &fmt_err);
     fuzz_check(r == 0 ? fmt > IMAGE_FMT_NONE && fmt < IMAGE_FMT_MAX : fmt_err.detail != NULL, "a backing file of no format");
 }
 

@@ -36,6 +36,7 @@ def test_full_disk_watchdog_and_panic(own_server, domain_xml):
         assert found[2][:4] == (path, "virtio-disk0", L.VIR_DOMAIN_EVENT_IO_ERROR_PAUSE, "enospc")
         assert recorder.lifecycle("vm", L.VIR_DOMAIN_EVENT_SUSPENDED) == L.VIR_DOMAIN_EVENT_SUSPENDED_IOERROR
         assert dom.state() == [L.VIR_DOMAIN_PAUSED, L.VIR_DOMAIN_PAUSED_IOERROR]
+        assert dom.diskErrors() == {"vda": L.VIR_DOMAIN_DISK_ERROR_NO_SPACE}
         box.run(["mount", "-o", "remount,size=32M", "/var/lib/libvirt/images/full"])
         dom.resume()
         console.expect("written-42")

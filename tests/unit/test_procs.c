@@ -11,6 +11,7 @@
 #include "base.h"
 #include "protocol/events.h"
 #include "protocol/keepalive_protocol.h"
+#include "protocol/berth_protocol.h"
 #include "protocol/lxc_protocol.h"
 #include "protocol/procs.h"
 #include "protocol/qemu_protocol.h"
@@ -73,7 +74,7 @@ static void rows_are_whole(void **state)
 
         assert_int_equal(p->index, i);
         assert_true(strlen(p->name) > 3);
-        assert_true(g_str_has_prefix(p->api, "vir") || p->preauth);
+        assert_true(g_str_has_prefix(p->api, p->prog == BERTH_PROGRAM ? "berth" : "vir") || p->preauth);
         assert_int_equal(p->args.size != 0, p->args.filter != NULL);
         assert_int_equal(p->ret.size != 0, p->ret.filter != NULL);
         assert_int_equal(domain_object, p->key != KEY_NONE);
@@ -213,6 +214,8 @@ static void programs(void **state)
     assert_true(proc_program_known(REMOTE_PROGRAM, 1));
     assert_true(proc_program_known(QEMU_PROGRAM, 1));
     assert_true(proc_program_known(LXC_PROGRAM, 1));
+    assert_true(proc_program_known(BERTH_PROGRAM, 1));
+    assert_false(proc_program_known(BERTH_PROGRAM, 2));
     assert_true(proc_program_known(KEEPALIVE_PROGRAM, 1));
     assert_false(proc_program_known(REMOTE_PROGRAM, 2));
     assert_false(proc_program_known(0x6900690, 1));

@@ -1,0 +1,235 @@
+/* tools/berth_jobs.c - berth-jobs: block jobs that run, and how others ended
+ *
+ * Owns:    the table on the terminal
+ * Threads: one
+ * Errors:  stderr; status 1
+ */
+#include "config.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api_enums.h"
+#include "protocol/berth_protocol.h"
+#include "protocol/remote_protocol.h"
+#include "tools/client.h"
+
+#define REFRESH_MS 500
+#define BAR 24
+
+typedef struct Options {
+    const char *socket, *uri, *domain;
+    unsigned flags; /* BERTH_BLOCK_JOBS_* */
+    bool once;
+} Options;
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+    interrupted = 1;
+}
+
+/* ---- one line -------------------------------------------------------------------------------------------------------------- */
+
+/* Names come from clients: nothing of them may steer the terminal. */
+static void put_text(const char *s, int width)
+{
+    int n = 0;
+    for (const unsigned char *p = (const unsigned char *)s; *p; p++, n++)
+        putchar(*p < 0x20 || *p == 0x7f ? '?' : *p);
+    for (; n < width; n++)
+        putchar(' ');
+    putchar(' ');
+}
+
+static void put_time(uint64_t us)
+{
+    time_t t = (time_t)(us / 1000000);
+    struct tm tm;
+    char text[32];
+    if (!localtime_r(&t, &tm) || strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm) == 0)
+        g_strlcpy(text, "-", sizeof(text));
+    put_text(text, 19);
+}
+
+static void put_bytes(uint64_t n)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    unsigned u = 0;
+    double v = (double)n;
+    for (; v >= 1024 && u + 1 < N_ELEMENTS(units); u++)
+        v /= 1024;
+    printf(u ? "%.1f %s" : "%.0f %s", v, units[u]);
+}
+
+static void put_bar(const berth_block_job *j)
+{
+    double part = j->end ? (double)j->cur / (double)j->end : 0;
+    int full = (int)(MIN(part, 1.0) * BAR);
+    putchar('[');
+    for (int i = 0; i < BAR; i++)
+        putchar(i < full ? '#' : '.');
+    printf("] %3d%% ", (int)(MIN(part, 1.0) * 100));
+    put_bytes(j->cur);
+    fputs(" of ", stdout);
+    put_bytes(j->end);
+}
+
+static const char *state_word(const berth_block_job *j)
+{
+    static const char *const words[] = {"starting", "running", "ready", "pivoting", "aborting"};
+    if (j->state >= 0 && (size_t)j->state < N_ELEMENTS(words))
+        return words[j->state];
+    return j->status == VIR_DOMAIN_BLOCK_JOB_COMPLETED  ? "completed"
+           : j->status == VIR_DOMAIN_BLOCK_JOB_CANCELED ? "cancelled"
+           : j->status == VIR_DOMAIN_BLOCK_JOB_FAILED   ? "failed"
+                                                        : "ended";
+}
+
+static void put_job(const char *domain, const berth_block_job *j)
+{
+    put_text(domain, 16);
+    put_text(j->disk, 6);
+    put_text(j->kind, 14);
+    put_text(state_word(j), 10);
+    put_time(j->begun);
+    if (j->state == BERTH_BLOCK_JOB_ENDED) {
+        put_time(j->ended);
+        put_bytes(j->cur);
+        if (j->error) {
+            fputs(": ", stdout);
+            put_text(*j->error, 0);
+        }
+    } else {
+        put_bar(j);
+    }
+    putchar('\n');
+}
+
+/* ---- all ------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct Counts {
+    unsigned lines, running;
+} Counts;
+
+static int show_domain(Client *c, const Options *o, const remote_nonnull_domain *dom, Counts *counts)
+{
+    berth_domain_list_block_jobs_args args = {.dom = *dom, .flags = o->flags};
+    berth_domain_list_block_jobs_ret ret = {0};
+    if (client_call(c, BERTH_PROGRAM, BERTH_PROC_DOMAIN_LIST_BLOCK_JOBS, &args, &ret) < 0)
+        return -1;
+    for (unsigned i = 0; i < ret.jobs.jobs_len; i++) {
+        const berth_block_job *j = &ret.jobs.jobs_val[i];
+        counts->running += j->state != BERTH_BLOCK_JOB_ENDED;
+        counts->lines++;
+        put_job(dom->name, j);
+    }
+    client_free_ret(BERTH_PROGRAM, BERTH_PROC_DOMAIN_LIST_BLOCK_JOBS, &ret);
+    return 0;
+}
+
+static int show(Client *c, const Options *o, Counts *counts)
+{
+    remote_connect_list_all_domains_args args = {.need_results = 1};
+    remote_connect_list_all_domains_ret ret = {0};
+    int r = client_call(c, REMOTE_PROGRAM, REMOTE_PROC_CONNECT_LIST_ALL_DOMAINS, &args, &ret);
+    bool found = false;
+    for (unsigned i = 0; r == 0 && i < ret.domains.domains_len; i++) {
+        const remote_nonnull_domain *dom = &ret.domains.domains_val[i];
+        if (o->domain && strcmp(o->domain, dom->name) != 0)
+            continue;
+        found = true;
+        show_domain(c, o, dom, counts); /* one that is gone by now has said so */
+    }
+    if (r == 0)
+        client_free_ret(REMOTE_PROGRAM, REMOTE_PROC_CONNECT_LIST_ALL_DOMAINS, &ret);
+    if (r == 0 && o->domain && !found) {
+        fprintf(stderr, "berth-jobs: there is no machine '%s'\n", o->domain);
+        r = -1;
+    }
+    return r;
+}
+
+/* Until nothing runs any more, on a terminal; elsewhere once. */
+static int run(Client *c, const Options *o)
+{
+    bool live = !o->once && isatty(STDOUT_FILENO);
+    for (;;) {
+        Counts counts = {0};
+        int r = show(c, o, &counts);
+        fflush(stdout);
+        if (r < 0 || !live || !counts.running || interrupted)
+            return r;
+        if (client_sleep(c, REFRESH_MS) < 0)
+            return -1;
+        if (interrupted)
+            return 0;
+        printf("\033[%uA\033[J", counts.lines); /* up to the first line, and clear from there */
+    }
+}
+
+static void usage(FILE *out)
+{
+    fputs("usage: berth-jobs [-re1] [-s SOCKET] [-c URI] [DOMAIN]\n"
+          "  -r, --running      only jobs that run\n"
+          "  -e, --ended        only jobs that have ended\n"
+          "  -1, --once         do not follow running jobs, also on a terminal\n"
+          "  -s, --socket PATH  of the daemon's read-only socket (" RUNSTATEDIR "/libvirt/libvirt-sock-ro)\n"
+          "  -c, --connect URI  qemu:///system unless told otherwise\n"
+          "  -V, --version, -h, --help\n",
+          out);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option longs[] = {{"running", no_argument, NULL, 'r'},       {"ended", no_argument, NULL, 'e'},
+                                          {"once", no_argument, NULL, '1'},          {"socket", required_argument, NULL, 's'},
+                                          {"connect", required_argument, NULL, 'c'}, {"version", no_argument, NULL, 'V'},
+                                          {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    Options o = {.socket = RUNSTATEDIR "/libvirt/libvirt-sock-ro", .uri = "qemu:///system"};
+    for (int k; (k = getopt_long(argc, argv, "re1s:c:Vh", longs, NULL)) >= 0;) {
+        switch (k) {
+        case 'r':
+            o.flags |= BERTH_BLOCK_JOBS_RUNNING;
+            break;
+        case 'e':
+            o.flags |= BERTH_BLOCK_JOBS_ENDED;
+            break;
+        case '1':
+            o.once = true;
+            break;
+        case 's':
+            o.socket = optarg;
+            break;
+        case 'c':
+            o.uri = optarg;
+            break;
+        case 'V':
+            puts(PACKAGE_STRING);
+            return EXIT_SUCCESS;
+        case 'h':
+            usage(stdout);
+            return EXIT_SUCCESS;
+        default:
+            usage(stderr);
+            return EXIT_FAILURE;
+        }
+    }
+    if (argc - optind > 1) {
+        usage(stderr);
+        return EXIT_FAILURE;
+    }
+    o.domain = argc > optind ? argv[optind] : NULL;
+    signal(SIGINT, on_signal);
+    Client *c = client_open(o.socket, o.uri);
+    int r = c ? run(c, &o) : -1;
+    client_close(c);
+    return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

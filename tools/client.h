@@ -1,0 +1,19 @@
+/* tools/client.h - a connection of a small command to the daemon
+ *
+ * Blocking, one call at a time, over the UNIX socket.  Events and keepalive are not asked for.
+ */
+#pragma once
+
+#include "base.h"
+
+typedef struct Client Client;
+
+/* NULL: said on stderr. */
+Client *client_open(const char *socket_path, const char *uri);
+void client_close(Client *c);
+/* One call of a row of protocol/procs.def; `args` and *ret as the row says (NULL: none), *ret zeroed by the caller, who frees it with
+ * client_free_ret().  -1: said on stderr. */
+int client_call(Client *c, uint32_t prog, int proc, const void *args, void *ret);
+void client_free_ret(uint32_t prog, int proc, void *ret);
+/* Sleeps until `ms` are over (0) or the daemon goes (-1). */
+int client_sleep(Client *c, int ms);
