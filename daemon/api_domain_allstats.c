@@ -146,7 +146,8 @@ static void block_counters(Params *p, unsigned i, const StorageSource *src, cons
 static void block_layer(Params *p, unsigned i, const DiskDef *disk, const StorageSource *src, unsigned depth, const Collect *c)
 {
     params_string(p, disk->dst, "block.%u.name", i);
-    params_string(p, src->path, "block.%u.path", i);
+    if (src->type != STORAGE_NETWORK)
+        params_string(p, src->path, "block.%u.path", i);
     if (c->v->live && src->path && src->index.set)
         params_uint(p, (uint32_t)src->index.v, "block.%u.backingIndex", i);
     const DiskFile *f = depth == 0 && c->files ? g_hash_table_lookup(c->files, disk) : NULL;

@@ -97,6 +97,7 @@ typedef struct DaemonConfig {
     int client_stall_timeout;    /* seconds one may go without reading while something waits for it */
     int job_timeout;             /* seconds a call waits for a domain's job */
     int start_timeout;           /* seconds until a started QEMU answers */
+    bool backing_format_probing;
     int idle_timeout;            /* seconds without client and guest until the daemon ends; 0: never */
     bool modular_sockets;
 } DaemonConfig;

@@ -34,5 +34,10 @@ const ConfKey berthd_config_keys[] = {
     ROW(idle_timeout, CONF_INT, "0", RESTART, .min = 0, .max = 86400,
         .text = "Seconds without a client and without a running guest after which the daemon ends; systemd's sockets start it again. "
                 "0 is never. The option --timeout goes before it."),
+
+    ROW(backing_format_probing, CONF_BOOL, "0", RELOAD, .heading = "Images",
+        .text = "Whether a backing file whose format its overlay does not record is taken for what it looks like, if it names no backing file "
+                "itself. Who can write a raw image decides what it looks like, a guest for one. Else such a chain is refused, with the "
+                "command that records the format."),
     {.name = NULL},
 };

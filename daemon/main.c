@@ -29,6 +29,7 @@
 #include "daemon/options.h"
 #include "daemon/server.h"
 #include "daemon/tidy.h"
+#include "host/image.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
 #include "util/fd.h"
@@ -115,6 +116,7 @@ static void reload(Daemon *d)
         g_atomic_int_set(&d->server.job_timeout_ms, c->job_timeout * 1000);
         domain_driver_reload(d->server.domains, q);
         domain_driver_set_start_timeout(d->server.domains, (unsigned)c->start_timeout * 1000);
+        image_allow_probing(c->backing_format_probing);
         daemon_config_unref(d->config);
         qemu_config_unref(d->qemu_config);
         d->config = c;
@@ -249,6 +251,7 @@ static int domains_init(Daemon *d, Err *err)
     if (!s->domains)
         return -1;
     domain_driver_set_start_timeout(s->domains, (unsigned)d->config->start_timeout * 1000);
+    image_allow_probing(d->config->backing_format_probing);
     return 0;
 }
 

@@ -18,3 +18,4 @@ include tests/soak/local.mk
 include tests/unit/blockjob.mk
 include tests/unit/chain.mk
 include tests/unit/definition.mk
+include tests/unit/snapshot.mk

@@ -36,7 +36,7 @@ int domain_block_resize(Domain *d, const char *name, uint64_t size, unsigned fla
         return err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "can't resize empty or readonly disk '%s'", disk->dst);
     BlockJob *job = blockjob_of_disk(d, disk->info.alias);
     if (job)
-        return err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "block device is in use by block job %s", blockjob_id(job));
+        return err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "disk '%s' already in active block job (%s)", disk->dst, blockjob_id(job));
     if (disk->src->format == STORAGE_FORMAT_QCOW2 || disk->src->format == STORAGE_FORMAT_QED) {
         if (size > UINT64_MAX - 511)
             return err_set(err, VIR_ERR_OVERFLOW, "a disk of %" PRIu64 " bytes", size);
@@ -116,7 +116,7 @@ static void tell(Domain *d, char *dev, const StorageSource *src, uint64_t thresh
 {
     DomainEvent *e = domain_event_new(EVENT_DOMAIN, VIR_DOMAIN_EVENT_ID_BLOCK_THRESHOLD, d);
     e->block_threshold.dev = dev;
-    e->block_threshold.path = g_strdup(src->path);
+    e->block_threshold.path = src->type == STORAGE_NETWORK ? NULL : g_strdup(src->path);
     e->block_threshold.threshold = threshold;
     e->block_threshold.excess = excess;
     domain_publish_event(d, e);

@@ -60,12 +60,16 @@ const ImageHeader *chain_header(const Chain *c, unsigned depth)
 static int add_wants(const Chain *c, GArray *wants, Err *err)
 {
     for (StorageSource *s = c->src; s; s = c->flags & CHAIN_ALONE ? NULL : s->backing) {
+        if (s != c->src && s->type == STORAGE_NETWORK && s->format == STORAGE_FORMAT_RAW && !s->backing)
+            break; /* QEMU connects by itself */
         if ((s->type != STORAGE_FILE && s->type != STORAGE_BLOCK) || !s->path || s->fdgroup)
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "an image that is no file or block device of this host by its path");
         bool writable = s == c->src && c->flags & CHAIN_WRITABLE;
         ImageWant w = {.path = s->path, .open_flags = writable ? O_RDWR : O_RDONLY, .fmt = qemu_image_fmt(s->format), .flags = IMAGE_WANT_HEADER};
         if (!(c->flags & CHAIN_ALONE) && qemu_chain_leads_on(s))
             w.flags |= IMAGE_WANT_CHAIN;
+        if (s != c->src)
+            w.flags |= IMAGE_WANT_BELOW;
         g_array_append_val(wants, w);
     }
     return 0;
@@ -94,7 +98,7 @@ Chain *chain_open(Domain *d, StorageSource *src, ChainFlags flags, Err *err)
         src->format = STORAGE_FORMAT_RAW;
     if (!(flags & CHAIN_ALONE)) {
         StorageSource *last = chain_base(src);
-        if (!last->backing_ends)
+        if (!last->backing_ends && last->type != STORAGE_NETWORK)
             qemu_chain_adopt(c->images, wants->len - 1, last);
     }
     return g_steal_pointer(&c);
@@ -118,6 +122,8 @@ static void drop_node(Domain *d, char *node)
 
 static void drop_set(Domain *d, const StorageSource *s)
 {
+    if (s->type == STORAGE_NETWORK)
+        return;
     drop(d, "remove-fd", "fdset-id", json_integer((json_int_t)s->index.v), s->path);
 }
 
@@ -130,6 +136,10 @@ static int add_set(Domain *d, const StorageSource *s, int fd, Err *err)
 
 static int add_storage(Domain *d, const DiskDef *top, const StorageSource *s, ImageNode *n, bool writable, Err *err)
 {
+    if (s->type == STORAGE_NETWORK) {
+        json_t *props = qemu_storage_props(top, s, NULL, writable, err);
+        return props ? domain_qmp(d, "blockdev-add", props, NULL, err) : -1;
+    }
     if (!n || n->fd < 0)
         return err_set(err, VIR_ERR_INTERNAL_ERROR, "image '%s' was not opened", s->path);
     if (add_set(d, s, n->fd, err) < 0)

@@ -174,24 +174,26 @@ static void on_crashloaded(Domain *d, const EventCtx *c)
 
 /* ---- guest power management -------------------------------------------------------------------------------------- */
 
+/* As libvirt: the event of its own first, then the change of state it makes. */
 static void on_pmsuspend(Domain *d, const EventCtx *c)
 {
-    bool disk = c->arg == VIR_DOMAIN_EVENT_ID_PMSUSPEND_DISK;
-    if (d->state == VIR_DOMAIN_RUNNING) {
+    bool disk = c->arg == VIR_DOMAIN_EVENT_ID_PMSUSPEND_DISK, ran = d->state == VIR_DOMAIN_RUNNING;
+    if (ran)
         domain_set_state(d, VIR_DOMAIN_PMSUSPENDED, VIR_DOMAIN_PMSUSPENDED_UNKNOWN);
+    domain_publish_plain(d, c->arg);
+    if (ran)
         domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_PMSUSPENDED,
                                  disk ? VIR_DOMAIN_EVENT_PMSUSPENDED_DISK : VIR_DOMAIN_EVENT_PMSUSPENDED_MEMORY);
-    }
-    domain_publish_plain(d, c->arg);
 }
 
 static void on_wakeup(Domain *d, const EventCtx *c)
 {
-    if (d->state == VIR_DOMAIN_PMSUSPENDED) {
+    bool slept = d->state == VIR_DOMAIN_PMSUSPENDED;
+    if (slept)
         domain_set_state(d, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_WAKEUP);
-        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_WAKEUP);
-    }
     domain_publish_plain(d, VIR_DOMAIN_EVENT_ID_PMWAKEUP);
+    if (slept)
+        domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_WAKEUP);
 }
 
 static void on_watchdog(Domain *d, const EventCtx *c)
@@ -310,7 +312,7 @@ static void on_tray(Domain *d, const EventCtx *c)
         if (g_strcmp0(disk->info.alias, id) != 0)
             continue;
         DomainDef *def = domain_def_copy(d->live);
-        ((DiskDef *)def->disks->pdata[i])->tray = open ? DISK_TRAY_OPEN : DISK_TRAY_CLOSED;
+        ((DiskDef *)def->disks->pdata[i])->tray = open ? DISK_TRAY_OPEN : DISK_TRAY_ABSENT; /* closed is the rule */
         domain_set_live(d, def);
         DomainEvent *e = domain_event_new(EVENT_DOMAIN, VIR_DOMAIN_EVENT_ID_TRAY_CHANGE, d);
         e->tray_change.alias = g_strdup(id);

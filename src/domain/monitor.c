@@ -23,7 +23,8 @@ static void on_responsive(void *userdata)
 static void on_closed(void *userdata, const char *reason)
 {
     MonitorLink *link = userdata;
-    inbox_append(link->d, link->life, INBOX_CLOSED, reason, NULL, 0);
+    if (!g_atomic_int_get(&link->is_trial))
+        inbox_append(link->d, link->life, INBOX_CLOSED, reason, NULL, 0);
 }
 
 const QmpHandlers monitor_handlers = {
@@ -38,6 +39,20 @@ MonitorLink *monitor_link_new(Domain *d, uint64_t life)
     link->d = object_ref(d);
     link->life = life;
     return link;
+}
+
+MonitorLink *monitor_link_new_trial(Domain *d, uint64_t life)
+{
+    MonitorLink *link = monitor_link_new(d, life);
+    link->is_trial = true;
+    return link;
+}
+
+void monitor_link_prove(MonitorLink *link, QmpClient *qmp)
+{
+    g_atomic_int_set(&link->is_trial, false);
+    if (qmp_client_is_closed(qmp)) /* it may have ended just before */
+        on_closed(link, "closed while it was connected");
 }
 
 static void free_now(void *arg)

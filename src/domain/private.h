@@ -15,6 +15,7 @@
 typedef struct MonitorLink {
     Domain *d; /* reference */
     uint64_t life;
+    gint is_trial; /* its end means that QEMU was not reached, not that it has ended */
 } MonitorLink;
 
 /* What a signal needs, so that a kill takes no domain lock. */
@@ -154,6 +155,9 @@ void domain_task(Domain *d, JobKind kind, const char *what, uint64_t life, Domai
 
 extern const QmpHandlers monitor_handlers;
 MonitorLink *monitor_link_new(Domain *d, uint64_t life);
+/* Of a connection to a QEMU that runs already: until monitor_link_prove() says that it is the machine's, its end is nobody's death. */
+MonitorLink *monitor_link_new_trial(Domain *d, uint64_t life);
+void monitor_link_prove(MonitorLink *link, QmpClient *qmp);
 /* After the client was closed, or when none came to be. */
 void monitor_link_free(MonitorLink *link, EventLoop *loop);
 /* Ends the connection, not the machine; the life counter moves on.  Lock held. */

@@ -267,7 +267,8 @@ void domain_load_status(Domain *d, StatusRecord *rec)
     domain_driver_seen_id(d->drv, d->id);
 
     /* The kill switch works from now on, if the pid is still the process: a pidfd taken first, the start time compared after. */
-    bool other_boot = rec->boot_id && strcmp(rec->boot_id, host_boot_id()) != 0;
+    const char *boot = host_boot_id();
+    bool other_boot = rec->boot_id && boot && strcmp(rec->boot_id, boot) != 0; /* unknown: the process's start time decides alone */
     AUTO_CLOSE int pidfd = other_boot ? -1 : (int)syscall(SYS_pidfd_open, p->proc.pid, 0);
     unsigned long long started = 0;
     struct pollfd ended = {.fd = pidfd, .events = POLLIN};
@@ -316,7 +317,7 @@ static int reach(Domain *d, bool *ret_gone, Err *err)
     LaunchedProcess proc = {0};
     launched_process_copy(&proc, &p->proc);
     uint64_t life = d->life;
-    MonitorLink *link = monitor_link_new(d, life);
+    MonitorLink *link = monitor_link_new_trial(d, life);
     LaunchResult res = {.child = {.pidfd = -1}};
     domain_unlock(d);
     g_autoptr(QemuConfig) cfg = domain_driver_config(d->drv);
@@ -335,6 +336,7 @@ static int reach(Domain *d, bool *ret_gone, Err *err)
         return -1;
     }
     p->link = link;
+    monitor_link_prove(link, res.qmp);
     domain_adopt(d, &res);
     return 0;
 }

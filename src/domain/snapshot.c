@@ -55,6 +55,12 @@ int snapshot_store(Domain *d, SnapshotDef *s, bool make_current, Err *err)
     domain_lock(d);
     if (r < 0)
         return -1;
+    if (d->removing) { /* a machine that was never stored has ended meanwhile */
+        domain_unlock(d);
+        r = snapshots_remove(base, name, s->name, err);
+        domain_lock(d);
+        return r < 0 ? -1 : err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' is being removed", name);
+    }
     g_autoptr(GPtrArray) all = snapshot_list_members(old);
     guint at;
     if (replaced && g_ptr_array_find(all, replaced, &at))

@@ -93,7 +93,7 @@ static int describe(SnapshotDef *s, const Domain *d, unsigned flags, Err *err)
     SnapshotLocation usual = flags & FLAG(DISK_ONLY) ? SNAPSHOT_EXTERNAL : SNAPSHOT_INTERNAL;
     if (snapshot_disks_align(s, def, usual, err) < 0 || snapshot_disks_name(s, def, err) < 0)
         return -1;
-    return snapshot_disks_check(s, active ? d->live : def, err);
+    return snapshot_disks_check(s, active ? d->live : def, active, err);
 }
 
 static int take(Domain *d, SnapshotDef *s, unsigned flags, Err *err)
@@ -128,13 +128,21 @@ int domain_snapshot_create(Domain *d, const char *xml, unsigned flags, char **re
         return -1;
     if (flags & FLAG(REDEFINE))
         return snapshot_redefine(d, xml, flags, ret_name, err);
+    if (snapshot_settle(d, err) < 0)
+        return err_wrap(err, "an earlier snapshot is not settled yet");
+    if (d->removing || (d->live && d->priv->dying))
+        return domain_err_inactive(err);
     SnapshotParseFlags how = flags & FLAG(VALIDATE) ? SNAPSHOT_PARSE_VALIDATE : 0;
     g_autoptr(SnapshotDef) s = snapshot_def_parse(xml, strlen(xml), how, NULL, NULL, err);
     if (!s || check_kind(d, s, flags, err) < 0 || describe(s, d, flags, err) < 0 || take(d, s, flags, err) < 0)
         return -1;
     int r = flags & FLAG(NO_METADATA) ? 0 : snapshot_store(d, s, true, err);
-    if (d->priv->snapshot_busy)
+    if (d->priv->snapshot_busy && r == 0)
         snapshot_intent_forget(d);
+    if (r < 0) { /* of a running guest the note stays, and it is tried again */
+        d->priv->snapshot_busy = false;
+        snapshot_settle_later(d);
+    }
     if (r < 0)
         return err_wrap(err, "the images are made and in use, but the snapshot '%s' is not noted", s->name);
     if ((flags & FLAG(HALT)) && halt(d, err) < 0)

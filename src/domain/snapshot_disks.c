@@ -146,7 +146,7 @@ static int check_one(SnapshotDisk *d, const DomainDef *def, Err *err)
     return check_in_use(def, d, err);
 }
 
-int snapshot_disks_check(SnapshotDef *s, const DomainDef *def, Err *err)
+int snapshot_disks_check(SnapshotDef *s, const DomainDef *def, bool running, Err *err)
 {
     unsigned external = 0;
     for (unsigned i = 0; i < s->disks->len; i++) {
@@ -155,6 +155,9 @@ int snapshot_disks_check(SnapshotDef *s, const DomainDef *def, Err *err)
             err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "internal snapshots are not supported: disk '%s'", d->name);
             return err_hint(err, "take an external one: --disk-only, and snapshot=external for this disk");
         }
+        if (d->location == SNAPSHOT_MANUAL && running)
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
+                           "snapshot='manual' is not supported while the guest runs, which would have to be paused for it: disk '%s'", d->name);
         if (d->location != SNAPSHOT_EXTERNAL)
             continue;
         external++;

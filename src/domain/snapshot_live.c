@@ -184,11 +184,6 @@ int snapshot_take_live(Domain *d, const SnapshotDef *s, unsigned flags, Err *err
 {
     domain_assert_locked(d);
     job_assert_held(d);
-    if (d->priv->snapshot_intent) {
-        err_set(err, VIR_ERR_OPERATION_INVALID, "what became of snapshot '%s' of '%s' is not known yet: QEMU did not answer",
-                d->priv->snapshot_intent->def->name, d->name);
-        return err_hint(err, "try again when the guest is responsive");
-    }
     Taking t = {.d = d,
                 .live = domain_def_ref(d->live),
                 .disks = g_array_new(FALSE, TRUE, sizeof(Taken)),
@@ -211,15 +206,15 @@ int snapshot_take_live(Domain *d, const SnapshotDef *s, unsigned flags, Err *err
         r = snapshot_intent_note(d, in, err);
     if (r == 0) {
         r = go(&t, in, flags, err);
-        if (r == 0)
-            r = snapshot_definitions(d, in, err);
         if (r < 0)
             snapshot_intent_forget(d);
-        else if (r > 0) /* the note stays */
+        else
             d->priv->snapshot_intent = g_steal_pointer(&in);
+        if (r == 0 && snapshot_definitions(d, d->priv->snapshot_intent, err) < 0)
+            r = 1;
     }
     d->priv->snapshot_busy = r == 0;
-    if (r > 0)
+    if (r > 0) /* the note stays: it is tried again until it is settled */
         snapshot_settle_later(d);
     taking_done(&t);
     return r == 0 ? 0 : -1;

@@ -23,7 +23,7 @@ int snapshot_disks_align(SnapshotDef *s, const DomainDef *def, SnapshotLocation 
 /* External disks without a file get one beside the present image; no two may be the same. */
 int snapshot_disks_name(SnapshotDef *s, const DomainDef *def, Err *err);
 /* Can it be made at all: kinds and formats.  Formats not told become qcow2. */
-int snapshot_disks_check(SnapshotDef *s, const DomainDef *def, Err *err);
+int snapshot_disks_check(SnapshotDef *s, const DomainDef *def, bool running, Err *err);
 
 /* snapshot_redefine.c */
 

@@ -112,7 +112,7 @@ int snapshot_definitions(Domain *d, const SnapshotIntent *in, Err *err)
     }
     if (change_config(d, in, err) == 0)
         return 0;
-    return err_wrap(err, "the guest is on its new images, but the stored definition still names the old ones");
+    return err_wrap(err, "the guest is on its new images, but the stored definition still names the old ones; that is tried again");
 }
 
 /* ---- found after all ------------------------------------------------------------------------------------------------------- */
@@ -207,6 +207,10 @@ int snapshot_settle(Domain *d, Err *err)
     if (!d->priv->snapshot_intent || d->priv->snapshot_busy)
         return 0;
     SnapshotIntent *in = d->priv->snapshot_intent; /* nobody else changes it: our job */
+    if (!domain_is_active(d) && !d->persistent) { /* it was never stored: there is no definition to make true */
+        snapshot_intent_forget(d);
+        return 0;
+    }
     bool taken;
     if (domain_is_active(d)) {
         json_t *nodes = NULL;
@@ -269,7 +273,7 @@ void domain_snapshots_go(DomainDriver *drv)
     for (unsigned i = 0; i < all->len; i++) {
         Domain *d = all->pdata[i];
         g_autoptr(DomainView) v = domain_view(d);
-        if (d->priv->snapshot_intent && !v->live) /* of a running one: when it is reached */
+        if (d->priv->snapshot_intent && !v->live && !d->priv->foreign) /* of a running one: when it is reached */
             snapshot_settle_later(d);
     }
 }

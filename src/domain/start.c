@@ -205,7 +205,7 @@ static int on_birth(void *data, const LaunchedProcess *proc, Err *err)
 }
 
 /* Lock held on entry and return; released for the launch itself. */
-static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err)
+static int launch_process(Domain *d, DomainDef *def, GPtrArray *missing, LaunchResult *res, Err *err)
 {
     DomainPrivate *p = d->priv;
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
@@ -232,6 +232,7 @@ static int launch_process(Domain *d, DomainDef *def, LaunchResult *res, Err *err
                              .deadline = domain_driver_start_deadline(d->drv),
                              .born = on_birth,
                              .fd_groups = fd_groups,
+                             .missing = missing,
                              .born_data = &birth};
         r = qemu_launch(&req, res, err);
         domain_def_keep_asked_cpu(def);
@@ -330,6 +331,19 @@ static void give_up(Domain *d, Err *err)
     err_set_phase(err, "starting the guest");
 }
 
+static void tell_missing(Domain *d, const GPtrArray *missing)
+{
+    for (unsigned i = 0; i < missing->len; i++) {
+        const LaunchMissing *m = missing->pdata[i];
+        DomainEvent *e = domain_event_new(EVENT_DOMAIN, VIR_DOMAIN_EVENT_ID_DISK_CHANGE, d);
+        e->disk_change.old_path = g_strdup(m->path);
+        e->disk_change.alias = g_strdup(m->alias);
+        e->disk_change.reason =
+            m->dropped ? VIR_DOMAIN_EVENT_DISK_DROP_MISSING_ON_START : VIR_DOMAIN_EVENT_DISK_CHANGE_MISSING_ON_START;
+        domain_publish_event(d, e);
+    }
+}
+
 int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn, Err *err)
 {
     DomainPrivate *p = d->priv;
@@ -359,7 +373,8 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     own->id = domain_driver_next_id(d->drv);
 
     LaunchResult res = {.child = {.pidfd = -1}};
-    if (launch_process(d, own, &res, err) < 0) {
+    g_autoptr(GPtrArray) missing = g_ptr_array_new_with_free_func(launch_missing_free);
+    if (launch_process(d, own, missing, &res, err) < 0) {
         if (kill_switch_forget(d)) {
             err_clear(err);
             err_set(err, VIR_ERR_OPERATION_ABORTED, "domain '%s' was destroyed while it was being started", d->name);
@@ -384,6 +399,7 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     }
     p->starting = false;
     domain_mark_changed(d);
+    tell_missing(d, missing);
     domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_BOOTED);
     if (flags & VIR_DOMAIN_START_PAUSED)
         domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_PAUSED);

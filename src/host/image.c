@@ -331,6 +331,7 @@ static void node_free(void *p)
     fd_close(&n->fd);
     g_free(n->path);
     image_header_clear(&n->header);
+    image_nbd_free(n->nbd);
     g_free(n);
 }
 
@@ -357,12 +358,30 @@ static int open_failed(const OpenReply *r, const char *path, const ImageNode *ab
 {
     if (above) {
         err_set_errno(err, r->error, "cannot open backing file '%s' of image '%s'", path, above->path);
+        g_autofree char *image = g_shell_quote(above->path);
+        if (r->error == ENOENT)
+            err_hint(err, "put it back, or say where it is now: qemu-img rebase -u -f %s -b FILE -F %s %s", image_fmt_names[above->header.fmt],
+                     above->header.backing_fmt_name ? above->header.backing_fmt_name : "FORMAT", image);
     } else if (r->error == EINVAL || r->error == EISDIR) {
         err_set_errno(err, r->error, "'%s' is neither a file nor a block device", path);
     } else {
         err_set_errno(err, r->error, "cannot open '%s'", path);
     }
     return -1;
+}
+
+/* Each file of a chain is in it once. */
+static int note_seen(const ImageWant *want, const char *path, const OpenReply *r, const ImageNode *above, GHashTable *seen, Err *err)
+{
+    bool is_new = g_hash_table_add(seen, g_strdup_printf("%" PRIx64 ":%" PRIx64, r->dev, r->ino));
+    if (is_new || !(want->flags & (IMAGE_WANT_CHAIN | IMAGE_WANT_BELOW)))
+        return 0;
+    err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' contains '%s' twice", want->path, path);
+    if (!above)
+        return err_hint(err, "<backingStore> of the definition names it although it is above");
+    g_autofree char *image = g_shell_quote(above->path);
+    return err_hint(err, "'%s' names it as its backing file; the right one is set with: qemu-img rebase -u -f %s -b FILE -F FORMAT %s",
+                    above->path, image_fmt_names[above->header.fmt], image);
 }
 
 /* Opens one file of a want's chain and appends its node. */
@@ -380,11 +399,8 @@ static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
     bool missing = r->error == ENOENT && depth == 0 && (want->flags & IMAGE_WANT_OPTIONAL);
     if (r->error && !missing)
         return open_failed(r, path, above, err);
-    if (!missing && (want->flags & IMAGE_WANT_CHAIN)) {
-        char *key = g_strdup_printf("%" PRIx64 ":%" PRIx64, r->dev, r->ino);
-        if (!g_hash_table_add(seen, key))
-            return err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' contains '%s' twice", want->path, path);
-    }
+    if (!missing && note_seen(want, path, r, above, seen, err) < 0)
+        return -1;
     ImageHeader h = {.fmt = fmt};
     if (!missing && (want->flags & HEADER_WANTS) &&
         image_header_parse(r->header, r->header_len, fmt, path, &h, err) < 0)
@@ -413,31 +429,88 @@ static int open_node(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
     return 0;
 }
 
-static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned index, Err *err)
+static gint probing_allowed;
+
+void image_allow_probing(bool allow)
 {
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_atomic_int_set(&probing_allowed, allow);
+}
+
+/* The format of the file below `n`: as recorded, or, where that is allowed, as it looks. */
+static int backing_format(Opener *o, const ImageWant *want, const ImageNode *n, const char *path, ImageFmt *ret, Err *err)
+{
+    ImageFmt looks = IMAGE_FMT_NONE;
+    if (n->header.backing_fmt_name == NULL) {
+        AUTO_CLOSE int fd = -1;
+        if (opener_open(o, want, path, O_RDONLY, -1, &fd, err) < 0)
+            return -1;
+        if (o->reply->error)
+            return open_failed(o->reply, path, n, err);
+        looks = image_fmt_by_magic(o->reply->header, o->reply->header_len);
+        if (g_atomic_int_get(&probing_allowed)) {
+            ImageHeader h;
+            if (image_header_parse(o->reply->header, o->reply->header_len, looks, path, &h, err) < 0)
+                return -1;
+            bool alone = !h.backing && !h.data_file;
+            image_header_clear(&h);
+            if (alone) {
+                *ret = looks;
+                return 0;
+            }
+        }
+    }
+    return image_backing_format(n->path, &n->header, path, looks, ret, err);
+}
+
+/* Headers behind a server are not read here: only what has none can be below. */
+static int check_nbd(const ImageNode *n, Err *err)
+{
+    ImageFmt fmt;
+    if (image_backing_format(n->path, &n->header, n->header.backing, IMAGE_FMT_RAW, &fmt, err) < 0)
+        return -1;
+    if (fmt != IMAGE_FMT_RAW)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "format '%s' of network image '%s' below image '%s', allowed: raw",
+                       image_fmt_names[fmt], n->header.backing, n->path);
+    return 0;
+}
+
+/* `seen`: files of the chain so far. */
+static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned index, GHashTable *seen, Err *err)
+{
+    if (!(want->flags & IMAGE_WANT_BELOW))
+        g_hash_table_remove_all(seen);
     g_autofree char *path = g_strdup(want->path);
     ImageFmt fmt = want->fmt;
     ImageNode *above = NULL;
     for (unsigned depth = 0;; depth++) {
         ImageNode *n = NULL;
-        if (depth >= IMAGE_MAX_DEPTH)
-            return err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' is longer than %u images", want->path, IMAGE_MAX_DEPTH);
+        if (depth >= IMAGE_MAX_DEPTH) {
+            err_set(err, VIR_ERR_OPERATION_FAILED, "backing chain of '%s' is longer than %u images", want->path, IMAGE_MAX_DEPTH);
+            return err_hint(err, "make it shorter with qemu-img commit or qemu-img rebase, while no guest uses it");
+        }
         if (open_node(o, set, want, index, depth, path, fmt, above, seen, &n, err) < 0)
             return -1;
         if (n->header.data_file && (want->flags & IMAGE_WANT_CHAIN))
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "external data file '%s' of image '%s'", n->header.data_file, n->path);
         if (!(want->flags & IMAGE_WANT_CHAIN) || n->header.backing == NULL)
             return 0;
+        n->nbd = image_backing_nbd(&n->header);
+        if (n->nbd)
+            return check_nbd(n, err);
         char *next = image_backing_path(n->path, &n->header, err);
         if (next == NULL)
             return -1;
         g_free(path);
         path = next;
-        if (image_backing_format(n->path, &n->header, path, &fmt, err) < 0)
+        if (backing_format(o, want, n, path, &fmt, err) < 0)
             return -1;
         above = n;
     }
+}
+
+static GHashTable *seen_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
 ImageSet *image_open(const ImageWant *wants, unsigned n, Deadline d, Err *err)
@@ -454,9 +527,10 @@ ImageSet *image_open(const ImageWant *wants, unsigned n, Deadline d, Err *err)
     int r = opener_start(&o, d, err);
     if (r < 0 && o.request == NULL)
         return NULL;
+    g_autoptr(GHashTable) seen = seen_new();
     pool_blocking_begin();
     for (unsigned i = 0; i < n && r == 0; i++)
-        r = open_want(&o, set, &wants[i], i, err);
+        r = open_want(&o, set, &wants[i], i, seen, err);
     opener_end(&o);
     pool_blocking_end();
     return r == 0 ? g_steal_pointer(&set) : NULL;
@@ -473,10 +547,11 @@ ImageSet *image_look(const ImageWant *wants, unsigned n, Deadline d)
     int r = opener_start(&o, d, &err);
     if (r < 0 && o.request == NULL)
         return set;
+    g_autoptr(GHashTable) seen = seen_new();
     pool_blocking_begin();
     for (unsigned i = 0; i < n && r == 0; i++) {
         g_auto(Err) one = ERR_INIT; /* of this image only: the next may be fine, unless nobody opens any more */
-        if (open_want(&o, set, &wants[i], i, &one) < 0 && (deadline_passed(d) || one.os_errno == EPIPE))
+        if (open_want(&o, set, &wants[i], i, seen, &one) < 0 && (deadline_passed(d) || one.os_errno == EPIPE))
             r = -1;
     }
     opener_end(&o);

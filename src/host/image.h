@@ -54,11 +54,28 @@ int image_header_parse(const uint8_t *data, size_t len, ImageFmt fmt, const char
 /* Format by magic number only; raw when nothing matches.  For people's information: never to decide how a guest's image is read. */
 ImageFmt image_fmt_by_magic(const uint8_t *data, size_t len);
 
+/* A backing file that is an export of a server of network block devices. */
+typedef struct ImageNbd {
+    char *host; /* or */
+    char *socket;
+    unsigned port;
+    char *name; /* of the export, "" for none */
+} ImageNbd;
+void image_nbd_free(ImageNbd *n);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImageNbd, image_nbd_free)
+/* What the header of an image names, if it is one: "nbd://…", "nbd:…" or "json:{…}", which may tell the format too (h is updated).  NULL: it is
+ * something else, or not understood.  Caller frees. */
+ImageNbd *image_backing_nbd(ImageHeader *h);
+
 /* The absolute path of the backing file that the header of `image` names (h->backing is not NULL).  The name may tell the format as well: h is
  * updated.  NULL with VIR_ERR_CONFIG_UNSUPPORTED when it is nothing on this host.  Caller frees. */
 char *image_backing_path(const char *image, ImageHeader *h, Err *err);
-/* Its format as recorded; none recorded is VIR_ERR_OPERATION_INVALID, one not known VIR_ERR_CONFIG_UNSUPPORTED. */
-int image_backing_format(const char *image, const ImageHeader *h, const char *path, ImageFmt *ret, Err *err);
+/* Its format as recorded; none recorded is VIR_ERR_OPERATION_INVALID with the command that records it, one not known
+ * VIR_ERR_CONFIG_UNSUPPORTED.  `looks` is for the command only: what the file looks like, IMAGE_FMT_NONE when that is not known. */
+int image_backing_format(const char *image, const ImageHeader *h, const char *path, ImageFmt looks, ImageFmt *ret, Err *err);
+/* Whether a backing file without a recorded format may be read as what it looks like, if it has no backing file itself.  Off at first: who can
+ * write a raw image decides what it looks like.  Any thread. */
+void image_allow_probing(bool allow);
 
 /* ---- opening ----------------------------------------------------------------------------------------------------------------- */
 
@@ -69,6 +86,7 @@ typedef enum {
     IMAGE_WANT_ANY_TYPE = 1 << 3, /* character devices, FIFOs too (not only files and block devices) */
     IMAGE_WANT_FD = 1 << 4,       /* the first file is `fd`, open already: path is only its name */
     IMAGE_WANT_HEADER = 1 << 5,   /* read the header as `fmt`, follow nothing */
+    IMAGE_WANT_BELOW = 1 << 6,    /* below the want before: together they must not contain a file twice */
 } ImageWantFlags;
 
 typedef struct ImageWant {
@@ -93,6 +111,7 @@ typedef struct ImageNode {
     uid_t uid;
     gid_t gid;
     ImageHeader header;
+    ImageNbd *nbd; /* what is below, when it is no file: the chain ends there, raw; NULL: a file or nothing */
 } ImageNode;
 
 typedef struct ImageSet {

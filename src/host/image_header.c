@@ -228,6 +228,103 @@ static int qed_parse(const uint8_t *data, size_t len, const char *path, ImageHea
     return 0;
 }
 
+/* ---- others ------------------------------------------------------------------------------------------------------------------ */
+
+static bool has_magic(const uint8_t *data, size_t len, ImageFmt fmt)
+{
+    return image_fmt_by_magic(data, len) == fmt;
+}
+
+/* The quoted value after `key` in the text of a descriptor, as a name.  0; 1: there is none; -1: it is no name. */
+static int descriptor_value(const char *text, size_t len, const char *key, char **ret)
+{
+    const char *at = g_strstr_len(text, (gssize)len, key);
+    if (!at)
+        return 1;
+    at += strlen(key);
+    const char *end = memchr(at, '"', len - (size_t)(at - text));
+    *ret = end ? take_name((const uint8_t *)at, (size_t)(end - at)) : NULL;
+    return *ret ? 0 : -1;
+}
+
+static int vmdk_descriptor(const uint8_t *data, size_t len, bool alone, const char *path, ImageHeader *h, Err *err)
+{
+    const char *text = (const char *)data;
+    size_t n = strnlen(text, len);
+    if (descriptor_value(text, n, "parentFileNameHint=\"", &h->backing) < 0)
+        return damaged(path, "vmdk", "the parent's name is no name", err);
+    if (h->backing) {
+        h->backing_fmt = IMAGE_FMT_VMDK;
+        h->backing_fmt_name = g_strdup("vmdk");
+    }
+    /* a descriptor in a file of its own: the data is in others */
+    if (alone && descriptor_value(text, n, " \"", &h->data_file) != 0)
+        return damaged(path, "vmdk", "its descriptor names no file with data", err);
+    return 0;
+}
+
+static int vmdk_parse(const uint8_t *data, size_t len, const char *path, ImageHeader *h, Err *err)
+{
+    if (!has_magic(data, len, IMAGE_FMT_VMDK))
+        return damaged(path, "vmdk", "it does not start with the format's mark", err);
+    if (data[0] == '#')
+        return vmdk_descriptor(data, len, true, path, h, err);
+    if (len < 79)
+        return damaged(path, "vmdk", "it is too short", err);
+    h->version = le32(data + 4);
+    if (memcmp(data, "COWD", 4) == 0) {
+        h->virtual_size = (uint64_t)le32(data + 12) * 512;
+        return 0;
+    }
+    uint64_t sectors = le64(data + 12), at = le64(data + 28), size = le64(data + 36);
+    if (sectors > UINT64_MAX / 512)
+        return damaged(path, "vmdk", "its size is out of range", err);
+    h->virtual_size = sectors * 512;
+    if (at == 0 || at >= len / 512 || size == 0)
+        return 0; /* none within reach: no parent that could be followed */
+    return vmdk_descriptor(data + at * 512, MIN(len - (size_t)at * 512, size > len / 512 ? len : (size_t)size * 512), false, path, h, err);
+}
+
+static int vdi_parse(const uint8_t *data, size_t len, const char *path, ImageHeader *h, Err *err)
+{
+    if (!has_magic(data, len, IMAGE_FMT_VDI))
+        return damaged(path, "vdi", "it does not have the format's mark", err);
+    if (len < 400)
+        return damaged(path, "vdi", "it is too short", err);
+    h->version = le32(data + 68);
+    if (h->version != 0x00010001)
+        return damaged(path, "vdi", "its version is not 1.1", err);
+    h->virtual_size = le64(data + 368);
+    h->cluster_size = le32(data + 376);
+    return 0;
+}
+
+enum { VPC_DIFFERENCING = 4 };
+
+/* Of an image of fixed size the description is at the end, out of reach. */
+static int vpc_parse(const uint8_t *data, size_t len, const char *path, ImageHeader *h, Err *err)
+{
+    if (!has_magic(data, len, IMAGE_FMT_VPC))
+        return 0;
+    if (len < 512)
+        return damaged(path, "vpc", "it is too short", err);
+    h->virtual_size = be64(data + 48);
+    if (be32(data + 60) == VPC_DIFFERENCING)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "image '%s' is a differencing vpc image: its parent cannot be followed", path);
+    return 0;
+}
+
+static int luks_parse(const uint8_t *data, size_t len, const char *path, ImageHeader *h, Err *err)
+{
+    if (!has_magic(data, len, IMAGE_FMT_LUKS) || len < 592)
+        return damaged(path, "luks", "it does not start with the format's mark, or is too short", err);
+    h->version = (uint32_t)data[6] << 8 | data[7];
+    h->encrypted = true;
+    if (h->version != 1 && h->version != 2)
+        return damaged(path, "luks", "its version is not 1 or 2", err);
+    return 0;
+}
+
 int image_header_parse(const uint8_t *data, size_t len, ImageFmt fmt, const char *path, ImageHeader *ret, Err *err)
 {
     ImageHeader h = {.fmt = fmt != IMAGE_FMT_NONE ? fmt : image_fmt_by_magic(data, len)};
@@ -242,13 +339,24 @@ int image_header_parse(const uint8_t *data, size_t len, ImageFmt fmt, const char
     case IMAGE_FMT_QED:
         r = qed_parse(data, len, path, &h, err);
         break;
+    case IMAGE_FMT_VMDK:
+        r = vmdk_parse(data, len, path, &h, err);
+        break;
     case IMAGE_FMT_VDI:
-        if (len >= 376)
-            h.virtual_size = le64(data + 368);
+        r = vdi_parse(data, len, path, &h, err);
         break;
     case IMAGE_FMT_VPC:
-        if (len >= 56)
-            h.virtual_size = be64(data + 48);
+        r = vpc_parse(data, len, path, &h, err);
+        break;
+    case IMAGE_FMT_LUKS:
+        r = luks_parse(data, len, path, &h, err);
+        break;
+    case IMAGE_FMT_VHDX: /* its size is in a table beyond what is read */
+    case IMAGE_FMT_BOCHS:
+    case IMAGE_FMT_CLOOP:
+    case IMAGE_FMT_PARALLELS:
+        if (!has_magic(data, len, h.fmt))
+            r = damaged(path, image_fmt_names[h.fmt], "it does not start with the format's mark", err);
         break;
     default:
         break;

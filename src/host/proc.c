@@ -27,19 +27,22 @@ enum {
     STAT_PROCESSOR = 39,
 };
 
-#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID       "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID_BYTES 64u
 
 const char *host_boot_id(void)
 {
-    static gsize once;
-    static char id[64];
-    if (g_once_init_enter(&once)) {
-        g_autofree char *text = NULL;
-        size_t len;
-        g_strlcpy(id, file_read(BOOT_ID, sizeof(id), &text, &len) == 0 && text[0] ? g_strchomp(text) : "unknown", sizeof(id));
-        g_once_init_leave(&once, 1);
-    }
-    return id;
+    static char *known; /* once for all */
+    char *id = g_atomic_pointer_get(&known);
+    if (id)
+        return id;
+    g_autofree char *text = NULL;
+    size_t len;
+    if (file_read(BOOT_ID, BOOT_ID_BYTES, &text, &len) < 0 || !*g_strchomp(text))
+        return NULL;
+    if (g_atomic_pointer_compare_and_exchange(&known, NULL, text))
+        return g_steal_pointer(&text);
+    return g_atomic_pointer_get(&known);
 }
 
 static int no_process(int r)

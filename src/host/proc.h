@@ -26,7 +26,7 @@ int host_thread_stat(pid_t pid, pid_t tid, unsigned long long *ret_ns, int *ret_
 int host_thread_sched(pid_t pid, pid_t tid, unsigned long long *ret_run_ns, unsigned long long *ret_delay_ns);
 /* Resident memory. */
 int host_process_rss_kib(pid_t pid, unsigned long long *ret);
-/* Which boot of the host this is: the kernel's random id of it, read once.  "unknown" when there is none. */
+/* Which boot of the host this is: the kernel's random id of it, read once.  NULL when it cannot be found out. */
 const char *host_boot_id(void);
 /* Clock ticks since boot when the process was started: tells two processes of one pid apart. */
 int host_process_start_time(pid_t pid, unsigned long long *ret);

@@ -120,7 +120,7 @@ int chain_address(const DomainDef *def, const char *name, DiskDef **ret_disk, St
 /* Whether `name` means `s`: its path as the chain has it, another spelling of it, or a name relative to the image above. */
 static bool is_named(const StorageSource *s, const StorageSource *parent, const char *name)
 {
-    if (!s->path)
+    if (!s->path || s->type == STORAGE_NETWORK)
         return false;
     if (strcmp(s->path, name) == 0)
         return true;

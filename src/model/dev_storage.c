@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base.h"
 #include "errors.h"
@@ -51,20 +52,20 @@ static const Field storage_source_table_fields[] = {
     IGNORE("@startupPolicy"),
     IGNORE("@index"),
     REFUSE("@dir"),
-    REFUSE("@protocol"),
-    REFUSE("@name"),
+    IGNORE("@protocol"),
+    IGNORE("@name"),
     REFUSE("@pool"),
     REFUSE("@volume"),
     REFUSE("@mode"),
     IGNORE("@fdgroup"),
     REFUSE("@query"),
-    REFUSE("@tls"),
+    IGNORE("@tls"),
     REFUSE("@tlsHostname"),
     REFUSE("@type"),
     REFUSE("@managed"),
     REFUSE("@namespace"),
     REFUSE("@path"),
-    REFUSE("host"),
+    IGNORE("host"),
     REFUSE("auth"),
     REFUSE("encryption"),
     REFUSE("reservations"),
@@ -83,6 +84,8 @@ static const Field storage_source_table_fields[] = {
     GROUP("seclabel", seclabel_table, 0),
     M_STR("@file", StorageSource, path, ABI),
     M_STR("@fdgroup", StorageSource, fdgroup, 0),
+    M_STR("host/@name", StorageSource, nbd_host, 0),
+    M_STR("host/@socket", StorageSource, nbd_socket, 0),
     {.name = "@type", .at = AT_MEMORY, .type = T_ENUM, .off = offsetof(StorageSource, type), .flags = 0},
     {.name = "format", .at = AT_MEMORY, .type = T_ENUM, .off = offsetof(StorageSource, format), .flags = 0},
     M_OPT("@index", StorageSource, index, RUNTIME),
@@ -118,6 +121,57 @@ void storage_source_free(StorageSource *s)
 static const char *path_attr(const StorageSource *src)
 {
     return src->type == STORAGE_BLOCK ? "dev" : "file";
+}
+
+/* A server of network block devices: <source protocol='nbd' name='x'><host name='h' port='10809'/>, or transport='unix' socket='/s'. */
+static int nbd_parse(ParseCtx *c, xmlNode *node, StorageSource *src)
+{
+    g_autofree char *protocol = node_attr(node, "protocol");
+    if (!protocol)
+        return missing_attr(c, node, "protocol");
+    if (strcmp(protocol, "nbd") != 0)
+        return refuse_element(c, node, "protocol");
+    g_autofree char *tls = node_attr(node, "tls");
+    if (tls && strcmp(tls, "no") != 0)
+        return refuse_element(c, node, "tls");
+    src->path = node_attr(node, "name");
+    if (!src->path)
+        src->path = g_strdup("");
+    xmlNode *host = node_child(node, "host");
+    if (!host) {
+        g_autofree char *where = node_where(node);
+        return err_set(c->err, VIR_ERR_XML_ERROR, "missing <host> of protocol nbd (%s)", where);
+    }
+    g_autofree char *transport = node_attr(host, "transport");
+    if (transport && strcmp(transport, "unix") == 0) {
+        src->nbd_socket = node_attr(host, "socket");
+        return src->nbd_socket ? 0 : missing_attr(c, host, "socket");
+    }
+    if (transport && strcmp(transport, "tcp") != 0)
+        return refuse_element(c, host, "transport");
+    uint64_t port = 0;
+    src->nbd_host = node_attr(host, "name");
+    if (!src->nbd_host)
+        return missing_attr(c, host, "name");
+    if (attr_u64(c, host, "port", 10, 65535, &port, NULL) < 0)
+        return -1;
+    src->nbd_port = (unsigned)port;
+    return 0;
+}
+
+static void nbd_format(FormatCtx *c, const StorageSource *src)
+{
+    XmlWriter *w = &c->w;
+    xml_begin(w, "host");
+    if (src->nbd_socket) {
+        xml_attr(w, "transport", "unix");
+        xml_attr(w, "socket", src->nbd_socket);
+    } else {
+        xml_attr(w, "name", src->nbd_host);
+        if (src->nbd_port)
+            xml_attrf(w, "port", "%u", src->nbd_port);
+    }
+    xml_end(w);
 }
 
 /* Descriptors stand in for files; the path beside them is what the image is called. */
@@ -157,9 +211,14 @@ int storage_source_parse(ParseCtx *c, xmlNode *node, StorageSource *src, Startup
 {
     if (table_parse(c, &storage_source_table, node, src) < 0)
         return -1;
-    src->path = node_attr(node, path_attr(src));
-    if (src->path && !*src->path)
-        g_clear_pointer(&src->path, g_free);
+    if (src->type == STORAGE_NETWORK) {
+        if (nbd_parse(c, node, src) < 0)
+            return -1;
+    } else {
+        src->path = node_attr(node, path_attr(src));
+        if (src->path && !*src->path)
+            g_clear_pointer(&src->path, g_free);
+    }
     if (fdgroup_parse(c, node, src) < 0)
         return -1;
     if (ret_policy && attr_enum(c, node, "startupPolicy", startup_policy_names, STARTUP_MAX, ret_policy) < 0)
@@ -179,12 +238,21 @@ void storage_source_format(FormatCtx *c, const StorageSource *src, StartupPolicy
     if (!src->path && !policy && !index && !label && !slice)
         return;
     xml_begin(w, "source");
-    xml_attr(w, path_attr(src), src->path);
+    if (src->type == STORAGE_NETWORK) {
+        xml_attr(w, "protocol", "nbd");
+        xml_attr(w, "name", src->path && *src->path ? src->path : NULL);
+        if (field_written(c, RUNTIME))
+            xml_attr(w, "tls", "no");
+    } else {
+        xml_attr(w, path_attr(src), src->path);
+    }
     xml_attr(w, "fdgroup", src->fdgroup);
     xml_attr(w, "startupPolicy", enum_word(startup_policy_names, STARTUP_MAX, (int)policy));
     if (index)
         xml_attrf(w, "index", "%" PRIu64, src->index.v);
     own_format(c, src);
+    if (src->type == STORAGE_NETWORK)
+        nbd_format(c, src);
     if (slice) {
         xml_begin(w, "slices");
         xml_begin(w, "slice");
@@ -220,7 +288,7 @@ int storage_backing_parse(ParseCtx *c, xmlNode *parent, StorageSource *src)
         StorageSource *below = src->backing = table_new(&storage_source_table);
         if (attr_enum(c, node, "type", storage_type_names, STORAGE_MAX, &below->type) < 0)
             return -1;
-        if (below->type != STORAGE_FILE && below->type != STORAGE_BLOCK)
+        if (below->type != STORAGE_FILE && below->type != STORAGE_BLOCK && below->type != STORAGE_NETWORK)
             return refuse_element(c, node, "type");
         xmlNode *format = node_child(node, "format");
         if (!source || !format) {

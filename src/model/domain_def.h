@@ -70,8 +70,10 @@ typedef struct DeviceInfo {
 
 /* One image: the top of a chain or a backing image. */
 typedef struct StorageSource {
-    StorageType type;      /* file, block; others are refused for now */
-    char *path;            /* file= or dev=; NULL: empty drive */
+    StorageType type;      /* file, block; network (nbd alone) below another image; others are refused for now */
+    char *path;            /* file= or dev=; the export's name, "" for none; NULL: empty drive */
+    char *nbd_host, *nbd_socket; /* network: one of them */
+    unsigned nbd_port;     /* with nbd_host; 0: not given */
     char *fdgroup;         /* file only: the descriptors associated with the machine under this name, instead of opening path */
     StorageFormat format;  /* 0: not given */
     OptU64 index;          /* live only: index= */

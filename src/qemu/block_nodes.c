@@ -116,8 +116,35 @@ static bool format_can_back(StorageFormat f)
     return f == STORAGE_FORMAT_QCOW2 || f == STORAGE_FORMAT_QCOW || f == STORAGE_FORMAT_QED || f == STORAGE_FORMAT_VMDK;
 }
 
+/* QEMU connects by itself, and again when the server comes back. */
+static json_t *nbd_props(const StorageSource *src)
+{
+    json_t *o = json_object(), *server = json_object();
+    props_str(o, "driver", "nbd");
+    props_str(server, "type", src->nbd_socket ? "unix" : "inet");
+    if (src->nbd_socket) {
+        props_str(server, "path", src->nbd_socket);
+    } else {
+        props_str(server, "host", src->nbd_host);
+        props_strf(server, "port", "%u", src->nbd_port ? src->nbd_port : 10809);
+    }
+    json_object_set_new(o, "server", server);
+    if (*src->path)
+        props_str(o, "export", src->path);
+    return o;
+}
+
 json_t *qemu_storage_props(const DiskDef *disk, const StorageSource *src, const char *filename, bool writable, Err *err)
 {
+    if (src->type == STORAGE_NETWORK) {
+        json_t *o = nbd_props(src);
+        g_autofree char *node = qemu_node_storage(src);
+        props_str(o, "node-name", node);
+        cache_props(o, disk);
+        props_bool(o, "auto-read-only", true);
+        props_str(o, "discard", "unmap");
+        return o;
+    }
     if (src->type != STORAGE_FILE && src->type != STORAGE_BLOCK) {
         err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "source type '%s' of disk '%s'",
                 enum_word(storage_type_names, STORAGE_MAX, (int)src->type), disk->dst);

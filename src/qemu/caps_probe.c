@@ -14,9 +14,11 @@
 #include <string.h>
 
 #include "util/log.h"
+#include "util/pool.h"
 #include "qmp/command.h"
 #include "qmp/schema.h"
 #include "qemu/caps_session.h"
+#include "qemu/cpu.h"
 
 #define KVM_STEP_MS 10000
 
@@ -112,9 +114,9 @@ static json_t *expansion_args(const char *model)
     return json_pack("{s:s,s:{s:s}}", "type", "static", "model", "name", model);
 }
 
-/* Definitions of all plain named models, into doc.models, and of "max", into doc.max.tcg.  Architectures that cannot do it answer
- * with errors, which leave their entries out. */
-static int expand_models(CapsSession *s, json_t *cpus, json_t *doc, Err *err)
+/* Definitions of all plain named models, into doc.models, and of "max", into doc.max.tcg.  With a vendor those that are surely another's are
+ * left out.  Architectures that cannot do it answer with errors, which leave their entries out. */
+static int expand_models(CapsSession *s, json_t *cpus, json_t *doc, const char *vendor, Err *err)
 {
     g_auto(Round) r;
     round_init(&r);
@@ -124,6 +126,9 @@ static int expand_models(CapsSession *s, json_t *cpus, json_t *doc, Err *err)
     json_array_foreach (cpus, i, cpu) {
         const char *name = json_string_value(json_object_get(cpu, "name"));
         if (!name || is_versioned(name) || strcmp(name, "host") == 0 || strcmp(name, "base") == 0)
+            continue;
+        const char *of = vendor ? cpu_model_likely_vendor(name) : NULL;
+        if (of && strcmp(of, vendor) != 0)
             continue;
         g_ptr_array_add(names, (void *)(uintptr_t)name);
         ask(&r, QMP(QUERY_CPU_EXPANSION), expansion_args(name));
@@ -292,7 +297,7 @@ static int probe_tcg(CapsSession *s, json_t *doc, Err *err)
     set_list(doc, "tpm-models", got(&r, tpm_models));
     set_list(doc, "tpm-types", got(&r, tpm_types));
     set_list(json_object_get(doc, "cpus"), "tcg", got(&r, cpus));
-    return expand_models(s, got(&r, cpus), doc, err);
+    return expand_models(s, got(&r, cpus), doc, NULL, err);
 }
 
 /* ---- the KVM step */
@@ -366,7 +371,7 @@ static int sketch_plain(CapsSession *s, json_t *doc, bool kvm, Err *err)
     return 0;
 }
 
-/* Models are those of TCG, whatever else there is. */
+/* Models are those of TCG, whatever else there is, which the host's CPU can be described by: those of its vendor. */
 static int sketch_models(CapsSession *s, json_t *doc, Err *err)
 {
     g_auto(Round) r;
@@ -375,19 +380,32 @@ static int sketch_models(CapsSession *s, json_t *doc, Err *err)
     size_t cpus = ask(&r, QMP(QUERY_CPU_DEFINITIONS), NULL);
     if (run_round(s, &r, err) < 0 || set_basics(doc, &r, &basics, err) < 0)
         return -1;
-    return expand_models(s, got(&r, cpus), doc, err);
+    g_autoptr(HostCpu) host = host_cpu_new();
+    return expand_models(s, got(&r, cpus), doc, cpu_vendor_name(host->vendor), err);
 }
 
-static int sketch_kvm(CapsSession *s, json_t *doc, Err *err)
+/* Whether a binary runs with KVM, found out beside the models. */
+typedef struct KvmQuestion {
+    const char *binary;
+    CapsAccount account;
+    Deadline d;
+    bool runs;
+} KvmQuestion;
+
+static gpointer ask_kvm(gpointer arg)
 {
+    KvmQuestion *q = arg;
+    g_auto(Err) err = ERR_INIT;
     g_auto(Round) r;
     round_init(&r);
     json_array_append_new(r.commands, json_pack("{s:s}", "execute", "qmp_capabilities"));
     size_t kvm = ask(&r, QMP(QUERY_KVM), NULL);
-    if (run_round(s, &r, err) < 0)
-        return -1;
-    json_object_set_new(doc, "kvm", json_boolean(kvm_enabled(&r, kvm)));
-    return 0;
+    g_autoptr(CapsSession) s = caps_session_start(q->binary, q->account, "kvm", q->d, &err);
+    if (s && run_round(s, &r, &err) == 0)
+        q->runs = kvm_enabled(&r, kvm);
+    else
+        log_warning("%s does not run with KVM: %s", q->binary, err.detail);
+    return NULL;
 }
 
 static int sketch_alone(const char *binary, CapsAccount account, bool kvm, Deadline d, json_t *doc, Err *err)
@@ -398,16 +416,19 @@ static int sketch_alone(const char *binary, CapsAccount account, bool kvm, Deadl
 
 static int sketch_with_models(const char *binary, CapsAccount account, bool kvm, Deadline d, json_t *doc, Err *err)
 {
-    g_auto(Err) kvm_err = ERR_INIT;
+    KvmQuestion q = {.binary = binary, .account = account, .d = kvm_deadline(d)};
     g_autoptr(CapsSession) s = caps_session_start(binary, account, "tcg", d, err);
     if (!s)
         return -1;
-    g_autoptr(CapsSession) beside = kvm ? caps_session_start(binary, account, "kvm", kvm_deadline(d), &kvm_err) : NULL;
-    if (sketch_models(s, doc, err) < 0)
-        return -1;
-    if (kvm && (!beside || sketch_kvm(beside, doc, &kvm_err) < 0))
-        log_warning("%s does not run with KVM: %s", binary, kvm_err.detail);
-    return 0;
+    GThread *beside = kvm ? g_thread_new("kvm", ask_kvm, &q) : NULL;
+    int r = sketch_models(s, doc, err);
+    if (beside) {
+        pool_blocking_begin();
+        g_thread_join(beside);
+        pool_blocking_end();
+    }
+    json_object_set_new(doc, "kvm", json_boolean(q.runs));
+    return r;
 }
 
 json_t *caps_probe_sketch(const char *binary, CapsAccount account, bool kvm, bool models, Deadline d, Err *err)

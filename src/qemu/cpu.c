@@ -109,6 +109,22 @@ const char *qemu_caps_cpu_vendor(const QemuCaps *caps, const char *model)
     return is_generic(model) ? NULL : cpu_vendor_name(json_string_value(json_object_get(def, "vendor")));
 }
 
+const char *cpu_model_likely_vendor(const char *model)
+{
+    static const char *const families[][2] = {
+        {"EPYC", "AMD"},          {"Opteron_", "AMD"},      {"phenom", "AMD"},        {"athlon", "AMD"},         {"Dhyana", "Hygon"},
+        {"Conroe", "Intel"},      {"Penryn", "Intel"},      {"Nehalem", "Intel"},     {"Westmere", "Intel"},     {"SandyBridge", "Intel"},
+        {"IvyBridge", "Intel"},   {"Haswell", "Intel"},     {"Broadwell", "Intel"},   {"Skylake-", "Intel"},     {"Cascadelake-", "Intel"},
+        {"Icelake-", "Intel"},    {"Cooperlake", "Intel"},  {"Snowridge", "Intel"},   {"Denverton", "Intel"},    {"KnightsMill", "Intel"},
+        {"core2duo", "Intel"},    {"coreduo", "Intel"},     {"n270", "Intel"},
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(families); i++) {
+        if (g_str_has_prefix(model, families[i][0]))
+            return families[i][1];
+    }
+    return NULL;
+}
+
 /* One byte a row: the feature is there. */
 typedef struct FeatureSet {
     uint8_t has[N_ELEMENTS(rows)];

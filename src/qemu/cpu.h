@@ -37,6 +37,8 @@ int qemu_caps_cpu_choose(const QemuCaps *caps, GHashTable *features, const char 
 const char *qemu_caps_cpu_vendor(const QemuCaps *caps, const char *model);
 /* A feature QEMU gives the model and its name never stood for, which a guest gets only on demand; NULL: none.  Static. */
 const char *cpu_model_off_feature(const char *model);
+/* What a model's name alone tells of its vendor; NULL: nothing.  For leaving out what would be asked in vain. */
+const char *cpu_model_likely_vendor(const char *model);
 /* "AuthenticAMD" -> "AMD"; NULL for others. */
 const char *cpu_vendor_name(const char *cpuid_vendor);
 /* Features of a named model, and of the best CPU an accelerator offers, in the order of CPUID and by libvirt's names ("hypervisor"

@@ -196,7 +196,7 @@ json_t *qemu_disk_props(const DomainDef *def, const DiskDef *disk, const QemuCap
 /* The file name of an image for QEMU: NULL for its path, or the fdset its planned descriptor goes to. Caller frees. */
 static char *plan_image(ArgvBuild *b, const StorageSource *src, bool writable)
 {
-    if (build_native(b))
+    if (build_native(b) || src->type == STORAGE_NETWORK)
         return NULL;
     int set = (int)src->index.v;
     g_autofree char *node = qemu_node_storage(src);

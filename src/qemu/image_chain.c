@@ -24,16 +24,15 @@ StorageFormat qemu_storage_format(ImageFmt f)
 
 bool qemu_chain_leads_on(const StorageSource *s)
 {
-    bool may = s->format == STORAGE_FORMAT_QCOW2 || s->format == STORAGE_FORMAT_QCOW || s->format == STORAGE_FORMAT_QED;
+    bool may = s->format == STORAGE_FORMAT_QCOW2 || s->format == STORAGE_FORMAT_QCOW || s->format == STORAGE_FORMAT_QED ||
+               s->format == STORAGE_FORMAT_VMDK;
     return may && s->backing == NULL && !s->backing_ends;
 }
 
 void qemu_chain_adopt(ImageSet *images, unsigned want, StorageSource *last)
 {
-    for (unsigned depth = 1;; depth++) {
-        const ImageNode *n = image_set_node(images, want, depth);
-        if (n == NULL)
-            break;
+    const ImageNode *n = image_set_node(images, want, 0), *above = n;
+    for (unsigned depth = 1; (n = image_set_node(images, want, depth)) != NULL; depth++) {
         StorageSource *s = storage_source_new();
         s->type = n->is_block ? STORAGE_BLOCK : STORAGE_FILE;
         s->path = g_strdup(n->path);
@@ -41,6 +40,19 @@ void qemu_chain_adopt(ImageSet *images, unsigned want, StorageSource *last)
         s->detected = true;
         last->backing = s;
         last = s;
+        above = n;
+    }
+    if (above && above->nbd) {
+        StorageSource *s = storage_source_new();
+        s->type = STORAGE_NETWORK;
+        s->path = g_strdup(above->nbd->name);
+        s->nbd_host = g_strdup(above->nbd->host);
+        s->nbd_socket = g_strdup(above->nbd->socket);
+        s->nbd_port = above->nbd->host ? above->nbd->port : 0;
+        s->format = STORAGE_FORMAT_RAW;
+        s->detected = true;
+        last->backing = s;
+        return; /* raw: what is below it nobody asks */
     }
     last->backing_ends = true;
 }

@@ -19,6 +19,13 @@ typedef struct LaunchDirs {
 
 typedef struct LaunchedProcess LaunchedProcess;
 
+/* An optional disk whose image is not there: a drive stands empty, any other disk is not part of the running machine. */
+typedef struct LaunchMissing {
+    char *path, *alias;
+    bool dropped;
+} LaunchMissing;
+void launch_missing_free(void *p);
+
 typedef struct LaunchRequest {
     /* A private copy nobody else sees: id set, completed, validated.  Launch completes it as the live definition: aliases, backing
      * chains found in the images, node indices, ports, tap names, pty paths, labels. */
@@ -29,6 +36,7 @@ typedef struct LaunchRequest {
     EventLoop *monitor_loop;
     const struct QmpHandlers *handlers; /* events and EOF of the monitor; qmp/client.h */
     void *handlers_data;
+    GPtrArray *missing;   /* LaunchMissing* are added; NULL: nobody wants to know */
     GPtrArray *fd_groups; /* FdGroup*: what <source fdgroup=> may name; NULL: none */
     Deadline deadline; /* until QMP has answered */
     /* The process exists and waits to become QEMU: to be noted where a restarted daemon looks.  -1 with Err ends the launch.  After it was

@@ -126,7 +126,7 @@ static bool disk_is_read_only(const DiskDef *d)
 
 static bool may_be_missing(const DiskDef *d)
 {
-    return d->startup_policy == STARTUP_OPTIONAL && (d->device == DISK_DEVICE_CDROM || d->device == DISK_DEVICE_FLOPPY);
+    return d->startup_policy == STARTUP_OPTIONAL;
 }
 
 /* QEMU locks open file descriptions, which the images of one group share: it would not notice two writers. */
@@ -184,13 +184,15 @@ static int want_group(const Launch *l, const DiskDef *disk, StorageSource *s, bo
 /* One want per image the definition names; the last of them leads on where the definition does not say it ends. */
 static int want_disk(Launch *l, DiskDef *disk, GArray *wants, GArray *jobs, Err *err)
 {
-    for (StorageSource *s = disk->src; s && s->path; s = s->backing) {
+    for (StorageSource *s = disk->src; s && s->path && s->type != STORAGE_NETWORK; s = s->backing) {
         bool writable = s == disk->src && !disk_is_read_only(disk);
         ImageWant w = {.path = s->path, .open_flags = writable ? O_RDWR : O_RDONLY, .fmt = qemu_image_fmt(s->format)};
         if (s->fdgroup && want_group(l, disk, s, writable, &w, err) < 0)
             return -1;
         if (qemu_chain_leads_on(s))
             w.flags |= IMAGE_WANT_CHAIN;
+        if (s != disk->src)
+            w.flags |= IMAGE_WANT_BELOW;
         if (s == disk->src && may_be_missing(disk))
             w.flags |= IMAGE_WANT_OPTIONAL;
         ImageJob j = {disk, s};
@@ -210,13 +212,42 @@ static void want_boot_file(const char *path, GArray *wants, GArray *jobs)
     g_array_append_val(jobs, j);
 }
 
-static void adopt_disk(Launch *l, unsigned want, const ImageJob *j)
+void launch_missing_free(void *p)
+{
+    LaunchMissing *m = p;
+    g_free(m->path);
+    g_free(m->alias);
+    g_free(m);
+}
+
+/* The image of an optional disk is not there. */
+static void empty_or_drop(Launch *l, ImageJob *j)
+{
+    DiskDef *disk = j->disk;
+    bool drop = disk->device != DISK_DEVICE_CDROM && disk->device != DISK_DEVICE_FLOPPY;
+    log_warning("%s: '%s' of disk '%s' is missing and optional: the %s", l->def->name, disk->src->path, disk->dst,
+                drop ? "guest starts without the disk" : "drive is empty");
+    if (l->req->missing) {
+        LaunchMissing *m = g_new0(LaunchMissing, 1);
+        *m = (LaunchMissing){g_strdup(disk->src->path), g_strdup(disk->info.alias), drop};
+        g_ptr_array_add(l->req->missing, m);
+    }
+    if (drop) {
+        g_autofree char *alias = g_strdup(disk->info.alias);
+        domain_def_remove_alias(l->def, alias);
+        j->src = NULL;
+        return;
+    }
+    g_clear_pointer(&disk->src->path, g_free);
+    disk->startup_policy = STARTUP_ABSENT; /* it was the old medium's */
+}
+
+static void adopt_disk(Launch *l, unsigned want, ImageJob *j)
 {
     const ImageNode *n = image_set_node(l->images, want, 0);
     StorageSource *s = j->src;
     if (n->error) {
-        log_warning("%s: '%s' of disk '%s' is missing and optional: the drive is empty", l->def->name, s->path, j->disk->dst);
-        g_clear_pointer(&s->path, g_free);
+        empty_or_drop(l, j);
         return;
     }
     if (s->format == STORAGE_FORMAT_ABSENT)
@@ -235,7 +266,7 @@ static void index_images(Launch *l, const GArray *jobs)
             g_hash_table_insert(l->boot_fds, n->path, n);
             continue;
         }
-        StorageSource *s = j->src;
+        StorageSource *s = j->src; /* NULL: dropped */
         for (unsigned depth = 0; s; depth++, s = s->backing) {
             ImageNode *n = image_set_node(l->images, i, depth);
             if (n == NULL)
@@ -248,11 +279,27 @@ static void index_images(Launch *l, const GArray *jobs)
 static int check_source(const DiskDef *disk, Err *err)
 {
     for (const StorageSource *s = disk->src; s; s = s->backing) {
-        if (s->path && s->type != STORAGE_FILE && s->type != STORAGE_BLOCK)
+        bool network = s->type == STORAGE_NETWORK && s != disk->src;
+        if (s->path && s->type != STORAGE_FILE && s->type != STORAGE_BLOCK && !network)
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "source type '%s' of disk '%s'",
                            enum_word(storage_type_names, STORAGE_MAX, (int)s->type), disk->dst);
+        if (network && (s->format != STORAGE_FORMAT_RAW || s->backing))
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "format '%s' of a network image of disk '%s', allowed: raw, without a backing image",
+                           enum_word(storage_format_names, STORAGE_FORMAT_MAX, (int)s->format), disk->dst);
     }
     return 0;
+}
+
+/* Whether the image belongs to a disk that was dropped, for lack of the image above. */
+static bool is_gone(GArray *jobs, unsigned i)
+{
+    ImageJob *j = &g_array_index(jobs, ImageJob, i);
+    for (unsigned k = 0; k < i; k++) {
+        const ImageJob *above = &g_array_index(jobs, ImageJob, k);
+        if (above->disk == j->disk && !above->src)
+            j->src = NULL;
+    }
+    return !j->src;
 }
 
 int launch_open_images(Launch *l, Err *err)
@@ -273,8 +320,8 @@ int launch_open_images(Launch *l, Err *err)
     if (l->images == NULL)
         return -1;
     for (unsigned i = 0; i < jobs->len; i++) {
-        const ImageJob *j = &g_array_index(jobs, ImageJob, i);
-        if (j->disk)
+        ImageJob *j = &g_array_index(jobs, ImageJob, i);
+        if (j->disk && !is_gone(jobs, i))
             adopt_disk(l, i, j);
     }
     qemu_assign_nodes(l->def, &l->proc.node_index);

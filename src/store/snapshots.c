@@ -27,6 +27,11 @@ static const char header[] = DEFS_HEADER "which replaces the whole file at every
                                          "To change this snapshot use\n  virsh snapshot-edit\nor any other program that talks to the "
                                          "daemon.\n-->\n\n";
 
+static bool is_dots(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
 static char *dir_of(const char *base, const char *machine)
 {
     return g_build_filename(base, machine, NULL);
@@ -42,6 +47,8 @@ int snapshots_save(const char *base, const char *machine, const SnapshotDef *s, 
     g_autofree char *text = snapshot_def_format(s, SNAPSHOT_FORMAT_SECURE | SNAPSHOT_FORMAT_FILE, current, err);
     if (!text)
         return -1;
+    if (is_dots(machine))
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "snapshots of a domain named '%s' cannot be kept", machine);
     g_autofree char *content = g_strconcat(header, text, NULL);
     g_autofree char *dir = dir_of(base, machine);
     g_autofree char *path = path_of(base, machine, s->name);
@@ -165,7 +172,7 @@ GPtrArray *snapshots_machines(const char *base)
         return names;
     }
     for (struct dirent *e; (e = readdir(d));) {
-        if (e->d_name[0] != '.' && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN))
+        if (!is_dots(e->d_name) && (e->d_type == DT_DIR || e->d_type == DT_UNKNOWN))
             g_ptr_array_add(names, g_strdup(e->d_name));
     }
     closedir(d);

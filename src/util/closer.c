@@ -33,26 +33,12 @@ static void closer_init(void)
     closer.waiting = g_array_new(FALSE, FALSE, sizeof(int));
 }
 
-static void *close_all(void *unused)
-{
-    mutex_lock(&closer.lock);
-    while (closer.waiting->len) {
-        int fd = g_array_index(closer.waiting, int, closer.waiting->len - 1);
-        g_array_set_size(closer.waiting, closer.waiting->len - 1);
-        mutex_unlock(&closer.lock);
-        fd_close(&fd);
-        mutex_lock(&closer.lock);
-    }
-    closer.threads--;
-    cond_broadcast(&closer.idle);
-    mutex_unlock(&closer.lock);
-    return NULL;
-}
+static void *close_all(void *unused);
 
-/* Another thread, unless there are enough.  Lock held. */
+/* Another thread when something waits: those there are may all sleep.  Lock held. */
 static void add_thread(void)
 {
-    if (closer.threads >= MIN(THREADS_MAX, closer.waiting->len))
+    if (closer.threads >= THREADS_MAX || !closer.waiting->len)
         return;
     pthread_attr_t attr;
     pthread_attr_init(&attr);
@@ -61,6 +47,23 @@ static void add_thread(void)
     if (pthread_create(&t, &attr, close_all, NULL) == 0)
         closer.threads++;
     pthread_attr_destroy(&attr);
+}
+
+static void *close_all(void *unused)
+{
+    mutex_lock(&closer.lock);
+    while (closer.waiting->len) {
+        int fd = g_array_index(closer.waiting, int, closer.waiting->len - 1);
+        g_array_set_size(closer.waiting, closer.waiting->len - 1);
+        add_thread();
+        mutex_unlock(&closer.lock);
+        fd_close(&fd);
+        mutex_lock(&closer.lock);
+    }
+    closer.threads--;
+    cond_broadcast(&closer.idle);
+    mutex_unlock(&closer.lock);
+    return NULL;
 }
 
 void fd_close_elsewhere(int *fds, unsigned n)

@@ -361,7 +361,48 @@ class Big(Scenario):
     done = Define.done
 
 
+class SnapshotOff(Scenario):
+    """A disk's overlay, the definition that leads to it, and the note of both."""
+    flags = None
+    number = 0
+
+    def machine(self, server, conn):
+        for dom in conn.listAllDomains():
+            if dom.isActive():
+                dom.destroy()
+            dom.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA)
+        images = server.box.path("lib", "images")
+        for image in os.listdir(images):
+            if image.startswith("snap."):
+                os.unlink(os.path.join(images, image))
+        return conn.defineXML(small(devices=xml.disk(server.image("snap.img", "1M"))))
+
+    def prepare(self, server, conn):
+        dom = lookup(conn)
+        if not dom or not dom.isPersistent() or "snap." not in dom.XMLDesc() or dom.snapshotNum() > 8:
+            dom = self.machine(server, conn)
+        if self.flags is not None and not dom.isActive():
+            dom.createWithFlags(self.flags)
+
+    def run(self, server, conn):
+        SnapshotOff.number += 1
+        lookup(conn).snapshotCreateXML("<domainsnapshot><name>s%d</name></domainsnapshot>" % self.number,
+                                       libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
+
+    def done(self, server, conn):
+        dom, source = lookup(conn), "<source file='/var/lib/libvirt/images/snap.s%d'" % self.number
+        return (dom.snapshotCurrent().getName() == "s%d" % self.number and source in dom.XMLDesc()
+                and source in dom.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
+
+class SnapshotLive(SnapshotOff):
+    """The same of a running guest: nodes and a transaction besides."""
+    flags = libvirt.VIR_DOMAIN_START_PAUSED
+    keeps_qemu = True
+
+
 CHEAP = [Connect, Define, Redefine, Undefine, AutostartOn, AutostartOff, Rename, Metadata, Events]
-WITH_QEMU = [Capabilities, Start, StartFull, CreateXml, Destroy, Suspend, Resume, MetadataBoth, Stats, Monitor, Console, Screenshot, GuestEnds]
+WITH_QEMU = [Capabilities, Start, StartFull, CreateXml, Destroy, Suspend, Resume, MetadataBoth, Stats, Monitor, Console, Screenshot, GuestEnds,
+             SnapshotOff, SnapshotLive]
 FED = [Big, Metadata, Capabilities, Stats, Screenshot]  # with something of everything that is allocated by the size others say
 SHORT = [Start, Suspend]  # those of them that CI tries

@@ -15,6 +15,7 @@
 #include "fuzz.h"
 #include "rpc/frame.h"
 #include "rpc/msg.h"
+#include "util/closer.h"
 
 #define CHOICE 2 /* bytes in front: flags, seed of the piece sizes */
 #define FLAG_FDS 1
@@ -108,6 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         g_assert_cmpuint(a.sum, ==, b.sum);
         g_assert_cmpint(a.verdict, ==, b.verdict);
     }
+    fd_closer_wait(); /* those that came are closed by a thread of their own */
     g_assert_cmpint(lowest_fd(), ==, before);
     return 0;
 }

@@ -20,18 +20,34 @@ static void check_name(const char *name)
     fuzz_check(!name || (*name && strlen(name) < IMAGE_MAX_PATH && !strchr(name, '\n') && g_utf8_validate(name, -1, NULL)), "not a name");
 }
 
+/* It will stand in a definition. */
+static void check_text(const char *s)
+{
+    for (; s && *s; s++)
+        fuzz_check(!g_ascii_iscntrl(*s), "a control character");
+}
+
 /* What comes of the backing file it names. */
 static void check_backing(ImageHeader *h)
 {
     g_auto(Err) err = ERR_INIT;
+    g_autoptr(ImageNbd) nbd = image_backing_nbd(h);
+    fuzz_check(!nbd || ((nbd->host || nbd->socket) && nbd->name && nbd->port <= 65535), "a server without a place");
+    if (nbd) {
+        check_text(nbd->host);
+        check_text(nbd->socket);
+        check_text(nbd->name);
+        return;
+    }
     g_autofree char *path = image_backing_path(IMAGE_PATH, h, &err);
     fuzz_check(path || err.detail, "a backing file refused without words");
     if (!path)
         return;
+    check_text(path);
     fuzz_check(path[0] == '/', "a backing file that is not absolute");
     ImageFmt fmt = IMAGE_FMT_NONE;
     g_auto(Err) fmt_err = ERR_INIT;
-    int r = image_backing_format(IMAGE_PATH, h, path, &fmt, &fmt_err);
+    int r = image_backing_format(IMAGE_PATH, h, path, IMAGE_FMT_RAW, &fmt, &fmt_err);
     fuzz_check(r == 0 ? fmt > IMAGE_FMT_NONE && fmt < IMAGE_FMT_MAX : fmt_err.detail != NULL, "a backing file of no format");
 }
 
@@ -70,6 +86,9 @@ uint8_t *fuzz_seed(unsigned i, size_t *ret_size)
     static const char *const backing[] = {
         "base", "/base", "file:base", "nbd://h/e", "json:{\"driver\":\"qcow2\",\"file\":{\"driver\":\"file\",\"filename\":\"b\"}}",
         "json:{\"file.filename\":\"b\"}",
+        "nbd:h:1:exportname=e", "nbd:unix:/s", "nbd+unix:///e?socket=/s",
+        "json:{\"driver\":\"raw\",\"file\":{\"driver\":\"nbd\",\"server\":{\"type\":\"inet\",\"host\":\"h\",\"port\":\"1\"},\"export\":\"e\"}}",
+        "json:{\"driver\":\"nbd\",\"server.type\":\"unix\",\"server.path\":\"/s\"}",
     };
     if (i >= N_ELEMENTS(backing))
         return NULL;

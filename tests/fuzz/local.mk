@@ -1,7 +1,8 @@
 # Fuzz targets: libFuzzer programs with --enable-fuzz (`make fuzz` runs each for FUZZ_SECONDS, FUZZ_JOBS at a time), else replayed over
 # their files and seeds by `make check`.
 fuzz_targets = tests/fuzz/fuzz_args tests/fuzz/fuzz_frame tests/fuzz/fuzz_domain_xml tests/fuzz/fuzz_qmp tests/fuzz/fuzz_status_file \
-	tests/fuzz/fuzz_config tests/fuzz/fuzz_image tests/fuzz/fuzz_definition tests/fuzz/fuzz_cpu_xml
+	tests/fuzz/fuzz_config tests/fuzz/fuzz_image tests/fuzz/fuzz_definition tests/fuzz/fuzz_cpu_xml \
+	tests/fuzz/fuzz_snapshot
 fuzz_common = tests/fuzz/fuzz.h tests/fuzz/inputs.c
 check_PROGRAMS += $(fuzz_targets)
 if FUZZ
@@ -75,3 +76,8 @@ tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c daemon/conf.c daemon/c
 tests_fuzz_fuzz_config_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_config_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_config_LDADD = libqemu.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS)
+
+tests_fuzz_fuzz_snapshot_SOURCES = tests/fuzz/fuzz_snapshot.c $(fuzz_common)
+tests_fuzz_fuzz_snapshot_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_snapshot_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_snapshot_LDADD = $(fuzz_model_libs)

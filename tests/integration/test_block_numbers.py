@@ -77,6 +77,17 @@ def test_sizes_and_bytes(server, conn, domain_xml):
     assert [stats["block.%d.backingIndex" % i] for i in range(2)] == indexes(dom)
     assert stats["block.1.path"] == base and stats["block.1.capacity"] == 8 * MIB
     assert "block.0.threshold" not in stats
+    # what people see
+    def virsh(*args):
+        done = server.virsh(*args)
+        assert done.ok, done
+        return done.out
+
+    lines = virsh("domblkinfo", "vm", "--all").splitlines()
+    assert [line.split()[:2] for line in lines if line.strip().startswith(("vd", "sd"))] == [["vda", str(16 * MIB + 512)], ["vdb", str(4 * MIB)], ["sda", "-"]]
+    virsh("domblkthreshold", "vm", "vdb", "1M")
+    assert "block.1.threshold=%d" % MIB in virsh("domstats", "vm", "--block")
+    assert "block.1.backingIndex=%d" % indexes(dom)[1] in virsh("domstats", "vm", "--block", "--backing")
     dom.destroy()
     assert error(dom.blockResize, "vda", 16)[0] == L.VIR_ERR_OPERATION_INVALID
 

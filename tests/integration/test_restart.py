@@ -6,6 +6,7 @@ import signal
 import libvirt
 
 from lib import events
+from lib.impostor import Impostor
 from lib.console import VirshConsole
 from lib.guest import PROMPT
 from test_meanwhile import in_turn, reason, reboot_host
@@ -125,3 +126,27 @@ def test_autostart_once_a_boot(own_server, domain_xml):
     reboot_host(server)
     server.start()
     started(server, "vm")
+
+
+def test_guest_that_cannot_be_reached_is_left_alone(own_server, domain_xml):
+    """A monitor that hangs up on the new daemon says nothing about the guest: it runs on, and is reached when it can be."""
+    server = own_server()
+    server.define(domain_xml("vm", real=False))
+    server.sh("start", "vm", "--paused")
+    guests = server.box.qemus()
+    ident = server.sh("domid", "vm")
+    server.stop(signal.SIGKILL)
+    impostor = Impostor(server, "vm")
+    server.start()
+    impostor.wait()
+    in_turn(server)
+    assert reason(server, "vm").startswith("paused")
+    refused = server.virsh("resume", "vm")
+    assert not refused.ok and refused.err.strip(), refused
+    impostor.go()
+    for _ in range(6000):  # it is tried again after a while; nothing tells of that
+        if server.virsh("resume", "vm").ok:
+            break
+    assert server.box.qemus() == guests and server.sh("domid", "vm") == ident
+    assert reason(server, "vm") == "running (unpaused)"
+    server.sh("destroy", "vm")

@@ -96,6 +96,8 @@ def test_guest_writes_between_snapshots(server, domain_xml):
 
 
 def test_all_or_nothing(server):
+    if server.kind == "peer":
+        pytest.skip("libvirt 9.0 does more kinds, and leaves nodes behind")
     two_disks(server, "all")
     server.sh("start", "all", "--paused")
     before, known = sorted(os.listdir(server.box.path("lib", "images"))), set(nodes(server, "all"))
@@ -103,10 +105,12 @@ def test_all_or_nothing(server):
         args = [x for s in spec for x in ("--diskspec", s)]
         assert not server.virsh("snapshot-create-as", "all", "no", "--disk-only", *args).ok, spec
     assert not server.virsh("snapshot-create-as", "all", "no", "--disk-only", "--quiesce").ok
-    assert not server.virsh("snapshot-create-as", "all", "no").ok or server.kind == "peer"
+    assert not server.virsh("snapshot-create-as", "all", "no").ok
     assert not server.virsh("snapshot-create-as", "all", "no", "--live").ok
-    assert sorted(os.listdir(server.box.path("lib", "images"))) == before or server.kind == "peer"
-    assert set(nodes(server, "all")) == known or server.kind == "peer"
+    assert not server.virsh("snapshot-create", "all", server.file("s.xml", "<domainsnapshot><disks><disk name='vda' snapshot='manual'/></disks>"
+                                                                  "</domainsnapshot>"), "--disk-only").ok
+    assert sorted(os.listdir(server.box.path("lib", "images"))) == before
+    assert set(nodes(server, "all")) == known
     assert sources(server, "all", "--inactive") == {"vda": [IMAGES + "all-a.qcow2"], "vdb": [IMAGES + "all-b.img"]}
 
 

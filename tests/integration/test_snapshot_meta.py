@@ -20,14 +20,15 @@ XML = """<domain type='qemu'><name>%(name)s</name><uuid>%(uuid)s</uuid><memory u
 UUID = "0b1d4c3e-aaaa-4bbb-8ccc-00000000000%d"
 
 
-def make(server, name, number=1):
+def make(server, name, number=1, machine=None):
     for image in (name + "-a.qcow2", name + "-b.img"):
         path = server.box.path("lib", "images", image)
         if os.path.exists(path):
             os.unlink(path)
     server.image(name + "-a.qcow2", "1M")
     server.image(name + "-b.img", "1M", fmt="raw")
-    server.define(XML % {"name": name, "uuid": UUID % number, "dir": IMAGES})
+    text = XML % {"name": name, "uuid": UUID % number, "dir": IMAGES}
+    server.define(text.replace("pc-q35-7.2", machine).replace("'sda' bus='sata'", "'hda' bus='ide'") if machine else text)
 
 
 @pytest.fixture
@@ -235,12 +236,13 @@ def test_bad_files_cost_themselves(berthd):
     assert os.path.exists(os.path.join(directory, "broken.xml"))
 
 
-def test_drop_in(berthd, own_server):
+@pytest.mark.parametrize("machine", [None, "pc-i440fx-7.2"])
+def test_drop_in(berthd, machine):
     """Libvirtd's files are read by us, and ours by libvirtd."""
     from lib import server as servers
     peer = servers.new("peer").open()
     try:
-        make(peer, "both")
+        make(peer, "both", machine=machine)
         take(peer, "both", "p1")
         take(peer, "both", "p2", "--diskspec", "vda,snapshot=no")
         shown = {n: peer.sh("snapshot-dumpxml", "both", n) for n in ("p1", "p2")}

@@ -142,16 +142,18 @@ class Sandbox:
         """Starts a process whose orphans are reaped as init would; returns a Daemon."""
         if not hasattr(self, "daemons"):
             self.daemons = {}
-            self.started = []
+            self.started = 0
+            self.newest = None
             self.changed = threading.Condition()
             threading.Thread(target=self._listen, daemon=True).start()
         with self.changed:
-            number = len(self.started)
+            number = self.started
             self.holder.stdin.write(json.dumps({"argv": argv, "env": env, "out": out}) + "\n")
             self.holder.stdin.flush()
-            while len(self.started) == number:
+            while self.started == number:
                 self.changed.wait()
-            return self.started[number]
+            daemon, self.newest = self.newest, None  # its descriptor goes with the last who needs it
+            return daemon
 
     def _listen(self):
         for line in self.holder.stdout:
@@ -162,7 +164,8 @@ class Sandbox:
                 else:
                     daemon = Daemon(news["pid"], self.changed)
                     self.daemons[news["pid"]] = daemon
-                    self.started.append(daemon)
+                    self.newest = daemon
+                    self.started += 1
                 self.changed.notify_all()
 
     def argv(self, argv):

@@ -218,6 +218,39 @@ static void test_cpu_choice(void **state)
     assert_int_equal(qemu_caps_host_cpu(caps, empty, &none), -1);
 }
 
+/* A sketch of the same binary describes the host's CPU as the whole does, and leaves out no model of its vendor. */
+static void test_sketch(void **state)
+{
+    if (access(QEMU, X_OK) < 0)
+        skip();
+    g_autoptr(QemuCaps) whole = qemu_caps_get(cache, QEMU, deadline_in_ms(60000), NULL);
+    unsigned n;
+    const QemuCpuModel *models = qemu_caps_cpu_models(whole, QEMU_ACCEL_TCG, &n);
+    for (unsigned i = 0; i < n; i++) {
+        const char *likely = cpu_model_likely_vendor(models[i].name);
+        if (likely && qemu_cpu_model_is_plain(&models[i]))
+            assert_string_equal(qemu_caps_cpu_vendor(whole, models[i].name), likely);
+    }
+    g_autoptr(QemuCaps) known = qemu_caps_sketch(cache, QEMU, deadline_in_ms(60000), NULL);
+    assert_ptr_equal(known, whole);
+
+    QemuCapsConfig cfg = {.uid = (uid_t)-1, .gid = (gid_t)-1};
+    QemuCapsCache *fresh = qemu_caps_cache_new(&cfg);
+    g_autoptr(QemuCaps) sketch = qemu_caps_sketch(fresh, QEMU, deadline_in_ms(60000), NULL);
+    assert_non_null(sketch);
+    assert_null(qemu_caps_peek(fresh, QEMU));
+    assert_int_equal(qemu_caps_version(sketch), qemu_caps_version(whole));
+    assert_string_equal(qemu_caps_arch(sketch), qemu_caps_arch(whole));
+    assert_int_equal(qemu_caps_accel_usable(sketch, QEMU_ACCEL_KVM), qemu_caps_accel_usable(whole, QEMU_ACCEL_KVM));
+    assert_string_equal(qemu_caps_default_machine(sketch), qemu_caps_default_machine(whole));
+    g_autoptr(HostCpu) host = host_cpu_new();
+    g_auto(CpuChoice) a = {0}, b = {0};
+    assert_int_equal(qemu_caps_host_cpu(sketch, host, &a), qemu_caps_host_cpu(whole, host, &b));
+    assert_string_equal(a.model, b.model);
+    assert_int_equal(a.require->len, b.require->len);
+    qemu_caps_cache_free(fresh);
+}
+
 /* ---- <cpu> of guests */
 
 static CpuDef cpu_def(CpuMode mode, const char *model, CpuCheck check)
@@ -398,7 +431,7 @@ static void test_firmware(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_capabilities), cmocka_unit_test(test_domcapabilities), cmocka_unit_test(test_domcapabilities_errors),
+        cmocka_unit_test(test_sketch), cmocka_unit_test(test_capabilities), cmocka_unit_test(test_domcapabilities), cmocka_unit_test(test_domcapabilities_errors),
         cmocka_unit_test(test_model_names), cmocka_unit_test(test_cpu_choice), cmocka_unit_test(test_feature_names),
         cmocka_unit_test(test_firmware), cmocka_unit_test(test_cpu_of_guest),
     };

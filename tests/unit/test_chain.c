@@ -377,6 +377,30 @@ static int call_attach(Domain *d, void *arg, Err *err)
     return 0;
 }
 
+/* QEMU keeps descriptors of removed sets while it is paused: nobody else may be locked out by them. */
+static int call_paused(Domain *d, void *arg, Err *err)
+{
+    g_autoptr(DomainDef) def = one_disk("");
+    DiskDef *disk = def->disks->pdata[0];
+    must(domain_qmp(d, "stop", NULL, NULL, err), err);
+    for (unsigned i = 0; i < 2; i++) {
+        g_autoptr(Chain) c = chain_open(d, image("top.qcow2", STORAGE_FORMAT_QCOW2), CHAIN_WRITABLE, err);
+        if (!c || chain_attach(d, disk, c, NULL, err) < 0)
+            return -1;
+        must(chain_make_writable(d, disk, c->src->backing->backing, err), err);
+        chain_detach(d, c->src, NULL);
+        expect_nodes(d, "");
+        qemu_img("resize", "-q", "-f", "raw", "base.raw", "+1M", NULL);
+        qemu_img("resize", "-q", "-f", "qcow2", "top.qcow2", "+1M", NULL);
+    }
+    return domain_qmp(d, "cont", NULL, NULL, err);
+}
+
+static void test_paused(void **state)
+{
+    as_job(call_paused);
+}
+
 static void test_attach(void **state)
 {
     as_job(call_attach);
@@ -493,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_images),
         cmocka_unit_test_setup_teardown(test_attach, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_paused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_create, setup, teardown),
     };

@@ -701,7 +701,7 @@ static void test_events(void **state)
     peer_emit(peer, "SOMETHING_NEW", "{\"x\": 1}");
     must(as_gate(d, JOB_MODIFY, call_start, 0, &err), &err);
     peer_resume(peer);
-    expect_events("D0 R0 S0 e2 e3 P3 R0 e13 M0 e12 S4 e11 e15 e4 e6 P2 ");
+    expect_events("D0 R0 S0 e2 e3 P3 R0 e13 e12 M0 e11 S4 e15 e4 e6 P2 ");
     g_autoptr(DomainView) v = domain_view(d);
     assert_int_equal(v->balloon_kib, 32768);
     assert_int_equal(v->state, VIR_DOMAIN_PAUSED);

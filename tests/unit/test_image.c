@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "host/image.h"
 #include "util/fd.h"
@@ -161,6 +162,17 @@ static void test_optional(void **state)
     assert_int_equal(image_set_node(s, 0, 0)->fd, -1);
 }
 
+/* The name in the header becomes another of the same length. */
+static void rename_backing(const char *image, const char *from, const char *to)
+{
+    g_autofree char *path = in_dir(image), *data = NULL;
+    gsize len = 0;
+    assert_true(g_file_get_contents(path, &data, &len, NULL));
+    const char *at = memmem(data, len, from, strlen(from));
+    assert_non_null(at);
+    patch(image, (size_t)(at - data), to, strlen(to));
+}
+
 static void test_format_not_recorded(void **state)
 {
     g_auto(Err) err = ERR_INIT;
@@ -177,7 +189,22 @@ static void test_format_not_recorded(void **state)
     assert_null(open_chain("noformat.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
     assert_int_equal(err.code, VIR_ERR_OPERATION_INVALID);
     assert_non_null(strstr(err.detail, "was not specified in the image metadata"));
-    assert_non_null(strstr(err.hint, "qemu-img rebase -u -f qcow2 -b 'base.raw' -F FORMAT"));
+    g_autofree char *command = g_strdup_printf("qemu-img rebase -u -f qcow2 -b 'base.raw' -F raw '%s'", path);
+    assert_non_null(strstr(err.hint, command));
+    assert_non_null(strstr(err.hint, "it looks like raw"));
+    err_clear(&err);
+
+    /* where it is allowed, it is what it looks like, but only at the end of a chain */
+    image_allow_probing(true);
+    g_autoptr(ImageSet) s = open_chain("noformat.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err);
+    assert_non_null(s);
+    assert_int_equal(image_set_node(s, 0, 1)->header.fmt, IMAGE_FMT_RAW);
+    rename_backing("noformat.qcow2", "base.raw", "mid.qcow");
+    g_autofree char *mid = in_dir("mid.qcow2"), *alias = in_dir("mid.qcow");
+    assert_int_equal(symlink(mid, alias), 0);
+    assert_null(open_chain("noformat.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
+    assert_non_null(strstr(err.hint, "it looks like qcow2"));
+    image_allow_probing(false);
 }
 
 static void test_loop(void **state)
@@ -187,6 +214,28 @@ static void test_loop(void **state)
     qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "loop1.qcow2", "-F", "qcow2", "loop2.qcow2", "1M", NULL);
     assert_null(open_chain("loop1.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
     assert_non_null(strstr(err.detail, "twice"));
+}
+
+/* A chain that somebody wrote down is no better. */
+static void test_written_loop(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autofree char *top = in_dir("top.qcow2"), *mid = in_dir("mid.qcow2"), *link = in_dir("mid.again");
+    assert_int_equal(symlink(mid, link), 0);
+    ImageWant w[] = {{.path = mid, .fmt = IMAGE_FMT_QCOW2},
+                     {.path = link, .fmt = IMAGE_FMT_RAW, .flags = IMAGE_WANT_BELOW},
+                     {.path = top, .fmt = IMAGE_FMT_QCOW2, .flags = IMAGE_WANT_BELOW | IMAGE_WANT_CHAIN}};
+    assert_null(image_open(w, 2, deadline_in_ms(10000), &err));
+    assert_non_null(strstr(err.detail, "twice"));
+    assert_non_null(strstr(err.hint, "<backingStore>"));
+    err_clear(&err);
+    w[1] = w[2]; /* and by what a header says */
+    assert_null(image_open(w, 2, deadline_in_ms(10000), &err));
+    assert_non_null(strstr(err.hint, "qemu-img rebase"));
+    err_clear(&err);
+    w[1].flags = 0; /* two disks may have one base */
+    g_autoptr(ImageSet) s = image_open(w, 2, deadline_in_ms(10000), &err);
+    assert_non_null(s);
 }
 
 static void test_wrong_format(void **state)
@@ -209,7 +258,62 @@ static void test_json_backing(void **state)
     g_autoptr(ImageSet) s = open_chain("json.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err);
     assert_non_null(s);
     assert_int_equal(s->nodes->len, 2);
+    qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "http://example.org/x", "-F", "raw", "http.qcow2", "1M", NULL);
+    assert_null(open_chain("http.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
+    assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
+}
+
+/* Exports of servers, as headers name them. */
+static void test_nbd_backing(void **state)
+{
+    static const struct {
+        const char *text, *host, *socket, *name; /* no name: not understood */
+        unsigned port;
+    } cases[] = {
+        {"nbd://h/e", "h", NULL, "e", 10809},
+        {"nbd://h:99", "h", NULL, "", 99},
+        {"nbd://[::1]:99/a%20b", "::1", NULL, "a b", 99},
+        {"nbd+unix:///e?socket=/s", NULL, "/s", "e", 0},
+        {"nbd:h:99", "h", NULL, "", 99},
+        {"nbd:h:99:exportname=e:f", "h", NULL, "e:f", 99},
+        {"nbd:unix:/s:exportname=e", NULL, "/s", "e", 0},
+        {"json:{\"driver\":\"nbd\",\"server.type\":\"inet\",\"server.host\":\"h\",\"server.port\":\"99\",\"export\":\"e\"}", "h", NULL, "e", 99},
+        {"json:{\"driver\":\"raw\",\"file\":{\"driver\":\"nbd\",\"server\":{\"type\":\"unix\",\"path\":\"/s\"}}}", NULL, "/s", "", 10809},
+        {"json:{\"driver\":\"nbd\",\"host\":\"h\"}", "h", NULL, "", 10809},
+        {"nbd://", NULL, NULL, NULL, 0},
+        {"nbd:///e", NULL, NULL, NULL, 0},
+        {"nbd://h:99999/e", NULL, NULL, NULL, 0},
+        {"nbd+unix:///e", NULL, NULL, NULL, 0},
+        {"nbd:h", NULL, NULL, NULL, 0},
+        {"nbd::99", NULL, NULL, NULL, 0},
+        {"nbd:unix:", NULL, NULL, NULL, 0},
+        {"nbd:", NULL, NULL, NULL, 0},
+        {"json:{\"driver\":\"nbd\"}", NULL, NULL, NULL, 0},
+        {"json:{\"driver\":\"nbd\",\"server\":{\"type\":\"vsock\",\"host\":\"h\"}}", NULL, NULL, NULL, 0},
+        {"json:{\"driver\":\"nbd\",\"server\":{\"type\":\"inet\",\"host\":\"h\",\"port\":\"x\"}}", NULL, NULL, NULL, 0},
+        {"json:[", NULL, NULL, NULL, 0},
+        {"json:[]", NULL, NULL, NULL, 0},
+        {"json:{\"driver\":\"nbd\",\"host\":\"h\\u0001\"}", NULL, NULL, NULL, 0},
+        {"nbd://h/e%01", NULL, NULL, NULL, 0},
+        {"/nbd://h/e", NULL, NULL, NULL, 0},
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
+        ImageHeader h = {.backing = g_strdup(cases[i].text)};
+        g_autoptr(ImageNbd) n = image_backing_nbd(&h);
+        if (!n != !cases[i].name)
+            fail_msg("%s", cases[i].text);
+        if (n && (g_strcmp0(n->host, cases[i].host) || g_strcmp0(n->socket, cases[i].socket) || g_strcmp0(n->name, cases[i].name) ||
+                  (n->host && n->port != cases[i].port)))
+            fail_msg("%s: %s %s %s %u", cases[i].text, n->host, n->socket, n->name, n->port);
+        image_header_clear(&h);
+    }
+    g_auto(Err) err = ERR_INIT;
     qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "nbd://example.org/x", "-F", "raw", "nbd.qcow2", "1M", NULL);
+    g_autoptr(ImageSet) s = open_chain("nbd.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err);
+    assert_non_null(s);
+    assert_int_equal(s->nodes->len, 1);
+    assert_string_equal(image_set_node(s, 0, 0)->nbd->host, "example.org");
+    qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "nbd://example.org/x", "-F", "qcow2", "nbd.qcow2", "1M", NULL);
     assert_null(open_chain("nbd.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
     assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
 }
@@ -321,6 +425,152 @@ static void test_hostile_headers(void **state)
     g_free(text);
 }
 
+/* As qemu-img makes them; every truncation of each is answered without a fault. */
+static void test_formats(void **state)
+{
+    qemu_img("create", "-q", "-f", "raw", "r.raw", "3M", NULL);
+    qemu_img("create", "-q", "-f", "qcow2", "-o", "extended_l2=on,cluster_size=128k", "e.qcow2", "3M", NULL);
+    qemu_img("create", "-q", "-f", "qcow2", "-o", "data_file=d.data", "d.qcow2", "3M", NULL);
+    qemu_img("create", "-q", "-f", "qcow", "-b", "base.raw", "-F", "raw", "q.qcow", "3M", NULL);
+    qemu_img("create", "-q", "-f", "qed", "-b", "base.raw", "-F", "raw", "q.qed", "3M", NULL);
+    qemu_img("create", "-q", "-f", "vdi", "v.vdi", "3M", NULL);
+    qemu_img("create", "-q", "-f", "vpc", "v.vpc", "3M", NULL);
+    qemu_img("create", "-q", "-f", "vhdx", "v.vhdx", "3M", NULL);
+    qemu_img("create", "-q", "-f", "vmdk", "v.vmdk", "3M", NULL);
+    qemu_img("create", "-q", "-f", "vmdk", "-b", "v.vmdk", "-F", "vmdk", "o.vmdk", NULL);
+    qemu_img("create", "-q", "-f", "vmdk", "-o", "subformat=monolithicFlat", "f.vmdk", "3M", NULL);
+    qemu_img("create", "-q", "--object", "secret,id=s,data=x", "-f", "luks", "-o", "key-secret=s,iter-time=10", "l.luks", "3M", NULL);
+    static const struct {
+        const char *name;
+        ImageFmt fmt;
+        uint64_t size; /* 0: not told */
+        const char *backing, *backing_fmt, *data_file;
+        bool encrypted;
+        unsigned version;
+    } cases[] = {
+        {"e.qcow2", IMAGE_FMT_QCOW2, 3 << 20, NULL, NULL, NULL, false, 3},
+        {"d.qcow2", IMAGE_FMT_QCOW2, 3 << 20, NULL, NULL, "d.data", false, 3},
+        {"q.qcow", IMAGE_FMT_QCOW, 3 << 20, "base.raw", NULL, NULL, false, 1},
+        {"q.qed", IMAGE_FMT_QED, 3 << 20, "base.raw", "raw", NULL, false, 0},
+        {"v.vdi", IMAGE_FMT_VDI, 3 << 20, NULL, NULL, NULL, false, 0x10001},
+        {"v.vpc", IMAGE_FMT_VPC, UINT64_MAX, NULL, NULL, NULL, false, 0}, /* rounded to cylinders */
+        {"v.vhdx", IMAGE_FMT_VHDX, 0, NULL, NULL, NULL, false, 0},
+        {"v.vmdk", IMAGE_FMT_VMDK, 3 << 20, NULL, NULL, NULL, false, 1},
+        {"o.vmdk", IMAGE_FMT_VMDK, 3 << 20, "v.vmdk", "vmdk", NULL, false, 1},
+        {"f.vmdk", IMAGE_FMT_VMDK, 0, NULL, NULL, "f-flat.vmdk", false, 0},
+        {"l.luks", IMAGE_FMT_LUKS, 0, NULL, NULL, NULL, true, 1},
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
+        g_autofree char *path = in_dir(cases[i].name), *data = NULL;
+        gsize len = 0;
+        assert_true(g_file_get_contents(path, &data, &len, NULL));
+        len = MIN(len, 65536);
+        g_auto(Err) err = ERR_INIT;
+        ImageHeader h = {0};
+        assert_int_equal(image_fmt_by_magic((uint8_t *)data, len), cases[i].fmt);
+        if (image_header_parse((uint8_t *)data, len, cases[i].fmt, path, &h, &err) < 0)
+            fail_msg("%s", err.detail);
+        if (cases[i].size != UINT64_MAX)
+            assert_int_equal(h.virtual_size, cases[i].size);
+        assert_int_equal(h.version, cases[i].version);
+        if (g_strcmp0(h.backing, cases[i].backing) || g_strcmp0(h.backing_fmt_name, cases[i].backing_fmt) ||
+            g_strcmp0(h.data_file, cases[i].data_file))
+            fail_msg("%s: %s %s %s", cases[i].name, h.backing, h.backing_fmt_name, h.data_file);
+        assert_int_equal(h.encrypted, cases[i].encrypted);
+        image_header_clear(&h);
+        for (size_t cut = 0; cut < MIN(len, 1600); cut++) {
+            g_autofree uint8_t *copy = g_memdup2(data, cut ? cut : 1);
+            g_auto(Err) cut_err = ERR_INIT;
+            if (image_header_parse(copy, cut, cases[i].fmt, "x", &h, &cut_err) == 0)
+                image_header_clear(&h);
+            else
+                assert_non_null(cut_err.detail);
+        }
+        /* raw bytes are none of these, whatever somebody says */
+        static const uint8_t zeros[4096];
+        int r = image_header_parse(zeros, sizeof(zeros), cases[i].fmt, "x", &h, &err);
+        assert_int_equal(r, cases[i].fmt == IMAGE_FMT_VPC ? 0 : -1); /* one of fixed size is described at its end */
+        if (r == 0)
+            image_header_clear(&h);
+    }
+    /* what cannot be followed is refused by name */
+    g_auto(Err) err = ERR_INIT;
+    assert_null(open_chain("d.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
+    assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
+    assert_non_null(strstr(err.detail, "external data file 'd.data'"));
+    err_clear(&err);
+    assert_null(open_chain("f.vmdk", IMAGE_FMT_VMDK, O_RDONLY, &err));
+    assert_non_null(strstr(err.detail, "external data file 'f-flat.vmdk'"));
+    err_clear(&err);
+    g_autoptr(ImageSet) s = open_chain("o.vmdk", IMAGE_FMT_VMDK, O_RDONLY, &err);
+    assert_non_null(s);
+    assert_int_equal(s->nodes->len, 2);
+}
+
+/* By hand: what qemu-img does not make. */
+static void test_hostile_others(void **state)
+{
+    uint8_t b[1024];
+    ImageHeader h;
+    static const struct {
+        ImageFmt fmt;
+        size_t at1, n1;
+        const char *bytes1;
+        size_t at2, n2;
+        const char *bytes2;
+        int result;
+    } cases[] = {
+        {IMAGE_FMT_LUKS, 0, 8, "LUKS\xba\xbe\0\2", 0, 0, "", 0},
+        {IMAGE_FMT_LUKS, 0, 8, "LUKS\xba\xbe\0\3", 0, 0, "", -1},
+        {IMAGE_FMT_VMDK, 0, 4, "KDMV", 12, 8, "\xff\xff\xff\xff\xff\xff\xff\xff", -1},  /* larger than any file */
+        {IMAGE_FMT_VMDK, 0, 4, "KDMV", 28, 16, "\xff\xff\xff\xff\xff\xff\xff\xff\1\0\0\0\0\0\0\0", 0}, /* far away */
+        {IMAGE_FMT_VMDK, 0, 4, "KDMV", 28, 16, "\1\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", 0}, /* longer than the file */
+        {IMAGE_FMT_VMDK, 0, 21, "# Disk DescriptorFile", 21, 24, "\nparentFileNameHint=\"x\ny", -1},             /* no end */
+        {IMAGE_FMT_VMDK, 0, 21, "# Disk DescriptorFile", 21, 12, "\nRW 1 FLAT \"", -1},
+        {IMAGE_FMT_VMDK, 0, 4, "COWD", 12, 4, "\xff\xff\xff\xff", 0},
+        {IMAGE_FMT_VDI, 64, 8, "\x7f\x10\xda\xbe\1\0\2\0", 0, 0, "", -1},
+        {IMAGE_FMT_VPC, 0, 8, "conectix", 60, 4, "\0\0\0\4", -1},
+        {IMAGE_FMT_QED, 0, 4, "QED\0", 16, 1, "\1", -1}, /* a backing file without a name */
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
+        g_auto(Err) err = ERR_INIT;
+        memset(b, 0, sizeof(b));
+        memcpy(b + cases[i].at1, cases[i].bytes1, cases[i].n1);
+        memcpy(b + cases[i].at2, cases[i].bytes2, cases[i].n2);
+        int r = image_header_parse(b, sizeof(b), cases[i].fmt, "x", &h, &err);
+        if (r != cases[i].result)
+            fail_msg("case %u: %d %s", i, r, err.detail);
+        if (r == 0)
+            image_header_clear(&h);
+    }
+}
+
+static void test_read_and_remove(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autofree char *path = in_dir("bytes");
+    g_autofree uint8_t *data = g_malloc(200000), *got = g_malloc(200000);
+    for (unsigned i = 0; i < 200000; i++)
+        data[i] = (uint8_t)(i * 7 + i / 251);
+    assert_true(g_file_set_contents(path, (const char *)data, 150000, NULL));
+    memset(data + 150000, 0, 50000);
+    memset(got, 1, 200000);
+    assert_int_equal(image_read(path, 0, got, 200000, deadline_in_ms(10000), &err), 0);
+    assert_memory_equal(got, data, 200000);
+    assert_int_equal(image_read(path, 149999, got, 3, deadline_in_ms(10000), &err), 0);
+    assert_memory_equal(got, data + 149999, 3);
+    assert_int_equal(image_read(path, UINT64_MAX - 1, got, 3, deadline_in_ms(10000), &err), -1);
+    err_clear(&err);
+    assert_int_equal(image_remove(path, deadline_in_ms(10000), &err), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(image_remove(path, deadline_in_ms(10000), &err), 0);
+    assert_int_equal(image_remove(dir, deadline_in_ms(10000), &err), -1);
+    assert_int_equal(err.os_errno, EISDIR);
+    err_clear(&err);
+    assert_int_equal(image_read(path, 0, got, 1, deadline_in_ms(10000), &err), -1);
+    assert_int_equal(err.os_errno, ENOENT);
+}
+
 static void test_magic(void **state)
 {
     static const struct {
@@ -343,9 +593,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chain),         cmocka_unit_test(test_passed),
         cmocka_unit_test(test_missing),      cmocka_unit_test(test_optional),
-        cmocka_unit_test(test_format_not_recorded), cmocka_unit_test(test_loop),   cmocka_unit_test(test_wrong_format),
+        cmocka_unit_test(test_format_not_recorded), cmocka_unit_test(test_loop), cmocka_unit_test(test_written_loop),   cmocka_unit_test(test_wrong_format),
         cmocka_unit_test(test_json_backing),  cmocka_unit_test(test_not_a_file),   cmocka_unit_test(test_many),
-        cmocka_unit_test(test_look),
+        cmocka_unit_test(test_look), cmocka_unit_test(test_nbd_backing), cmocka_unit_test(test_formats), cmocka_unit_test(test_hostile_others),
+        cmocka_unit_test(test_read_and_remove),
         cmocka_unit_test(test_no_descriptor_leaks), cmocka_unit_test(test_hostile_headers), cmocka_unit_test(test_magic),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
