@@ -4,13 +4,15 @@
  * Threads: any.  The settings are one immutable object behind an atomic pointer: log_wanted() reads it without a lock.  A replaced one is
  *          kept until log_done(), because a thread may still be in the middle of a line; with its files.
  * Locks:   settings_lock serialises log_configure(); writers of lines take none, one line is one write()
- * Errors:  log_configure() only; a line that cannot be written is lost
+ * Errors:  log_configure() only; a line that cannot be written is lost.  Journal, syslog and stderr are never waited for:
+ *          lines they do not take are counted, and told when they do again
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -19,16 +21,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
-
 #define ERR_FROM VIR_FROM_CONF
 #include "util/err.h"
 #include "util/fd.h"
 /* syslog.h has macros of these names' prefix, not of the names */
 #include "util/log.h"
+#include "util/log_datagram.h"
 
-#define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define MAX_FIELDS 32
 
 typedef enum { OUTPUT_STDERR, OUTPUT_FILE, OUTPUT_SYSLOG, OUTPUT_JOURNALD, OUTPUT_MAX } OutputKind;
@@ -44,6 +43,7 @@ typedef struct Output {
     int level;
     char *data; /* path of a file, name for syslog */
     int fd;     /* of a file, ours */
+    unsigned lost; /* atomic: lines not taken since it was told */
 } Output;
 
 typedef struct Filter {
@@ -150,8 +150,8 @@ static int parse_output(Settings *s, const char *entry, Err *err)
     case OUTPUT_JOURNALD:
         if (data)
             return err_set(err, VIR_ERR_CONF_SYNTAX, "log_outputs: \"%s\": nothing may follow %s", rest, parts[0]);
-        if (o.kind == OUTPUT_JOURNALD && access(JOURNAL_SOCKET, W_OK) < 0)
-            return err_set_errno(err, errno, "log_outputs: journald: there is no journal at '%s'", JOURNAL_SOCKET);
+        if (o.kind == OUTPUT_JOURNALD && access(LOG_JOURNAL_SOCKET, W_OK) < 0)
+            return err_set_errno(err, errno, "log_outputs: journald: there is no journal at '%s'", LOG_JOURNAL_SOCKET);
         break;
     }
     o.data = g_strdup(data);
@@ -176,14 +176,9 @@ int log_configure(int level, const char *filters, const char *outputs, Err *err)
     if (parse_entries(s, filters, parse_filter, err) < 0 || parse_entries(s, outputs, parse_output, err) < 0)
         return -1;
     if (s->outputs->len == 0) {
-        bool journal = access(JOURNAL_SOCKET, W_OK) == 0 && !isatty(STDERR_FILENO);
+        bool journal = access(LOG_JOURNAL_SOCKET, W_OK) == 0 && !isatty(STDERR_FILENO);
         Output o = {.kind = journal ? OUTPUT_JOURNALD : OUTPUT_STDERR, .level = LOG_LEVEL_DEBUG, .fd = -1};
         g_array_append_val(s->outputs, o);
-    }
-    for (unsigned i = 0; i < s->outputs->len; i++) {
-        const Output *o = &g_array_index(s->outputs, Output, i);
-        if (o->kind == OUTPUT_SYSLOG)
-            openlog(g_intern_string(o->data), LOG_PID, LOG_DAEMON); /* keeps the pointer */
     }
     g_mutex_lock(&settings_lock);
     s->older = current;
@@ -298,34 +293,20 @@ static char *format_line(LogLevel level, const char *area, const LogField *field
     return g_string_free(out, FALSE);
 }
 
-static void journal_field(struct iovec *v, unsigned *n, char *text)
-{
-    if (*n == MAX_FIELDS) {
-        g_free(text);
-        return;
-    }
-    v[*n].iov_base = text;
-    v[(*n)++].iov_len = strlen(text);
-}
-
-static void write_journal(LogLevel level, const char *area, const char *file, int line, const char *func, const LogField *fields,
+static bool write_journal(LogLevel level, const char *area, const char *file, int line, const char *func, const LogField *fields,
                           const char *text)
 {
-    struct iovec v[MAX_FIELDS];
-    unsigned n = 0;
-    journal_field(v, &n, g_strdup_printf("MESSAGE=%s", text));
-    journal_field(v, &n, g_strdup_printf("PRIORITY=%d", syslog_priority[level]));
-    journal_field(v, &n, g_strdup_printf("SYSLOG_IDENTIFIER=berthd"));
-    journal_field(v, &n, g_strdup_printf("BERTH_AREA=%s", area));
-    journal_field(v, &n, g_strdup_printf("CODE_FILE=%s", file));
-    journal_field(v, &n, g_strdup_printf("CODE_LINE=%d", line));
-    journal_field(v, &n, g_strdup_printf("CODE_FUNC=%s", func));
-    for (const LogField *f = fields; f && f->key; f++)
+    char priority[12], number[12];
+    g_snprintf(priority, sizeof(priority), "%d", syslog_priority[level]);
+    g_snprintf(number, sizeof(number), "%d", line);
+    LogEntryField v[MAX_FIELDS] = {{"", "MESSAGE", text},    {"", "PRIORITY", priority}, {"", "SYSLOG_IDENTIFIER", "berthd"},
+                                   {"", "BERTH_AREA", area}, {"", "CODE_FILE", file},    {"", "CODE_LINE", number},
+                                   {"", "CODE_FUNC", func}};
+    size_t n = 7;
+    for (const LogField *f = fields; f && f->key && n < MAX_FIELDS; f++)
         if (f->value)
-            journal_field(v, &n, g_strdup_printf("BERTH_%s=%s", f->key, f->value));
-    sd_journal_sendv(v, (int)n);
-    for (unsigned i = 0; i < n; i++)
-        g_free(v[i].iov_base);
+            v[n++] = (LogEntryField){"BERTH_", f->key, f->value};
+    return log_journal_send(v, n);
 }
 
 static void write_line(int fd, const char *line)
@@ -334,6 +315,58 @@ static void write_line(int fd, const char *line)
     do
         r = write(fd, line, strlen(line));
     while (r < 0 && errno == EINTR);
+}
+
+/* A pipe or a journal's stream behind it that nobody reads is full some day. */
+static bool stderr_takes(void)
+{
+    struct pollfd p = {STDERR_FILENO, POLLOUT, 0};
+    return poll(&p, 1, 0) != 0;
+}
+
+/* A line, as far as one of its forms can be made of it. */
+typedef struct Line {
+    LogLevel level;
+    const char *area, *file, *func, *text;
+    int number;
+    const LogField *fields;
+} Line;
+
+/* False: the output did not take it. */
+static bool write_to(const Output *o, const Line *l, const char *whole)
+{
+    switch (o->kind) {
+    case OUTPUT_STDERR:
+        if (!stderr_takes())
+            return false;
+        write_line(STDERR_FILENO, whole);
+        return true;
+    case OUTPUT_FILE:
+        write_line(o->fd, whole);
+        return true;
+    case OUTPUT_SYSLOG: {
+        g_autofree char *plain = format_line(l->level, l->area, l->fields, l->text, false);
+        return log_syslog_send(syslog_priority[l->level], o->data, plain);
+    }
+    case OUTPUT_JOURNALD:
+        return write_journal(l->level, l->area, l->file, l->number, l->func, l->fields, l->text);
+    case OUTPUT_MAX:
+        break;
+    }
+    return true;
+}
+
+/* Once an output takes lines again it hears how many it has missed. */
+static void tell_lost(Output *o)
+{
+    unsigned lost = __atomic_exchange_n(&o->lost, 0, __ATOMIC_RELAXED);
+    if (lost == 0)
+        return;
+    g_autofree char *text = g_strdup_printf("%u log lines were lost: %s did not take them", lost, output_names[o->kind]);
+    Line l = {LOG_LEVEL_WARNING, "util.log", __FILE__, __func__, text, __LINE__, NULL};
+    g_autofree char *whole = format_line(l.level, l.area, NULL, text, true);
+    if (!write_to(o, &l, whole))
+        __atomic_add_fetch(&o->lost, lost, __ATOMIC_RELAXED);
 }
 
 void log_write(LogLevel level, const char *area, const char *file, int line, const char *func, const LogField *fields, const char *fmt,
@@ -345,31 +378,18 @@ void log_write(LogLevel level, const char *area, const char *file, int line, con
     g_autofree char *text = g_strdup_vprintf(fmt, ap);
     va_end(ap);
     g_autofree char *whole = format_line(level, area, fields, text, true);
+    Line l = {level, area, file, func, text, line, fields};
     const Settings *s = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
     if (!s)
         write_line(STDERR_FILENO, whole);
     for (unsigned i = 0; s && i < s->outputs->len; i++) {
-        const Output *o = &g_array_index(s->outputs, Output, i);
+        Output *o = &g_array_index(s->outputs, Output, i);
         if ((int)level < o->level)
             continue;
-        switch (o->kind) {
-        case OUTPUT_STDERR:
-            write_line(STDERR_FILENO, whole);
-            break;
-        case OUTPUT_FILE:
-            write_line(o->fd, whole);
-            break;
-        case OUTPUT_SYSLOG: {
-            g_autofree char *plain = format_line(level, area, fields, text, false);
-            syslog(syslog_priority[level], "%s", plain);
-            break;
-        }
-        case OUTPUT_JOURNALD:
-            write_journal(level, area, file, line, func, fields, text);
-            break;
-        case OUTPUT_MAX:
-            break;
-        }
+        if (write_to(o, &l, whole))
+            tell_lost(o);
+        else
+            __atomic_add_fetch(&o->lost, 1, __ATOMIC_RELAXED);
     }
     errno = saved;
 }

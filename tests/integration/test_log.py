@@ -11,18 +11,19 @@ import uuid
 
 import pytest
 
-from lib import servers_only, xml as guest_xml
+from lib import rawrpc, servers_only, xml as guest_xml
 
 berthd = servers_only.berthd
 
 INVALID, NO_DOMAIN = "55", "42"
+LOOKUP_BY_NAME = 23
 UUID = str(uuid.uuid5(uuid.NAMESPACE_DNS, "vm"))
 
 
 class Receiver:
-    """A datagram socket at a path inside the sandbox, read all the time: its queue is short, and who writes to a full one waits."""
+    """A datagram socket at a path inside the sandbox; its queue is short, so it is read all the time, or from listen() on."""
 
-    def __init__(self, server, path):
+    def __init__(self, server, path, hangs=False):
         outside = "/proc/%d/root%s" % (server.box.holder.pid, path)
         os.makedirs(os.path.dirname(outside), exist_ok=True)
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -30,6 +31,10 @@ class Receiver:
         os.chmod(outside, 0o666)
         self.messages = queue.Queue()
         self.thread = threading.Thread(target=self._read, daemon=True)
+        if not hangs:
+            self.listen()
+
+    def listen(self):
         self.thread.start()
 
     def _read(self):
@@ -111,6 +116,43 @@ def test_journal(berthd, named):
             assert "domain_shutdown" not in output.read()
     finally:
         journal.close()
+        server.close()
+
+
+@pytest.mark.parametrize("output", ["journald", "stderr"])
+def test_a_log_that_hangs(berthd, output):
+    """Nobody waits for it, and afterwards it hears how many lines it has missed."""
+    server = make(berthd, "1:" + output)
+    journal = None
+    if output == "journald":
+        journal = Receiver(server, "/run/systemd/journal/socket", hangs=True)
+    else:
+        os.mkfifo(server.box.path("output"))
+        out = os.open(server.box.path("output"), os.O_RDWR | os.O_NONBLOCK)
+    try:
+        server.start()
+        for number in range(300):  # a pipe has room for the lines of many calls
+            for client in [rawrpc.Client(server.socket).open() for _ in range(4)]:
+                assert client.call(LOOKUP_BY_NAME, rawrpc.string("no-such-%d" % number)).status == rawrpc.ERROR
+                client.close()
+        if journal:
+            journal.listen()
+            server.sh("uri")
+            seen = journal.until(journal_entry, lambda entry: "lines were lost" in entry["MESSAGE"])
+            assert re.match(r"\d+ log lines were lost: journald did not take them", seen[-1]["MESSAGE"])
+        else:
+            read = b""
+            while b"lines were lost: stderr did not take them" not in read:
+                server.sh("uri")
+                try:
+                    read = (read + os.read(out, 1 << 20))[-(1 << 20):]
+                except BlockingIOError:
+                    pass
+    finally:
+        if journal:
+            journal.close()
+        else:
+            os.close(out)
         server.close()
 
 
