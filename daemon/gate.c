@@ -41,6 +41,23 @@
 
 /* ---- the life of a call ---------------------------------------------------------------------------------------------------- */
 
+/* A bug of ours is an error; what clients find out every day by asking, and what they say amiss on the wire, is no more than information. */
+static LogLevel failure_level(const Err *e)
+{
+    static const int everyday[] = {VIR_ERR_NO_SUPPORT,         VIR_ERR_NO_DOMAIN,      VIR_ERR_NO_NETWORK,   VIR_ERR_NO_STORAGE_POOL,
+                                   VIR_ERR_NO_STORAGE_VOL,     VIR_ERR_NO_NODE_DEVICE, VIR_ERR_NO_INTERFACE, VIR_ERR_NO_NWFILTER,
+                                   VIR_ERR_NO_SECRET,          VIR_ERR_NO_DOMAIN_SNAPSHOT, VIR_ERR_NO_DOMAIN_METADATA,
+                                   VIR_ERR_OPERATION_INVALID};
+    if (e->domain == VIR_FROM_RPC)
+        return LOG_LEVEL_INFO;
+    if (e->code == VIR_ERR_INTERNAL_ERROR)
+        return LOG_LEVEL_ERROR;
+    for (unsigned i = 0; i < N_ELEMENTS(everyday); i++)
+        if (e->code == everyday[i])
+            return LOG_LEVEL_INFO;
+    return LOG_LEVEL_WARNING;
+}
+
 static void log_failure(const Call *call)
 {
     char code[16], uuid[UUID_STRING_LEN] = "";
@@ -53,8 +70,8 @@ static void log_failure(const Call *call)
                                {"OBJECT", object[0] ? object : NULL},
                                {"CODE", code},
                                {NULL, NULL}};
-    log_fields(call->err.code == VIR_ERR_INTERNAL_ERROR && call->err.domain != VIR_FROM_RPC ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, fields, "%s: %s%s%s failed (%d): %s%s%s",
-               rpc_conn_name(call->conn), call->proc->name, object[0] ? " on " : "", object, call->err.code, call->err.detail,
+    log_fields(failure_level(&call->err), fields, "%s: %s%s%s failed (%d): %s%s%s", rpc_conn_name(call->conn),
+               call->proc->name, object[0] ? " on " : "", object, call->err.code, call->err.detail,
                call->err.hint ? "; " : "", call->err.hint ? call->err.hint : "");
 }
 

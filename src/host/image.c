@@ -357,15 +357,15 @@ ImageNode *image_set_node(ImageSet *s, unsigned want, unsigned depth)
 static int open_failed(const OpenReply *r, const char *path, const ImageNode *above, Err *err)
 {
     if (above) {
-        err_set_errno(err, r->error, "cannot open backing file '%s' of image '%s'", path, above->path);
+        err_set_system(err, VIR_FROM_STORAGE, r->error, "cannot open backing file '%s' of image '%s'", path, above->path);
         g_autofree char *image = g_shell_quote(above->path);
         if (r->error == ENOENT)
             err_hint(err, "put it back, or say where it is now: qemu-img rebase -u -f %s -b FILE -F %s %s", image_fmt_names[above->header.fmt],
                      above->header.backing_fmt_name ? above->header.backing_fmt_name : "FORMAT", image);
     } else if (r->error == EINVAL || r->error == EISDIR) {
-        err_set_errno(err, r->error, "'%s' is neither a file nor a block device", path);
+        err_set_system(err, VIR_FROM_STORAGE, r->error, "'%s' is neither a file nor a block device", path);
     } else {
-        err_set_errno(err, r->error, "cannot open '%s'", path);
+        err_set_system(err, VIR_FROM_STORAGE, r->error, "cannot open '%s'", path);
     }
     return -1;
 }

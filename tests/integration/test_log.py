@@ -119,6 +119,25 @@ def test_journal(berthd, named):
         server.close()
 
 
+def test_failed_calls_at_the_default_level(berthd):
+    """What an administrator has to see is there with nothing set; what clients find out by asking is not."""
+    server = make(berthd, "1:journald")
+    journal = Receiver(server, "/run/systemd/journal/socket")
+    try:
+        with open(server.box.path("etc", "libvirtd.conf"), "a") as conf:
+            conf.write("log_level = 3\n")
+        server.start()
+        fail_two_calls(server)
+        server.define(guest_xml.domain("gone", devices=guest_xml.disk("/no/such.qcow2")))
+        assert not server.virsh("start", "gone").ok
+        seen = journal.until(journal_entry, lambda entry: entry.get("BERTH_PROCEDURE", "").startswith("domain_create"))
+        assert [entry["BERTH_CODE"] for entry in seen if "BERTH_CODE" in entry] == ["38"]
+        assert "/no/such.qcow2" in seen[-1]["MESSAGE"] and seen[-1]["PRIORITY"] == "4", seen[-1]
+    finally:
+        journal.close()
+        server.close()
+
+
 @pytest.mark.parametrize("output", ["journald", "stderr"])
 def test_a_log_that_hangs(berthd, output):
     """Nobody waits for it, and afterwards it hears how many lines it has missed."""
