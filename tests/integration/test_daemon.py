@@ -1,5 +1,6 @@
 """What is berthd's own: options, configuration, sockets, one daemon a directory."""
 
+import grp
 import os
 import signal
 import socket
@@ -51,6 +52,28 @@ def test_sockets_and_modular_names(berthd):
         assert server.stop() == 0
         assert not os.path.lexists(server.box.path("run", "libvirt-sock"))
         assert not os.path.lexists(server.box.path("run", "virtqemud-sock"))
+    finally:
+        server.close()
+
+
+def test_sockets_as_configured(berthd):
+    """Group, permissions and directory of libvirtd.conf; members of the group get in with no more than the group."""
+    group = grp.getgrnam("daemon").gr_gid
+    server = berthd(libvirtd_conf='unix_sock_group = "daemon"\nunix_sock_ro_perms = "0775"\nunix_sock_rw_perms = "0770"\n'
+                                  'unix_sock_dir = "/run/libvirt/elsewhere"\n')
+    server.box.start()
+    try:
+        server.write_config()
+        server.start()
+        for name, mode in (("libvirt-sock", 0o770), ("libvirt-sock-ro", 0o775)):
+            found = os.stat(server.box.path("run", "elsewhere", name))
+            assert stat.S_ISSOCK(found.st_mode) and (stat.S_IMODE(found.st_mode), found.st_gid) == (mode, group), name
+        assert not os.path.lexists(server.box.path("run", "libvirt-sock"))
+        uri = "qemu+unix:///system?socket=/run/libvirt/elsewhere/libvirt-sock"
+        as_user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        assert "Permission denied" in server.box.run(as_user + ["virsh", "-c", uri, "uri"]).stderr
+        member = server.box.run(as_user[:-1] + ["--groups", str(group), "virsh", "-c", uri, "uri"])
+        assert member.returncode == 0, member.stderr
     finally:
         server.close()
 
