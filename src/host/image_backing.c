@@ -101,17 +101,18 @@ static bool nbd_from_uri(const char *text, ImageNbd *n)
 /* nbd:host:port[:exportname=x], nbd:unix:/path[:exportname=x] */
 static bool nbd_from_words(const char *text, ImageNbd *n)
 {
-    const char *export = strstr(text, ":exportname=");
-    g_autofree char *place = g_strndup(text, export ? (gsize)(export - text) : strlen(text));
+    const char *words = text + strlen("nbd:"); /* the caller has seen it */
+    const char *export = strstr(words, ":exportname=");
+    g_autofree char *place = g_strndup(words, export ? (gsize)(export - words) : strlen(words));
     n->name = g_strdup(export ? export + strlen(":exportname=") : "");
-    if (g_str_has_prefix(place, "nbd:unix:")) {
-        n->socket = g_strdup(place + strlen("nbd:unix:"));
+    if (g_str_has_prefix(place, "unix:")) {
+        n->socket = g_strdup(place + strlen("unix:"));
         return *n->socket;
     }
-    char *colon = strrchr(place + strlen("nbd:"), ':');
+    char *colon = strrchr(place, ':');
     if (!colon || !port_of(colon + 1, &n->port))
         return false;
-    n->host = g_strndup(place + strlen("nbd:"), (gsize)(colon - place - (ptrdiff_t)strlen("nbd:")));
+    n->host = g_strndup(place, (gsize)(colon - place));
     return *n->host;
 }
 

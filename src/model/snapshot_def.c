@@ -435,8 +435,7 @@ char *snapshot_def_format(const SnapshotDef *s, SnapshotFormatFlags flags, bool 
         xml_leaf(w, "name", s->parent);
         xml_end(w);
     }
-    if (s->creation_time)
-        xml_leaff(w, "creationTime", "%" PRId64, s->creation_time);
+    xml_leaff(w, "creationTime", "%" PRId64, s->creation_time);
     if (s->memory) {
         xml_begin(w, "memory");
         xml_attr(w, "snapshot", snapshot_location_names[s->memory]);

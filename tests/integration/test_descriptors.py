@@ -120,7 +120,7 @@ def test_a_thousand_come_and_go(own_server):
             last.open()
             assert names(last) == 1
         assert names(worker) == 1
-        assert descriptors(pid) == before
+        eventually_same(lambda: descriptors(pid), before)  # the last documents nobody reads are still being made
     assert server.stop() == 0
 
 

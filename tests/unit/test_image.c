@@ -285,6 +285,7 @@ static void test_nbd_backing(void **state)
         {"nbd://h:99999/e", NULL, NULL, NULL, 0},
         {"nbd+unix:///e", NULL, NULL, NULL, 0},
         {"nbd:h", NULL, NULL, NULL, 0},
+        {"nbd:exportname=e", NULL, NULL, NULL, 0},
         {"nbd::99", NULL, NULL, NULL, 0},
         {"nbd:unix:", NULL, NULL, NULL, 0},
         {"nbd:", NULL, NULL, NULL, 0},
