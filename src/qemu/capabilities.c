@@ -340,6 +340,8 @@ static gpointer survey_some(gpointer arg)
     while ((i = (unsigned)g_atomic_int_add(&s->next, 1)) < s->binaries->len) {
         g_auto(Err) err = ERR_INIT;
         const char *binary = s->binaries->pdata[i];
+        if (s->caps[i])
+            continue;
         s->caps[i] = qemu_caps_sketch(s->cc, binary, s->d, &err);
         if (!s->caps[i])
             log_warning("%s is left out of the capabilities: %s", binary, err.detail);
@@ -347,13 +349,23 @@ static gpointer survey_some(gpointer arg)
     return NULL;
 }
 
+/* How many there is nothing known of. */
+static unsigned survey_known(Survey *s)
+{
+    unsigned left = 0;
+    s->caps = g_new0(QemuCaps *, s->binaries->len);
+    for (unsigned i = 0; i < s->binaries->len; i++)
+        if (!(s->caps[i] = qemu_caps_known_sketch(s->cc, s->binaries->pdata[i])))
+            left++;
+    return left;
+}
+
 static void survey(Survey *s)
 {
     GThread *help[SURVEY_THREADS];
-    unsigned n = s->binaries->len ? MIN(s->binaries->len - 1, SURVEY_THREADS) : 0;
-    s->caps = g_new0(QemuCaps *, s->binaries->len);
-    for (unsigned i = 0; i < n; i++)
-        help[i] = g_thread_new("survey", survey_some, s);
+    unsigned left = survey_known(s), n = 0;
+    while (n < SURVEY_THREADS && n + 1 < left && (help[n] = g_thread_try_new("survey", survey_some, s, NULL)))
+        n++;
     survey_some(s);
     pool_blocking_begin();
     for (unsigned i = 0; i < n; i++)

@@ -66,6 +66,8 @@ QemuCaps *qemu_caps_get(QemuCapsCache *cc, const char *binary, Deadline d, Err *
 /* The same for those who ask for version, architecture, machine types and accelerators only, and of the host's own architecture for named
  * CPU models: what is not known yet is found out in a third of the time.  No flags and no lists of CPUs are in it. */
 QemuCaps *qemu_caps_sketch(QemuCapsCache *cc, const char *binary, Deadline d, Err *err);
+/* The same as far as memory or disk has it: no QEMU is run.  NULL: it has to be probed, or there is no such file. */
+QemuCaps *qemu_caps_known_sketch(QemuCapsCache *cc, const char *binary);
 /* What memory has, or NULL.  Never blocks and does not look at the binary.  One reference for the caller. */
 QemuCaps *qemu_caps_peek(QemuCapsCache *cc, const char *binary);
 QemuCaps *qemu_caps_ref(QemuCaps *caps);

@@ -292,18 +292,18 @@ QemuCaps *qemu_caps_get(QemuCapsCache *cc, const char *binary, Deadline d, Err *
     return identity ? get(cc, binary, CAPS_WHOLE, identity, d, err) : NULL;
 }
 
-/* The whole, if memory or disk has it. */
-static QemuCaps *known_whole(QemuCapsCache *cc, const char *binary, const char *identity)
+/* What memory or disk has. */
+static QemuCaps *known(QemuCapsCache *cc, const char *binary, CapsDepth depth, const char *identity)
 {
     {
         LOCK_SCOPE(&cc->lock);
-        const Entry *e = entry_locked(cc, binary, CAPS_WHOLE);
+        const Entry *e = entry_locked(cc, binary, depth);
         if (e->caps && strcmp(e->identity, identity) == 0)
             return qemu_caps_ref(e->caps);
     }
-    QemuCaps *caps = load(cc, binary, CAPS_WHOLE, identity);
+    QemuCaps *caps = load(cc, binary, depth, identity);
     LOCK_SCOPE(&cc->lock);
-    Entry *e = entry_locked(cc, binary, CAPS_WHOLE);
+    Entry *e = entry_locked(cc, binary, depth);
     if (caps && !e->caps && !e->probing)
         fill_locked(e, caps, identity);
     return caps;
@@ -315,8 +315,18 @@ QemuCaps *qemu_caps_sketch(QemuCapsCache *cc, const char *binary, Deadline d, Er
     g_autofree char *identity = identity_of(cc, binary, err);
     if (!identity)
         return NULL;
-    QemuCaps *caps = known_whole(cc, binary, identity);
+    QemuCaps *caps = known(cc, binary, CAPS_WHOLE, identity);
     return caps ? caps : get(cc, binary, CAPS_SKETCH, identity, d, err);
+}
+
+QemuCaps *qemu_caps_known_sketch(QemuCapsCache *cc, const char *binary)
+{
+    event_assert_may_block();
+    g_autofree char *identity = identity_of(cc, binary, NULL);
+    if (!identity)
+        return NULL;
+    QemuCaps *caps = known(cc, binary, CAPS_WHOLE, identity);
+    return caps ? caps : known(cc, binary, CAPS_SKETCH, identity);
 }
 
 QemuCaps *qemu_caps_peek(QemuCapsCache *cc, const char *binary)

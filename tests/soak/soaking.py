@@ -118,12 +118,27 @@ class Daemon(servers.Berthd):
 
     # ---- what is left ----------------------------------------------------------------------------
 
+    def symbolizers_pipes(self):
+        """The sanitizer's own: it starts a symbolizer with the first report, also with one that is suppressed."""
+        found = set()
+        for pid, argv in self.box.processes():
+            if "symbolizer" in os.path.basename(argv[0]):
+                try:
+                    found |= {os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)}
+                except FileNotFoundError:
+                    pass
+        return {name for name in found if name.startswith("pipe:")}
+
     def descriptors(self):
         pid = self.process.pid
         found = []
+        foreign = self.symbolizers_pipes()
         for fd in os.listdir("/proc/%d/fd" % pid):
             try:
-                name = re.sub(r"\[\d+\]", "", os.readlink("/proc/%d/fd/%s" % (pid, fd)))
+                link = os.readlink("/proc/%d/fd/%s" % (pid, fd))
+                if link in foreign:
+                    continue
+                name = re.sub(r"\[\d+\]", "", link)
                 if name == "anon_inode:[pidfd]":
                     with open("/proc/%d/fdinfo/%s" % (pid, fd)) as info:
                         name += " of " + self.process_state(re.search(r"^Pid:\s*(-?\d+)", info.read(), re.M).group(1))
