@@ -134,8 +134,8 @@ class Server:
         for path in (self.box.path("output"), self.box.path("log", "daemon.log")):
             if os.path.exists(path):
                 with open(path, errors="replace") as text:
-                    out += text.read()
-        return out[-20000:]
+                    out += text.read()[-20000:]
+        return out
 
     # ---- use -------------------------------------------------------------------------------
 
