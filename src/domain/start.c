@@ -309,7 +309,8 @@ static void give_up(Domain *d, Err *err)
 {
     DomainPrivate *p = d->priv;
     g_autofree char *log_path = g_strdup(p->proc.log_path);
-    bool died = p->dying;
+    /* A closed monitor is told to the call that used it before its end is announced. */
+    bool died = p->dying || (p->qmp && qmp_client_is_closed(p->qmp));
     p->stop_reason = VIR_DOMAIN_SHUTOFF_FAILED;
     p->quiet_end = true;
     kill_switch_signal(d, 0, SIGKILL);

@@ -108,6 +108,16 @@ def test_starts_that_fail(clinic):
     assert [fd for fd in descriptors(server.process.pid) if fd not in before] == []
 
 
+def test_last_words_of_a_start(clinic):
+    """The call that used the monitor can hear of its end before the daemon has announced it; which of both comes first is
+    chance, so it is tried often."""
+    clinic.fall_ill("dies-in-cont")
+    for _ in range(40):
+        failed = clinic.server.virsh("start", "vm")
+        assert "QEMU ended before the guest ran" in failed.err and "sick: had enough" in failed.err, failed
+    assert clinic.left() == []
+
+
 def test_binary_that_is_not_there(clinic):
     server = clinic.server
     clinic.next_start_works()
