@@ -23,6 +23,8 @@ const ConfKey berthd_config_keys[] = {
                 "and costs nobody else anything."),
     ROW(client_stall_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 86400,
         .text = "Seconds a client may go without reading anything while something waits for it."),
+    ROW(auth_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 3600,
+        .text = "Seconds a client may take for the TLS handshake and to show who it is."),
     ROW(modular_sockets, CONF_BOOL, "1", RESTART,
         .text = "Whether the socket names of libvirt's modular daemons (virtqemud-sock and its sisters) lead here too."),
 

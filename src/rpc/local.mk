@@ -12,9 +12,12 @@ librpc_a_SOURCES = \
 	src/rpc/keepalive.c \
 	src/rpc/msg.c src/rpc/msg.h \
 	src/rpc/outq.c \
+	src/rpc/peer.c src/rpc/peer.h \
+	src/rpc/sasl.c src/rpc/sasl.h \
 	src/rpc/server.c src/rpc/server.h \
 	src/rpc/stream.c src/rpc/stream.h \
 	src/rpc/stream_fd.c \
 	src/rpc/stream_file.c \
 	src/rpc/stream_internal.h \
-	src/rpc/transport.c src/rpc/transport.h
+	src/rpc/transport.c src/rpc/transport.h \
+	src/rpc/transport_sasl.c

@@ -176,7 +176,7 @@ static void test_daemon_refusals(void **state)
         const char *text, *words;
     } cases[] = {
         {"listen_tls = 1", "listen_tls: only 0 is accepted"},
-        {"auth_unix_rw = \"polkit\"", "auth_unix_rw: \"polkit\" is not accepted, polkit and SASL are not built yet"},
+        {"auth_unix_rw = \"polkit\"", "auth_unix_rw: \"polkit\" is not accepted, polkit is not built yet"},
         {"host_uuid = \"11111111-1111-1111-1111-111111111111\"", "host_uuid"},
         {"max_clients = 10", "max_anonymous_clients is 20"},
         {"unix_sock_dir = \"run\"", "must start with /"},
