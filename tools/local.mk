@@ -1,5 +1,8 @@
 # tools: small commands beside the daemon, clients of its socket; link the protocol only
-bin_PROGRAMS += berth-jobs
+bin_PROGRAMS += berth-jobs virt-ssh-helper
 berth_jobs_SOURCES = tools/berth_jobs.c tools/client.c tools/client.h
 berth_jobs_LDADD = libprotocol.a $(TIRPC_LIBS) $(GLIB_LIBS)
 $(berth_jobs_OBJECTS): $(xdr_headers)
+virt_ssh_helper_SOURCES = tools/virt_ssh_helper.c tools/relay.c tools/relay.h
+virt_ssh_helper_CPPFLAGS = $(AM_CPPFLAGS) -DSBINDIR='"$(sbindir)"'
+virt_ssh_helper_LDADD = $(GLIB_LIBS)
