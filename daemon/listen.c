@@ -192,7 +192,7 @@ static int make_socket(Listen *l, RpcServer *server, const ListenSpec *spec, Rol
         return err_set_errno(err, errno, "cannot give %s to group %s", path, spec->group);
     if (chmod(path, modes[role]) < 0)
         return err_set_errno(err, errno, "cannot set the permissions of %s", path);
-    if (listen(fd, spec->backlog) < 0)
+    if (listen(fd, role == ROLE_ADMIN ? spec->admin_backlog : spec->backlog) < 0)
         return err_set_errno(err, errno, "cannot listen on %s", path);
     return serve(l, server, spec, role, take_fd(&fd), path, err);
 }

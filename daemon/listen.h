@@ -19,6 +19,7 @@ typedef struct ListenSpec {
     RpcAuthMethod rw_auth, ro_auth;
     bool modular;          /* links under the names of the modular daemons */
     int backlog;           /* clients the kernel keeps waiting */
+    int admin_backlog;
 } ListenSpec;
 
 /* Opens all sockets and gives them to `main_server` and `admin` (may be NULL).  A socket file nobody listens on is replaced; one with a living

@@ -2,6 +2,7 @@
 sbin_PROGRAMS += berthd
 daemon_sources = \
 	daemon/access.c daemon/access.h \
+	daemon/admin.c daemon/admin.h daemon/api_admin_client.c daemon/api_admin_connect.c daemon/api_admin_server.c \
 	daemon/api.h \
 	daemon/agent_calls.def daemon/api_agent.c \
 	daemon/api_berth.c \
@@ -32,6 +33,7 @@ daemon_sources = \
 	daemon/options.c daemon/options.h \
 	daemon/proctable.c daemon/proctable.h \
 	daemon/server.h \
+	daemon/watchdog.c daemon/watchdog.h \
 	daemon/wire.c daemon/wire.h
 berthd_SOURCES = daemon/main.c $(daemon_sources)
 berthd_LDADD = libdomain.a libqemu.a libqmp.a libhost.a librpc.a libstore.a libobject.a libmodel.a libprotocol.a libevent.a libutil.a \

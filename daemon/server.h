@@ -10,6 +10,7 @@
 
 typedef struct EventHub EventHub;
 typedef struct Tidy Tidy;
+typedef struct IdleWatch IdleWatch;
 
 typedef struct Server {
     EventLoop *client_loop;  /* main thread: sockets of clients, signals */
@@ -18,7 +19,9 @@ typedef struct Server {
     Bus *bus;
     DomainDriver *domains;
     struct QemuCapsCache *caps;
-    RpcServer *rpc;
+    RpcServer *rpc;          /* clients of the main sockets */
+    RpcServer *admin;        /* those of the admin socket */
+    IdleWatch *idle;         /* daemon/idle.c: the end when nobody needs the daemon */
     EventHub *events;        /* daemon/events.c: who wants which event */
     Tidy *tidy;              /* daemon/tidy.c: memory given back */
     gint job_timeout_ms;     /* how long a call waits for a machine's job; atomic, changed by reload */

@@ -222,6 +222,11 @@ const RpcLimits *rpc_server_limits(const RpcServer *s)
     return &s->limits;
 }
 
+const char *rpc_server_name(const RpcServer *s)
+{
+    return s->name;
+}
+
 unsigned rpc_server_n_clients(const RpcServer *s)
 {
     return g_hash_table_size(s->conns);

@@ -70,6 +70,8 @@ RpcConn *rpc_server_adopt(RpcServer *s, int fd, const RpcListenerSpec *spec, Err
 /* New limits; connections that exist keep running. */
 void rpc_server_set_limits(RpcServer *s, const RpcLimits *limits);
 const RpcLimits *rpc_server_limits(const RpcServer *s);
+/* As given to rpc_server_new. */
+const char *rpc_server_name(const RpcServer *s);
 unsigned rpc_server_n_clients(const RpcServer *s);
 unsigned rpc_server_n_anonymous(const RpcServer *s);
 /* Connections that are not closed; fn must not close any. */
