@@ -23,6 +23,7 @@ typedef struct Direction {
     int from, to;
     size_t at, len; /* what is still to be written */
     bool ended;     /* `from` gives no more, or `to` takes no more */
+    bool told;      /* and `to` knows */
     char buf[BUFFER];
 } Direction;
 
@@ -86,16 +87,31 @@ static struct pollfd watch(int fd, short events)
     return (struct pollfd){.fd = events ? fd : -1, .events = events};
 }
 
+/* Passes the ends on: that of `in` to the socket's peer, that of the socket to who reads `out`. */
+static void tell_ends(Direction *up, Direction *down)
+{
+    if (up->ended && up->len == 0 && !up->told) {
+        up->told = true;
+        shutdown(up->to, SHUT_WR); /* fails when it is gone: then it says so when read */
+    }
+    if (down->ended && down->len == 0 && !down->told) {
+        down->told = true;
+        close(down->to);
+        down->to = -1;
+    }
+}
+
 static int loop(Direction *up, Direction *down)
 {
-    bool told = false; /* the socket's peer knows that no more comes */
-    while (!down->ended || down->len > 0) {
+    while (!down->told || !up->told) {
         short sock = (short)((down->len == 0 && !down->ended ? POLLIN : 0) | (up->len > 0 ? POLLOUT : 0));
         struct pollfd p[] = {
             watch(up->from, up->len == 0 && !up->ended ? POLLIN : 0),
             watch(up->to, sock),
             {.fd = down->to, .events = down->len > 0 ? POLLOUT : 0}, /* always, for the end of who reads */
         };
+        if (down->told)
+            p[1].fd = up->to; /* always, for the end of who listens */
         if (poll(p, N_ELEMENTS(p), -1) < 0) {
             if (errno == EINTR)
                 continue;
@@ -103,15 +119,14 @@ static int loop(Direction *up, Direction *down)
         }
         if (p[2].revents & (POLLERR | POLLNVAL) || (p[2].revents & POLLHUP && !(p[2].revents & POLLOUT)))
             return 0;
+        if (down->told && p[1].revents & (POLLHUP | POLLERR))
+            return 0;
         int r = move(down, p[1].revents & (POLLIN | POLLHUP | POLLERR), p[2].revents & POLLOUT);
         if (r == 0)
             r = move(up, p[0].revents != 0, p[1].revents & (POLLOUT | POLLHUP | POLLERR));
         if (r < 0)
             return r;
-        if (up->ended && up->len == 0 && !told) {
-            told = true;
-            shutdown(up->to, SHUT_WR); /* fails when it is gone: then it says so when read */
-        }
+        tell_ends(up, down);
     }
     return 0;
 }

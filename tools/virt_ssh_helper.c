@@ -67,9 +67,10 @@ static int find_place(const char *text, bool readonly, Place *ret)
     if (mode && strcmp(mode, "auto") != 0 && strcmp(mode, "direct") != 0 && strcmp(mode, "legacy") != 0)
         return complain("mode '%s' is none of auto, direct, legacy", mode);
     bool none = !*path || strcmp(path, "/") == 0;
-    ret->session = strcmp(path, "/session") == 0 || (none && geteuid() != 0);
-    if (!none && !ret->session && strcmp(path, "/system") != 0)
+    bool session = strcmp(path, "/session") == 0;
+    if (!none && !session && strcmp(path, "/system") != 0)
         return complain("'%s' names neither /system nor /session", text);
+    ret->session = (session || none) && geteuid() != 0; /* root's session is the system's daemon */
     ret->path = parameter(uri, "socket");
     if (ret->path)
         return 0;
@@ -120,6 +121,7 @@ static int start_daemon(void)
         if (!freopen("/dev/null", "r", stdin) || !freopen("/dev/null", "w", stdout))
             _exit(127);
         execv(SBINDIR "/berthd", argv);
+        execvp(name, argv); /* moved elsewhere: the user's own choice, with his own rights */
         _exit(127);
     }
     int status = 0;
