@@ -1,7 +1,7 @@
 /* daemon/api_admin_server.c - servers of the daemon: their workers, their clients, their limits
  *
  * Owns:    nothing; the numbers are the pool's and the RpcServers'
- * Threads: client event thread
+ * Threads: client event thread; certificates are read by a worker
  *
  * The workers are one pool for all of "libvirtd": maxWorkers bounds ordinary calls executed at once and prioWorkers those that never wait for
  * a guest; calls asleep until a guest answers count for neither.  Calls of "admin" take no workers: its numbers are zeros, and stay so.
@@ -13,6 +13,7 @@
 
 #include "api_strings.h"
 #include "daemon/admin.h"
+#include "daemon/tls.h"
 
 #define WORKERS_MOST 10000u  /* the bounds of the same keys of libvirtd.conf */
 #define CLIENTS_MOST 1000000u
@@ -149,5 +150,7 @@ int api_admin_server_set_client_limits(AdminCall *call, const admin_server_set_c
 
 int api_admin_server_update_tls_files(AdminCall *call, const admin_server_update_tls_files_args *args, Err *err)
 {
-    return err_set_full(err, VIR_FROM_NONE, VIR_ERR_NO_SUPPORT, 0, "%s", call->proc->api);
+    if (is_admin(call) || !tls_in_use(call->server->tls))
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "server '%s' has no socket for TLS", args->srv.name);
+    return tls_reload(call->server->tls, err);
 }

@@ -30,11 +30,13 @@ daemon_sources = \
 	daemon/idle.c daemon/idle.h \
 	daemon/tidy.c daemon/tidy.h \
 	daemon/listen.c daemon/listen.h \
+	daemon/listen_net.c daemon/listen_net.h \
 	daemon/options.c daemon/options.h \
 	daemon/proctable.c daemon/proctable.h \
 	daemon/server.h \
 	daemon/watchdog.c daemon/watchdog.h \
+	daemon/tls.c daemon/tls.h \
 	daemon/wire.c daemon/wire.h
 berthd_SOURCES = daemon/main.c $(daemon_sources)
 berthd_LDADD = libdomain.a libqemu.a libqmp.a libhost.a librpc.a libstore.a libobject.a libmodel.a libprotocol.a libevent.a libutil.a \
-	$(SYSTEMD_LIBS) $(TIRPC_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(LIBNL_LIBS) $(GLIB_LIBS)
+	$(SYSTEMD_LIBS) $(TIRPC_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(LIBNL_LIBS) $(GNUTLS_LIBS) $(GLIB_LIBS)

@@ -31,6 +31,7 @@
 #include "daemon/options.h"
 #include "daemon/server.h"
 #include "daemon/tidy.h"
+#include "daemon/tls.h"
 #include "daemon/watchdog.h"
 #include "host/image.h"
 #include "qemu/caps.h"
@@ -94,6 +95,7 @@ static RpcLimits rpc_limits(const DaemonConfig *c)
     l.max_client_requests = (unsigned)c->max_client_requests;
     l.max_queue_bytes = c->max_client_queue;
     l.stall_timeout_ms = (unsigned)c->client_stall_timeout * 1000;
+    l.handshake_timeout_ms = (unsigned)c->handshake_timeout * 1000;
     l.keepalive_interval = c->keepalive_interval;
     l.keepalive_count = (unsigned)c->keepalive_count;
     return l;
@@ -137,7 +139,12 @@ static void reload(Daemon *d)
         qemu_config_unref(d->qemu_config);
         d->config = c;
         d->qemu_config = q;
+        tls_set_config(d->server.tls, c);
         log_info("configuration read again");
+        if (tls_reload(d->server.tls, &err) < 0) {
+            g_autofree char *text = err_message(&err);
+            log_error("%s", text);
+        }
     }
     sd_notify(0, "READY=1");
 }
@@ -275,6 +282,17 @@ static void free_event(void *e)
     domain_event_free(e);
 }
 
+static RpcAuthMethod auth_method(AuthScheme scheme)
+{
+    static const RpcAuthMethod methods[AUTH_SCHEME_MAX] = {[AUTH_SCHEME_NONE] = RPC_AUTH_NONE, [AUTH_SCHEME_SASL] = RPC_AUTH_SASL};
+    return methods[scheme];
+}
+
+static bool wants_tls(const Daemon *d)
+{
+    return d->config->listen_tls > 0 || (d->config->listen_tls < 0 && d->options.listen);
+}
+
 static int up(Daemon *d, Err *err)
 {
     Server *s = &d->server;
@@ -307,6 +325,7 @@ static int up(Daemon *d, Err *err)
                                     .closed = admin_closed};
     RpcLimits al = admin_limits(d->config);
     s->admin = rpc_server_new(s->client_loop, ADMIN_SERVER_ADMIN, &al, &d->admin_service);
+    s->tls = tls_new(s->client_loop, d->config, s->privileged);
     ListenSpec spec = {.dir = d->config->unix_sock_dir ? d->config->unix_sock_dir : d->options.dirs.run,
                        .privileged = s->privileged,
                        .group = d->config->unix_sock_group,
@@ -317,7 +336,15 @@ static int up(Daemon *d, Err *err)
                        .ro_auth = RPC_AUTH_NONE,
                        .modular = d->config->modular_sockets,
                        .backlog = d->config->max_queued_clients,
-                       .admin_backlog = d->config->admin_max_queued_clients};
+                       .admin_backlog = d->config->admin_max_queued_clients,
+                       .addr = d->config->listen_addr,
+                       .tcp_port = d->config->listen_tcp ? d->config->tcp_port : NULL,
+                       .tls_port = wants_tls(d) ? d->config->tls_port : NULL,
+                       .tcp_auth = auth_method(d->config->auth_tcp),
+                       .tls_auth = auth_method(d->config->auth_tls),
+                       .tls_ready = tls_ready,
+                       .tls_transport = tls_transport,
+                       .tls_ud = s->tls};
     d->listen = listen_open(s->rpc, s->admin, &spec, err);
     if (!d->listen || pid_file_write(d, err) < 0)
         return -1;
@@ -366,6 +393,7 @@ static void down(Daemon *d)
     bus_free(s->bus);
     rpc_server_free(s->rpc);
     rpc_server_free(s->admin);
+    tls_free(s->tls);
     event_loop_free(s->client_loop);
     if (s->monitor_loop)
         event_loop_stop(s->monitor_loop, 0);

@@ -11,6 +11,7 @@
 typedef struct EventHub EventHub;
 typedef struct Tidy Tidy;
 typedef struct IdleWatch IdleWatch;
+typedef struct Tls Tls;
 
 typedef struct Server {
     EventLoop *client_loop;  /* main thread: sockets of clients, signals */
@@ -24,6 +25,7 @@ typedef struct Server {
     IdleWatch *idle;         /* daemon/idle.c: the end when nobody needs the daemon */
     EventHub *events;        /* daemon/events.c: who wants which event */
     Tidy *tidy;              /* daemon/tidy.c: memory given back */
+    Tls *tls;                /* daemon/tls.c: certificates, for those who let them be read again */
     gint job_timeout_ms;     /* how long a call waits for a machine's job; atomic, changed by reload */
     uint8_t host_uuid[UUID_LEN];
     bool privileged;         /* system daemon: qemu:///system, else qemu:///session */

@@ -153,7 +153,7 @@ void conn_flush(RpcConn *c)
 
 void conn_finish_closing(RpcConn *c)
 {
-    if (c->dead || rpc_conn_state(c) != RPC_CONN_CLOSING || c->out.head)
+    if (c->dead || rpc_conn_state(c) != RPC_CONN_CLOSING || c->out.head || c->blocked) /* blocked: the transport holds the last of it */
         return;
     conn_expect_release(c);
     if (conn_in_flight(c) == 0) /* a worker gives the place back only when what it writes has left or is posted */

@@ -157,6 +157,8 @@ struct RpcConn {
 RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err);
 /* Event thread: closes soon (posted), so callers deep in a callback need not expect it.  reason as rpc_conn_close. */
 void conn_fail(RpcConn *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Goes on with the handshake; event thread. */
+void conn_handshake(RpcConn *c);
 /* Dispatches the input that waits, as far as may be; event thread. */
 void conn_process(RpcConn *c);
 /* Posts that when calls wait which may be taken now; whoever frees a place or lets answers leave on the event thread. */
