@@ -45,6 +45,7 @@ int api_admin_client_get_info(AdminCall *call, const admin_client_get_info_args 
         params_int(&p, (int32_t)peer->gid, VIR_CLIENT_INFO_UNIX_GROUP_ID);
         params_string(&p, group_name(peer->gid, buf), VIR_CLIENT_INFO_UNIX_GROUP_NAME);
         params_int(&p, (int32_t)peer->pid, VIR_CLIENT_INFO_UNIX_PROCESS_ID);
+        params_string(&p, peer->selinux, VIR_CLIENT_INFO_SELINUX_CONTEXT);
     }
     ret->params.params_val = admin_params(&p, &ret->params.params_len);
     return 0;

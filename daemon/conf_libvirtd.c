@@ -11,7 +11,6 @@ const char *const host_uuid_source_names[] = {"smbios", "machine-id", NULL};
 G_STATIC_ASSERT(N_ELEMENTS(auth_scheme_names) == AUTH_SCHEME_MAX + 1);
 G_STATIC_ASSERT(N_ELEMENTS(host_uuid_source_names) == HOST_UUID_SOURCE_MAX + 1);
 
-static const char *const unix_auth_names[] = {"none", NULL}; /* the beginning of auth_scheme_names */
 static const char *const access_driver_names[] = {"none", NULL};
 
 #define AT(member) offsetof(DaemonConfig, member)
@@ -25,8 +24,7 @@ static const char *const access_driver_names[] = {"none", NULL};
 #define RELOAD CONF_RELOAD
 
 #define ADMIN_INLINE "calls of the administration socket take no workers"
-#define NO_SASL "SASL is not built yet"
-#define NO_AUTH "polkit and SASL are not built yet; restrict the socket with unix_sock_group and unix_sock_rw_perms"
+#define NO_AUTH "polkit is not built yet; restrict the socket with unix_sock_group and unix_sock_rw_perms"
 #define TLS_ONLY "Used by the TLS listener only."
 #define SYSTEMD_HOLDS " Without effect when systemd holds the sockets."
 
@@ -52,20 +50,21 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(unix_sock_admin_perms, CONF_MODE, "\"0700\"", RESTART, .text = "Permissions of the administration socket."),
     ROW(unix_sock_dir, CONF_STRING, NULL, RESTART, .example = "\"" RUNSTATEDIR "/libvirt\"", .text = "Directory of the sockets."),
 
-    ROW(auth_unix_ro, CONF_ENUM, "\"none\"", RESTART, .heading = "Authentication and access", .words = unix_auth_names,
-        .refusal = NO_AUTH, .text = "How clients of the read-only socket show who they are. \"none\": the socket's permissions decide."),
-    ROW(auth_unix_rw, CONF_ENUM, "\"none\"", RESTART, .words = unix_auth_names, .refusal = NO_AUTH,
+    ROW(auth_unix_ro, CONF_ENUM, "\"none\"", RESTART, .heading = "Authentication and access", .words = auth_scheme_names,
+        .refusal = NO_AUTH, .text = "How clients of the read-only socket show who they are. \"none\": the socket's permissions decide. \"sasl\": by "
+                                      "the mechanisms of /etc/sasl2/libvirt.conf."),
+    ROW(auth_unix_rw, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names, .refusal = NO_AUTH,
         .text = "The same for the socket with full control."),
     ROW(auth_tcp, CONF_ENUM, "\"sasl\"", RESTART, .words = auth_scheme_names,
         .text = "The same for plain TCP. \"none\": whoever reaches the port controls the host."),
     ROW(auth_tls, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names,
         .text = "The same for TLS, besides the client's certificate."),
-    INERT(tcp_min_ssf, CONF_INT, "112", NO_SASL, .min = 56, .max = 1024,
-        .text = "Least strength, in bits, of the encryption SASL must give on plain TCP."),
+    ROW(tcp_min_ssf, CONF_INT, "112", RESTART, .min = 112, .max = 1024,
+        .text = "Least strength, in bits, of the encryption SASL must give on plain TCP: DIGEST-MD5 gives 128, GSSAPI 256, SCRAM none."),
     ROW(access_drivers, CONF_LIST, NULL, RESTART, .words = access_driver_names, .refusal = "permissions by polkit are not built yet",
         .example = "[ \"none\" ]", .text = "What decides about each single call. Unset or \"none\": whoever is in may do all his socket allows."),
-    INERT(sasl_allowed_username_list, CONF_LIST, NULL, NO_SASL, .example = "[ \"joe@EXAMPLE.COM\", \"fred@EXAMPLE.COM\" ]",
-        .text = "Patterns of the SASL users who may come in. Unset means all who authenticate; an empty list means nobody."),
+    ROW(sasl_allowed_username_list, CONF_LIST, NULL, RELOAD, .example = "[ \"joe@EXAMPLE.COM\", \"fred@EXAMPLE.COM\" ]",
+        .text = "Patterns (* and ?) of the SASL users who may come in. Unset means all who authenticate; an empty list means nobody."),
     ROW(key_file, CONF_STRING, NULL, RELOAD, .heading = "Certificates", .example = "\"/etc/pki/libvirt/private/serverkey.pem\"",
         .text = "Key of the server, /etc/pki/libvirt/private/serverkey.pem when unset. " TLS_ONLY),
     ROW(cert_file, CONF_STRING, NULL, RELOAD, .example = "\"/etc/pki/libvirt/servercert.pem\"",

@@ -19,6 +19,7 @@ daemon_sources = \
 	daemon/api_event.c \
 	daemon/api_native.c \
 	daemon/api_node.c \
+	daemon/auth_sasl.c daemon/auth_sasl.h \
 	daemon/call.h daemon/client.h \
 	daemon/conf.c daemon/conf.h daemon/conf_libvirtd.c daemon/conf_berthd.c \
 	daemon/console.c daemon/console.h \
@@ -39,4 +40,4 @@ daemon_sources = \
 	daemon/wire.c daemon/wire.h
 berthd_SOURCES = daemon/main.c $(daemon_sources)
 berthd_LDADD = libdomain.a libqemu.a libqmp.a libhost.a librpc.a libstore.a libobject.a libmodel.a libprotocol.a libevent.a libutil.a \
-	$(SYSTEMD_LIBS) $(TIRPC_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(LIBNL_LIBS) $(GNUTLS_LIBS) $(GLIB_LIBS)
+	$(SYSTEMD_LIBS) $(TIRPC_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(LIBNL_LIBS) $(GNUTLS_LIBS) $(SASL_LIBS) $(GLIB_LIBS)

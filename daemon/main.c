@@ -23,6 +23,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/admin.h"
+#include "daemon/auth_sasl.h"
 #include "daemon/events.h"
 #include "daemon/gate.h"
 #include "daemon/host.h"
@@ -42,6 +43,7 @@
 
 #define START_MOST_S 600u /* definitions read at the start */
 #define GRACE_MS 3000u /* what running calls get at the end */
+#define AUTH_WORKERS 16u /* who waits for a server of authentication takes one */
 #define LAST_MS  2000u /* and those that waited for a QEMU, when they are told to stop */
 
 typedef struct Daemon {
@@ -94,6 +96,7 @@ static RpcLimits rpc_limits(const DaemonConfig *c)
     l.max_anonymous_clients = (unsigned)c->max_anonymous_clients;
     l.max_client_requests = (unsigned)c->max_client_requests;
     l.max_queue_bytes = c->max_client_queue;
+    l.auth_timeout_ms = (unsigned)c->auth_timeout * 1000;
     l.stall_timeout_ms = (unsigned)c->client_stall_timeout * 1000;
     l.handshake_timeout_ms = (unsigned)c->handshake_timeout * 1000;
     l.keepalive_interval = c->keepalive_interval;
@@ -131,6 +134,7 @@ static void reload(Daemon *d)
         pool_set_limits(d->server.pool, &pl);
         rpc_server_set_limits(d->server.rpc, &rl);
         rpc_server_set_limits(d->server.admin, &al);
+        d->server.sasl_users = c->sasl_allowed_username_list;
         g_atomic_int_set(&d->server.job_timeout_ms, c->job_timeout * 1000);
         domain_driver_reload(d->server.domains, q);
         domain_driver_set_start_timeout(d->server.domains, (unsigned)c->start_timeout * 1000);
@@ -293,6 +297,24 @@ static bool wants_tls(const Daemon *d)
     return d->config->listen_tls > 0 || (d->config->listen_tls < 0 && d->options.listen);
 }
 
+/* What authentication stands on, for the sockets that ask for it. */
+static int auth_init(Daemon *d, Err *err)
+{
+    const DaemonConfig *c = d->config;
+    Server *s = &d->server;
+    const PoolLimits limits = {.cap = {[LANE_FAST] = AUTH_WORKERS, [LANE_NORMAL] = AUTH_WORKERS, [LANE_LONG] = AUTH_WORKERS},
+                               .max_threads = AUTH_WORKERS,
+                               .idle_ms = 5000};
+    s->auth_pool = pool_new(&limits);
+    s->tcp_min_ssf = (unsigned)c->tcp_min_ssf;
+    s->sasl_users = c->sasl_allowed_username_list;
+    bool handed = getenv("LISTEN_FDS") != NULL; /* which sockets, is seen later */
+    bool tcp = c->auth_tcp == AUTH_SCHEME_SASL && (c->listen_tcp || handed);
+    bool tls = c->auth_tls == AUTH_SCHEME_SASL && (wants_tls(d) || handed);
+    bool local = c->auth_unix_rw == AUTH_SCHEME_SASL || (c->auth_unix_ro == AUTH_SCHEME_SASL && s->privileged);
+    return auth_sasl_up(s, tcp, tls || local, err);
+}
+
 static int up(Daemon *d, Err *err)
 {
     Server *s = &d->server;
@@ -309,7 +331,8 @@ static int up(Daemon *d, Err *err)
     s->tidy = tidy_new(s);
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
-    if (host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0)
+    if (host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0 ||
+        auth_init(d, err) < 0)
         return -1;
     d->service = (RpcService){.ud = s,
                               .known_program = gate_known_program,
@@ -332,8 +355,8 @@ static int up(Daemon *d, Err *err)
                        .rw_mode = d->config->unix_sock_rw_perms,
                        .ro_mode = d->config->unix_sock_ro_perms,
                        .admin_mode = d->config->unix_sock_admin_perms,
-                       .rw_auth = RPC_AUTH_NONE,
-                       .ro_auth = RPC_AUTH_NONE,
+                       .rw_auth = auth_method(d->config->auth_unix_rw),
+                       .ro_auth = auth_method(d->config->auth_unix_ro),
                        .modular = d->config->modular_sockets,
                        .backlog = d->config->max_queued_clients,
                        .admin_backlog = d->config->admin_max_queued_clients,
@@ -388,6 +411,9 @@ static void down(Daemon *d)
         if (!pool_wait_idle(s->pool, deadline_in_ms(LAST_MS)))
             leave_them(s);
     }
+    if (s->auth_pool && !pool_wait_idle(s->auth_pool, deadline_in_ms(LAST_MS)))
+        leave_them(s);
+    pool_free(s->auth_pool);
     pool_free(s->pool);
     domain_driver_free(s->domains);
     bus_free(s->bus);
@@ -398,6 +424,7 @@ static void down(Daemon *d)
     if (s->monitor_loop)
         event_loop_stop(s->monitor_loop, 0);
     event_loop_free(s->monitor_loop);
+    auth_sasl_down();
     event_hub_free(s->events);
     qemu_caps_cache_free(s->caps);
     daemon_config_unref(d->config);
