@@ -35,6 +35,8 @@ static int on_timer(sd_event_source *t, uint64_t usec, void *userdata)
         return 0;
     }
     w->was_busy = busy;
+    if (busy)
+        log_debug("no client, but machines or tasks need the daemon");
     sd_event_source_set_time_relative(t, w->limit_us);
     return sd_event_source_set_enabled(t, SD_EVENT_ONESHOT);
 }
@@ -61,6 +63,8 @@ void idle_watch_client(IdleWatch *w)
 void idle_watch_set(IdleWatch *w, unsigned seconds)
 {
     stop_timer(w);
+    if (seconds)
+        log_info("will end after %u s without client, machine and task", seconds);
     w->limit_us = (uint64_t)seconds * G_USEC_PER_SEC;
     idle_watch_client(w);
 }

@@ -31,7 +31,7 @@ daemon_sources = \
 	daemon/idle.c daemon/idle.h \
 	daemon/tidy.c daemon/tidy.h \
 	daemon/listen.c daemon/listen.h \
-	daemon/listen_net.c daemon/listen_net.h \
+	daemon/listen_net.c daemon/listen_net.h daemon/listen_role.c daemon/listen_role.h \
 	daemon/options.c daemon/options.h \
 	daemon/proctable.c daemon/proctable.h \
 	daemon/server.h \

@@ -42,6 +42,7 @@
 #include "util/log.h"
 
 #define START_MOST_S 600u /* definitions read at the start */
+#define IDLE_ACTIVATED_S 120u /* as libvirtd's units have it */
 #define GRACE_MS 3000u /* what running calls get at the end */
 #define AUTH_WORKERS 16u /* who waits for a server of authentication takes one */
 #define LAST_MS  2000u /* and those that waited for a QEMU, when they are told to stop */
@@ -114,6 +115,13 @@ static RpcLimits admin_limits(const DaemonConfig *c)
     return l;
 }
 
+/* Who holds the sockets starts the daemon again when it is needed. */
+static unsigned idle_seconds(const Daemon *d)
+{
+    int s = d->options.idle_timeout >= 0 ? d->options.idle_timeout : d->config->idle_timeout;
+    return s >= 0 ? (unsigned)s : listen_activated(d->listen) ? IDLE_ACTIVATED_S : 0;
+}
+
 static void reload(Daemon *d)
 {
     g_auto(Err) err = ERR_INIT;
@@ -143,6 +151,7 @@ static void reload(Daemon *d)
         qemu_config_unref(d->qemu_config);
         d->config = c;
         d->qemu_config = q;
+        idle_watch_set(d->server.idle, idle_seconds(d));
         tls_set_config(d->server.tls, c);
         log_info("configuration read again");
         if (tls_reload(d->server.tls, &err) < 0) {
@@ -371,8 +380,7 @@ static int up(Daemon *d, Err *err)
     d->listen = listen_open(s->rpc, s->admin, &spec, err);
     if (!d->listen || pid_file_write(d, err) < 0)
         return -1;
-    int idle = d->options.idle_timeout >= 0 ? d->options.idle_timeout : d->config->idle_timeout;
-    s->idle = idle_watch_new(s, (unsigned)idle);
+    s->idle = idle_watch_new(s, idle_seconds(d));
     d->watchdog = watchdog_new(s->client_loop, s->monitor_loop, s->pool);
     return 0;
 }
