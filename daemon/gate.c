@@ -29,6 +29,7 @@
 #include "daemon/api.h"
 #include "daemon/events.h"
 #include "daemon/gate.h"
+#include "daemon/idle.h"
 #include "daemon/proctable.h"
 #include "daemon/tidy.h"
 #include "api_enums.h"
@@ -399,6 +400,7 @@ void gate_opened(void *ud, RpcConn *c)
     cl->server = ud;
     cl->conn = c;
     rpc_conn_set_userdata(c, cl, client_free);
+    idle_watch_client(cl->server->idle);
 }
 
 void gate_closed(void *ud, RpcConn *c, const char *reason)
@@ -423,4 +425,5 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
     }
     domain_autodestroy(s->domains, rpc_conn_id(c));
     domain_fd_groups_drop(s->domains, rpc_conn_id(c));
+    idle_watch_client(s->idle);
 }

@@ -2,6 +2,7 @@
 sbin_PROGRAMS += berthd
 daemon_sources = \
 	daemon/access.c daemon/access.h \
+	daemon/admin.c daemon/admin.h daemon/api_admin_client.c daemon/api_admin_connect.c daemon/api_admin_server.c \
 	daemon/api.h \
 	daemon/agent_calls.def daemon/api_agent.c \
 	daemon/api_berth.c \
@@ -30,10 +31,11 @@ daemon_sources = \
 	daemon/idle.c daemon/idle.h \
 	daemon/tidy.c daemon/tidy.h \
 	daemon/listen.c daemon/listen.h \
-	daemon/listen_net.c daemon/listen_net.h \
+	daemon/listen_net.c daemon/listen_net.h daemon/listen_role.c daemon/listen_role.h \
 	daemon/options.c daemon/options.h \
 	daemon/proctable.c daemon/proctable.h \
 	daemon/server.h \
+	daemon/watchdog.c daemon/watchdog.h \
 	daemon/tls.c daemon/tls.h \
 	daemon/wire.c daemon/wire.h
 berthd_SOURCES = daemon/main.c $(daemon_sources)

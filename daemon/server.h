@@ -10,6 +10,7 @@
 
 typedef struct EventHub EventHub;
 typedef struct Tidy Tidy;
+typedef struct IdleWatch IdleWatch;
 typedef struct Tls Tls;
 
 typedef struct Server {
@@ -22,7 +23,9 @@ typedef struct Server {
     Bus *bus;
     DomainDriver *domains;
     struct QemuCapsCache *caps;
-    RpcServer *rpc;
+    RpcServer *rpc;          /* clients of the main sockets */
+    RpcServer *admin;        /* those of the admin socket */
+    IdleWatch *idle;         /* daemon/idle.c: the end when nobody needs the daemon */
     EventHub *events;        /* daemon/events.c: who wants which event */
     Tidy *tidy;              /* daemon/tidy.c: memory given back */
     Tls *tls;                /* daemon/tls.c: certificates, for those who let them be read again */
