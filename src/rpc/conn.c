@@ -87,10 +87,8 @@ static void count_anonymous(RpcConn *c, bool anonymous)
     if (c->anonymous == anonymous)
         return;
     c->anonymous = anonymous;
-    if (anonymous)
-        c->server->n_anonymous++;
-    else
-        c->server->n_anonymous--;
+    unsigned *count = &c->server->n_anonymous[c->listener->spec.kind != RPC_KIND_UNIX];
+    *count = anonymous ? *count + 1 : *count - 1;
     server_update_accept(c->server);
 }
 

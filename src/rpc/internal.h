@@ -84,7 +84,7 @@ struct RpcServer {
     RpcService service;
     GPtrArray *listeners; /* RpcListener */
     GHashTable *conns;    /* id -> RpcConn, a ref each */
-    unsigned n_anonymous;
+    unsigned n_anonymous[2]; /* of the host itself, and from the network */
     uint64_t last_id;
     uint8_t *scratch;
     int reserve_fd;       /* closed for a moment to turn a client away when descriptors run out */

@@ -4,7 +4,9 @@
  * Threads: client event thread; refs are atomic
  * Errors:  Err, origin RPC
  *
- * Theory of operation.  A listener is watched only while there is room for one more client, both of all and of the unauthenticated.
+ * Theory of operation.  A listener is watched only while there is room for one more client, both of all and of the unauthenticated.  Those
+ * are counted on either side of the host's border by themselves: strangers from the network who dawdle keep no local user out.  A socket that
+ * asks for nothing has no unauthenticated clients, so others' do not concern it.
  * When descriptors run out, a reserve descriptor is given up for a moment to accept and close one client, which so learns of it, and
  * accepting rests for a while: the backlog waits, nothing spins.
  */
@@ -98,18 +100,20 @@ void server_unref(RpcServer *s)
     g_free(s);
 }
 
-static bool has_room(const RpcServer *s)
+static bool has_room(const RpcServer *s, const RpcListener *l)
 {
-    return !s->stopped && g_hash_table_size(s->conns) < s->limits.max_clients &&
-           (s->limits.max_anonymous_clients == 0 || s->n_anonymous < s->limits.max_anonymous_clients);
+    if (s->stopped || g_hash_table_size(s->conns) >= s->limits.max_clients)
+        return false;
+    if (s->limits.max_anonymous_clients == 0 || (l->spec.auth == RPC_AUTH_NONE && !l->spec.make_transport))
+        return true;
+    return s->n_anonymous[l->spec.kind != RPC_KIND_UNIX] < s->limits.max_anonymous_clients;
 }
 
 void server_update_accept(RpcServer *s)
 {
-    bool room = has_room(s) && !s->resting;
     for (guint i = 0; i < s->listeners->len; i++) {
         RpcListener *l = s->listeners->pdata[i];
-        int r = event_io_set(l->io, room ? EPOLLIN : 0);
+        int r = event_io_set(l->io, has_room(s, l) && !s->resting ? EPOLLIN : 0);
         if (r < 0)
             log_error("cannot watch %s: %s", l->name, g_strerror(-r));
     }
@@ -155,7 +159,7 @@ static void on_accept(void *userdata, uint32_t revents)
 {
     RpcListener *l = userdata;
     RpcServer *s = l->server;
-    if (!has_room(s)) {
+    if (!has_room(s, l)) {
         server_update_accept(s);
         return;
     }
@@ -170,9 +174,9 @@ static void on_accept(void *userdata, uint32_t revents)
     g_auto(Err) err = ERR_INIT;
     if (!conn_new(s, l, take_fd(&fd), &err))
         log_warning("client of %s turned away: %s", l->name, err.detail);
-    if (!has_room(s))
-        log_warning("%s: %u clients (%u not authenticated), no more accepted until one leaves", s->name,
-                    rpc_server_n_clients(s), s->n_anonymous);
+    if (!has_room(s, l))
+        log_warning("%s: %u clients (%u not authenticated), no more accepted on %s until one leaves", s->name, rpc_server_n_clients(s),
+                    rpc_server_n_anonymous(s), l->name);
     server_update_accept(s);
 }
 
@@ -234,7 +238,7 @@ unsigned rpc_server_n_clients(const RpcServer *s)
 
 unsigned rpc_server_n_anonymous(const RpcServer *s)
 {
-    return s->n_anonymous;
+    return s->n_anonymous[false] + s->n_anonymous[true];
 }
 
 void rpc_server_foreach(RpcServer *s, void (*fn)(RpcConn *c, void *arg), void *arg)
