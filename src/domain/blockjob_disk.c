@@ -286,11 +286,10 @@ int blockjob_on_mirror(Domain *d, BlockJob *job)
     return !g_strcmp0(node, want);
 }
 
-void blockjob_drop_removed(Domain *d, BlockJob *job, int status)
+void blockjob_drop_removed(Domain *d, BlockJob *job, int status, GArray *commands)
 {
     BlockJobParams *p = blockjob_data(job);
     g_autoptr(StorageSource) removed = g_steal_pointer(&p->removed);
     const StorageSource *stop = removed && p->stop ? chain_by_index(removed, p->stop) : NULL;
-    if (removed)
-        chain_detach(d, removed, stop);
+    chain_detach_commands(removed, stop, commands);
 }

@@ -46,4 +46,4 @@ json_t *blockjob_query_inserted(Domain *d, const BlockJob *job, Err *err);
 /* Whether the disk's device is on the mirror's node. */
 int blockjob_on_mirror(Domain *d, BlockJob *job);
 /* Takes what params->removed says out of QEMU. */
-void blockjob_drop_removed(Domain *d, BlockJob *job, int status);
+void blockjob_drop_removed(Domain *d, BlockJob *job, int status, GArray *commands);

@@ -236,16 +236,27 @@ int chain_attach(Domain *d, const DiskDef *disk, Chain *c, const StorageSource *
     return -1;
 }
 
+void chain_detach_commands(const StorageSource *src, const StorageSource *stop, GArray *commands)
+{
+    for (const StorageSource *s = src; s && s != stop; s = s->backing) {
+        if (!s->index.set)
+            continue;
+        g_autofree char *format = qemu_node_format(s), *storage = qemu_node_storage(s);
+        qmp_requests_add(commands, QMP(BLOCKDEV_DEL), json_pack("{s:s}", "node-name", format));
+        qmp_requests_add(commands, QMP(BLOCKDEV_DEL), json_pack("{s:s}", "node-name", storage));
+        if (s->type != STORAGE_NETWORK)
+            qmp_requests_add(commands, QMP(REMOVE_FD), json_pack("{s:I}", "fdset-id", (json_int_t)s->index.v));
+    }
+}
+
 void chain_detach(Domain *d, const StorageSource *src, const StorageSource *stop)
 {
     domain_assert_locked(d);
-    for (const StorageSource *s = src; s && s != stop && d->live && !d->priv->dying; s = s->backing) {
-        if (!s->index.set)
-            continue;
-        drop_node(d, qemu_node_format(s));
-        drop_node(d, qemu_node_storage(s));
-        drop_set(d, s);
-    }
+    if (!d->live || d->priv->dying)
+        return;
+    g_autoptr(GArray) commands = qmp_requests_new();
+    chain_detach_commands(src, stop, commands);
+    blockjobs_take_out(d, commands);
 }
 
 /* ---- writable ---------------------------------------------------------------------------------------------------------------- */
