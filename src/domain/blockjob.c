@@ -17,8 +17,8 @@
  * A conclusion whose stored definition cannot be written (a full disk) is tried again until it can: before that the job is not over, and who
  * waits for a pivot is not told that it succeeded, for the next start of the guest would take the old image.
  *
- * The order of a conclusion: definitions, list of jobs, status file, event to clients, dismissal, nodes.  A daemon that dies between any two
- * of these finds either the job still in its status file, and applies the conclusion (the kind's function can be run twice), or a concluded job
+ * The order of a conclusion: definitions, list of jobs and verdict, status file, event to clients, dismissal, nodes, history.  A daemon that dies
+ * between any two of these finds either the job still in its status file, and applies the conclusion (the kind's function can be run twice), or a concluded job
  * in QEMU that no file knows, which is dismissed.
  */
 #include "config.h"
