@@ -437,6 +437,16 @@ void qmp_requests_add(GArray *requests, const QmpCommand *cmd, json_t *args)
     g_array_append_val(requests, r);
 }
 
+#ifdef ENABLE_FAULTS
+static void shorten(Slot **sent, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (sent[i])
+            sent[i]->deadline = deadline_in_ms(STOPPED_MS);
+    }
+}
+#endif
+
 static void call_some(QmpClient *c, QmpRequest *r, unsigned n)
 {
     Slot *sent[QMP_TOGETHER];
@@ -446,6 +456,12 @@ static void call_some(QmpClient *c, QmpRequest *r, unsigned n)
             sent[i] = NULL;
     }
     post_flush(c);
+#ifdef ENABLE_FAULTS
+    for (unsigned i = 0; i < n; i++) { /* a QEMU that was stopped answers none of them */
+        if (sent[i] && deadline_left_ms(sent[i]->deadline) <= (int)STOPPED_MS)
+            shorten(sent, n);
+    }
+#endif
     for (unsigned i = n; i-- > 0;) { /* the last answer comes last: one sleep as a rule */
         if (sent[i])
             r[i].status = slot_wait(c, sent[i], NULL, &r[i].err);
