@@ -128,7 +128,7 @@ void conn_flush(RpcConn *c)
 {
     if (c->dead || c->flushing || !take_right(c))
         return;
-    if (!c->out.head) {
+    if (!c->out.head && !c->blocked) { /* blocked: the transport may hold what it has taken */
         give_right(c);
         return;
     }
