@@ -8,11 +8,14 @@
 #include "daemon/server.h"
 
 typedef struct Call Call;
+typedef struct RpcSasl RpcSasl;
 
 typedef struct Client {
     Server *server;
     RpcConn *conn;       /* borrowed: the connection owns us */
     bool open;           /* CONNECT_OPEN succeeded */
     char *uri;           /* as opened: "qemu:///system" */
+    RpcSasl *sasl;       /* the exchange under way; whose call has sasl_busy */
+    gint sasl_busy;      /* atomic bool; stays set when the exchange is over */
     GQueue calls;        /* Call*: under way, for cancelling when the connection goes */
 } Client;

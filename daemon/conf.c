@@ -55,6 +55,9 @@ static int check(const DaemonConfig *c, const char *path, Err *err)
     if (c->max_anonymous_clients > c->max_clients)
         return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: max_anonymous_clients is %d, must not be above max_clients, which is %d", path,
                        c->max_anonymous_clients, c->max_clients);
+    if (c->min_workers > c->max_workers)
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: min_workers is %d, must not be above max_workers, which is %d", path, c->min_workers,
+                       c->max_workers);
     if (c->unix_sock_dir && *c->unix_sock_dir != '/')
         return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: unix_sock_dir \"%s\" must start with /", path, c->unix_sock_dir);
     if (c->tls_no_verify_certificate && c->tls_allowed_dn_list)

@@ -96,10 +96,11 @@ typedef struct DaemonConfig {
     int max_threads;             /* all workers, sleeping ones too */
     uint64_t max_client_queue;   /* bytes waiting for one client to read before it is disconnected */
     int client_stall_timeout;    /* seconds one may go without reading while something waits for it */
+    int auth_timeout;            /* seconds from accept until a client is authenticated */
     int job_timeout;             /* seconds a call waits for a domain's job */
     int start_timeout;           /* seconds until a started QEMU answers */
     bool backing_format_probing;
-    int idle_timeout;            /* seconds without client and guest until the daemon ends; 0: never */
+    int idle_timeout;            /* seconds without client and guest until the daemon ends; 0: never; -1: as the sockets came */
     bool modular_sockets;
     int handshake_timeout;       /* seconds a TLS handshake may take */
 } DaemonConfig;

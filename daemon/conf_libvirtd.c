@@ -11,7 +11,6 @@ const char *const host_uuid_source_names[] = {"smbios", "machine-id", NULL};
 G_STATIC_ASSERT(N_ELEMENTS(auth_scheme_names) == AUTH_SCHEME_MAX + 1);
 G_STATIC_ASSERT(N_ELEMENTS(host_uuid_source_names) == HOST_UUID_SOURCE_MAX + 1);
 
-static const char *const unix_auth_names[] = {"none", NULL}; /* the beginning of auth_scheme_names */
 static const char *const access_driver_names[] = {"none", NULL};
 
 #define AT(member) offsetof(DaemonConfig, member)
@@ -24,9 +23,8 @@ static const char *const access_driver_names[] = {"none", NULL};
 #define RESTART 0u
 #define RELOAD CONF_RELOAD
 
-#define NO_ADMIN "there is no administration server yet"
-#define NO_SASL "SASL is not built yet"
-#define NO_AUTH "polkit and SASL are not built yet; restrict the socket with unix_sock_group and unix_sock_rw_perms"
+#define ADMIN_INLINE "calls of the administration socket take no workers"
+#define NO_AUTH "polkit is not built yet; restrict the socket with unix_sock_group and unix_sock_rw_perms"
 #define TLS_ONLY "Used by the TLS listener only."
 #define SYSTEMD_HOLDS " Without effect when systemd holds the sockets."
 
@@ -52,20 +50,21 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(unix_sock_admin_perms, CONF_MODE, "\"0700\"", RESTART, .text = "Permissions of the administration socket."),
     ROW(unix_sock_dir, CONF_STRING, NULL, RESTART, .example = "\"" RUNSTATEDIR "/libvirt\"", .text = "Directory of the sockets."),
 
-    ROW(auth_unix_ro, CONF_ENUM, "\"none\"", RESTART, .heading = "Authentication and access", .words = unix_auth_names,
-        .refusal = NO_AUTH, .text = "How clients of the read-only socket show who they are. \"none\": the socket's permissions decide."),
-    ROW(auth_unix_rw, CONF_ENUM, "\"none\"", RESTART, .words = unix_auth_names, .refusal = NO_AUTH,
+    ROW(auth_unix_ro, CONF_ENUM, "\"none\"", RESTART, .heading = "Authentication and access", .words = auth_scheme_names,
+        .refusal = NO_AUTH, .text = "How clients of the read-only socket show who they are. \"none\": the socket's permissions decide. \"sasl\": by "
+                                      "the mechanisms of /etc/sasl2/libvirt.conf."),
+    ROW(auth_unix_rw, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names, .refusal = NO_AUTH,
         .text = "The same for the socket with full control."),
     ROW(auth_tcp, CONF_ENUM, "\"sasl\"", RESTART, .words = auth_scheme_names,
         .text = "The same for plain TCP. \"none\": whoever reaches the port controls the host."),
     ROW(auth_tls, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names,
         .text = "The same for TLS, besides the client's certificate."),
-    INERT(tcp_min_ssf, CONF_INT, "112", NO_SASL, .min = 56, .max = 1024,
-        .text = "Least strength, in bits, of the encryption SASL must give on plain TCP."),
+    ROW(tcp_min_ssf, CONF_INT, "112", RESTART, .min = 112, .max = 1024,
+        .text = "Least strength, in bits, of the encryption SASL must give on plain TCP: DIGEST-MD5 gives 128, GSSAPI 256, SCRAM none."),
     ROW(access_drivers, CONF_LIST, NULL, RESTART, .words = access_driver_names, .refusal = "permissions by polkit are not built yet",
         .example = "[ \"none\" ]", .text = "What decides about each single call. Unset or \"none\": whoever is in may do all his socket allows."),
-    INERT(sasl_allowed_username_list, CONF_LIST, NULL, NO_SASL, .example = "[ \"joe@EXAMPLE.COM\", \"fred@EXAMPLE.COM\" ]",
-        .text = "Patterns of the SASL users who may come in. Unset means all who authenticate; an empty list means nobody."),
+    ROW(sasl_allowed_username_list, CONF_LIST, NULL, RELOAD, .example = "[ \"joe@EXAMPLE.COM\", \"fred@EXAMPLE.COM\" ]",
+        .text = "Patterns (* and ?) of the SASL users who may come in. Unset means all who authenticate; an empty list means nobody."),
     ROW(key_file, CONF_STRING, NULL, RELOAD, .heading = "Certificates", .example = "\"/etc/pki/libvirt/private/serverkey.pem\"",
         .text = "Key of the server, /etc/pki/libvirt/private/serverkey.pem when unset. " TLS_ONLY),
     ROW(cert_file, CONF_STRING, NULL, RELOAD, .example = "\"/etc/pki/libvirt/servercert.pem\"",
@@ -92,20 +91,20 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(max_anonymous_clients, CONF_INT, "20", RELOAD, .min = 0, .max = 1000000,
         .text = "Clients connected and not yet authenticated; while so many there are, no further ones are accepted. 0: no limit "
                 "of its own."),
-    INERT(min_workers, CONF_INT, "5", "workers are made when there is work", .min = 0, .max = 10000,
-        .text = "Workers that are always there."),
+    ROW(min_workers, CONF_INT, "1", RELOAD, .min = 0, .max = 10000,
+        .text = "Workers that are always there. Further ones are made when there is work, and end when there is none for some seconds."),
     ROW(max_workers, CONF_INT, "20", RELOAD, .min = 1, .max = 10000,
         .text = "Ordinary calls executed at once. A call that waits for a guest does not count."),
     ROW(prio_workers, CONF_INT, "5", RELOAD, .min = 1, .max = 10000,
         .text = "Calls that never wait for a guest (destroy, look-ups) executed at once, on workers of their own."),
     ROW(max_client_requests, CONF_INT, "5", RELOAD, .min = 1, .max = 10000,
         .text = "Calls of one client in progress; further ones wait unread on its connection."),
-    INERT(admin_min_workers, CONF_INT, "1", NO_ADMIN, .min = 0, .max = 10000, .text = "As min_workers, for the administration socket."),
-    INERT(admin_max_workers, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 10000, .text = "As max_workers, for the administration socket."),
-    INERT(admin_max_clients, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 10000, .text = "As max_clients, for the administration socket."),
-    INERT(admin_max_queued_clients, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 65535,
+    INERT(admin_min_workers, CONF_INT, "1", ADMIN_INLINE, .min = 0, .max = 10000, .text = "As min_workers, for the administration socket."),
+    INERT(admin_max_workers, CONF_INT, "5", ADMIN_INLINE, .min = 1, .max = 10000, .text = "As max_workers, for the administration socket."),
+    ROW(admin_max_clients, CONF_INT, "5", RELOAD, .min = 1, .max = 10000, .text = "As max_clients, for the administration socket."),
+    ROW(admin_max_queued_clients, CONF_INT, "5", RESTART, .min = 1, .max = 65535,
         .text = "As max_queued_clients, for the administration socket."),
-    INERT(admin_max_client_requests, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 10000,
+    ROW(admin_max_client_requests, CONF_INT, "5", RELOAD, .min = 1, .max = 10000,
         .text = "As max_client_requests, for the administration socket."),
 
     ROW(log_level, CONF_INT, "3", RELOAD, .heading = "Logging", .min = 1, .max = 4,
@@ -129,10 +128,10 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(keepalive_count, CONF_INT, "5", RELOAD, .min = 0, .max = 1000,
         .text = "How many such questions may go unanswered before the client is disconnected."),
     INERT(keepalive_required, CONF_BOOL, "0", "clients that cannot answer are not asked", .text = "Whether clients that cannot answer are refused."),
-    INERT(admin_keepalive_interval, CONF_INT, "5", NO_ADMIN, .min = -1, .max = 3600,
+    ROW(admin_keepalive_interval, CONF_INT, "5", RELOAD, .min = -1, .max = 3600,
         .text = "As keepalive_interval, for the administration socket."),
-    INERT(admin_keepalive_count, CONF_INT, "5", NO_ADMIN, .min = 0, .max = 1000, .text = "As keepalive_count, for the administration socket."),
-    INERT(admin_keepalive_required, CONF_BOOL, "0", NO_ADMIN, .text = "As keepalive_required, for the administration socket."),
+    ROW(admin_keepalive_count, CONF_INT, "5", RELOAD, .min = 0, .max = 1000, .text = "As keepalive_count, for the administration socket."),
+    INERT(admin_keepalive_required, CONF_BOOL, "0", "clients that cannot answer are not asked", .text = "As keepalive_required, for the administration socket."),
     IGNORED(ovs_timeout, "Open vSwitch is not used yet"),
     {.name = NULL},
 };

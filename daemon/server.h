@@ -10,16 +10,22 @@
 
 typedef struct EventHub EventHub;
 typedef struct Tidy Tidy;
+typedef struct IdleWatch IdleWatch;
 typedef struct Tls Tls;
 
 typedef struct Server {
     EventLoop *client_loop;  /* main thread: sockets of clients, signals */
     EventLoop *monitor_loop; /* QMP, pidfds, job timers */
     Pool *pool;
+    Pool *auth_pool;         /* workers of authentication: what they wait for costs those who are in nothing */
+    unsigned tcp_min_ssf;    /* least strength SASL must give on plain TCP */
+    char **sasl_users;       /* patterns of users who may come in, of the configuration; NULL: all.  Client event thread */
     Bus *bus;
     DomainDriver *domains;
     struct QemuCapsCache *caps;
-    RpcServer *rpc;
+    RpcServer *rpc;          /* clients of the main sockets */
+    RpcServer *admin;        /* those of the admin socket */
+    IdleWatch *idle;         /* daemon/idle.c: the end when nobody needs the daemon */
     EventHub *events;        /* daemon/events.c: who wants which event */
     Tidy *tidy;              /* daemon/tidy.c: memory given back */
     Tls *tls;                /* daemon/tls.c: certificates, for those who let them be read again */

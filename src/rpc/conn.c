@@ -46,10 +46,7 @@ RpcConn *rpc_conn_unref(RpcConn *c)
     g_ptr_array_unref(c->streams);
     mutex_done(&c->lock);
     g_free(c->reason);
-    g_free(c->name);
-    g_free(c->peer.address);
-    g_free(c->peer.sasl_user);
-    g_free(c->peer.x509_dname);
+    conn_free_peer(c);
     listener_unref(c->listener);
     server_unref(c->server);
     g_free(c);
@@ -149,7 +146,7 @@ void conn_handshake(RpcConn *c)
 static bool may_take(const RpcConn *c)
 {
     RpcConnState state = rpc_conn_state(c);
-    return !c->dead && (state == RPC_CONN_AUTH || state == RPC_CONN_OPEN) &&
+    return !c->dead && !c->switching && (state == RPC_CONN_AUTH || state == RPC_CONN_OPEN) &&
            conn_in_flight(c) < c->server->limits.max_client_requests && c->answers <= RPC_ANSWERS_BYTES;
 }
 

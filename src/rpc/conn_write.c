@@ -63,6 +63,11 @@ static void on_sent(void *ud, OutItem *it)
         c->answers -= it->head_len + it->len;
     if (it->pumps)
         stream_sent(it->pumps);
+    if (it->switches) {
+        c->switching = false;
+        if (!frame_reader_is_empty(&c->reader))
+            conn_fail(c, "protocol error: more was sent before the encryption began");
+    }
 }
 
 static void watch_stall(RpcConn *c);
@@ -128,7 +133,7 @@ void conn_flush(RpcConn *c)
 {
     if (c->dead || c->flushing || !take_right(c))
         return;
-    if (!c->out.head && !c->blocked) { /* blocked: the transport may hold what it has taken */
+    if (!c->out.head && !c->blocked) { /* blocked with nothing queued: the transport holds some */
         give_right(c);
         return;
     }

@@ -40,6 +40,7 @@ struct OutItem {
     RpcStream *starts;   /* ref: stream to start once this reply is queued */
     RpcStream *pumps;    /* ref: stream that waits for this data packet to leave */
     RpcTransport *next_transport;
+    bool switches;       /* it had one, and it is in place */
     uint8_t inline_data[];
 };
 
@@ -110,7 +111,8 @@ struct RpcConn {
     uint64_t id;
     int64_t connected_at;
     RpcPeer peer;
-    char *name;
+    char *name;        /* atomic; the event thread sets another when more is known */
+    GSList *old_names; /* which others may still read */
     void *userdata;
     void (*userdata_free)(void *ud);
     int state;         /* atomic RpcConnState; written on the event thread */
@@ -145,6 +147,7 @@ struct RpcConn {
     bool processing;   /* in conn_process: sends are batched */
     bool reading;      /* in conn_read */
     bool flushing;     /* in out_queue_write */
+    bool switching;    /* an answer waits behind which another transport begins: nothing is read until then */
     bool dead;         /* teardown is posted; touch nothing */
     GPtrArray *streams; /* RpcStream, a ref each */
     uint64_t calls, bytes_in;
@@ -190,6 +193,7 @@ static inline unsigned conn_in_flight(const RpcConn *c)
 
 /* conn_info.c */
 void conn_find_peer(RpcConn *c);
+void conn_free_peer(RpcConn *c);
 /* Sets one of the atomic flags. */
 void conn_set_flag(int *flag);
 

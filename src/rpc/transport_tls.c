@@ -302,6 +302,7 @@ static int enter_open(TlsTransport *t, const char **why)
     t->link.data = t;
     g_queue_push_tail_link(&t->tls->open, &t->link);
     rpc_conn_set_x509_dname(t->conn, t->peer.dname);
+    rpc_conn_set_tls_bits(t->conn, rpc_transport_tls_bits(&t->t));
     g_autofree char *how = rpc_transport_tls_describe(&t->t);
     log_info("%s: %s, certificate %s", rpc_conn_name(t->conn), how, t->peer.dname ? t->peer.dname : "not verified");
     return 0;
