@@ -4,6 +4,7 @@ The daemon reads libvirt.conf from a directory of its own (SASL_CONF_PATH), the 
 """
 
 import os
+import re
 import subprocess
 
 from . import rawrpc, server
@@ -21,13 +22,15 @@ class Berthd(server.Berthd):
 
     def write_config(self):
         super().write_config()
-        if "auth_unix_rw" in self.libvirtd_conf:  # a key may be there once only
-            path = self.box.path("etc", "libvirtd.conf")
-            with open(path) as conf:
-                lines = conf.read().replace('auth_unix_rw = "none"\n', "", 1)
-            with open(path, "w") as conf:
-                conf.write(lines)
-        os.makedirs(self.box.path("etc", "sasl2"))
+        path = self.box.path("etc", "libvirtd.conf")
+        with open(path) as conf:
+            lines = conf.read()
+        for key in ("auth_unix_rw", "auth_unix_ro"):  # may be there once only
+            if key in self.libvirtd_conf:
+                lines = lines.replace(key + ' = "none"\n', "", 1)
+        with open(path, "w") as conf:
+            conf.write(lines)
+        os.makedirs(self.box.path("etc", "sasl2"), exist_ok=True)
         with open(self.box.path("etc", "sasl2", "libvirt.conf"), "w") as conf:
             conf.write("mech_list: %s\nsasldb_path: /etc/libvirt/passwd.db\n%s" % (self.mechs, self.sasl_conf))
         for name, password in self.users.items():
@@ -67,3 +70,19 @@ def answer(packet):
     complete, nil, count = words[:3]
     assert len(words) == 3 + count
     return complete, None if nil else bytes(w & 0xff for w in words[3:])
+
+
+def plain(name, password):
+    return b"\0" + name.encode() + b"\0" + password.encode()
+
+
+def mechanisms(client):
+    """The list a client is offered; asked once a connection."""
+    reply = client.call(INIT)
+    assert reply.status == rawrpc.OK, reply.error()
+    return reply.body[4:4 + int.from_bytes(reply.body[:4], "big")].decode().split(",")
+
+
+def challenge(data):
+    """Name and value of the parts of a SCRAM or DIGEST-MD5 message."""
+    return dict(re.findall(r'(\w+)="?([^",]*)"?', data.decode()))
