@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from lib import rawrpc, servers_only, xml as guest_xml
+from lib import certs, rawrpc, servers_only, xml as guest_xml
 
 berthd = servers_only.berthd
 
@@ -62,17 +62,6 @@ def activate(server, listens, names=()):
         server.box.run(["true"])
 
 
-def make_pki(server):
-    """Certificates for localhost; the keys of libvirtd.conf, and where the client's are."""
-    tool = os.path.join(os.path.dirname(server.binary()), "berth-pki")
-    root = server.box.path("pki")
-    for args in (["init"], ["server", "localhost", "127.0.0.1"], ["client", "test", "--output", server.box.path("pki", "client")]):
-        subprocess.run([tool, "--root", root, *args], check=True, stdout=subprocess.DEVNULL,
-                       env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
-    return 'key_file = "%s/libvirt/private/serverkey.pem"\ncert_file = "%s/libvirt/servercert.pem"\nca_file = "%s/CA/cacert.pem"\n' \
-        'crl_file = ""\n' % (root, root, root), server.box.path("pki", "client")
-
-
 def check_all_five(server, rw, ro, admin, tcp, tls, pkipath):
     def virsh(uri, *args):
         env = dict(server.environment(), LC_ALL="C", HOME=server.box.path("home"))
@@ -95,13 +84,13 @@ def check_all_five(server, rw, ro, admin, tcp, tls, pkipath):
 def test_every_socket_by_its_name(server):
     """The names of the units' FileDescriptorName, at paths and ports that say nothing; the keys for sockets of our own are ignored."""
     own = server(log_level="2", libvirtd_conf='auth_tcp = "none"\nlisten_tcp = 1\n')
-    keys, client = make_pki(own)
+    pki = certs.Pki(own.box)
     with open(own.box.path("etc", "libvirtd.conf"), "a") as conf:
-        conf.write(keys)
+        conf.write(pki.keys())
     run = "/run/libvirt/"
     activate(own, [run + "a", run + "b", run + "c", "127.0.0.1:3001", "127.0.0.1:3002"],
              ["berthd", "berthd-ro", "berthd-admin", "berthd-tcp", "berthd-tls"])
-    check_all_five(own, run + "a", run + "b", run + "c", 3001, 3002, client)
+    check_all_five(own, run + "a", run + "b", run + "c", 3001, 3002, pki.client)
     assert "listen_tcp" in own.text() and "ignored" in own.text()
     assert "will end after 120 s" in own.text()
     assert not os.path.lexists(own.box.path("run", "libvirt-sock"))
@@ -110,12 +99,12 @@ def test_every_socket_by_its_name(server):
 def test_every_socket_by_its_address(server):
     """Without names the paths and libvirt's ports tell."""
     own = server(libvirtd_conf='auth_tcp = "none"\n')
-    keys, client = make_pki(own)
+    pki = certs.Pki(own.box)
     with open(own.box.path("etc", "libvirtd.conf"), "a") as conf:
-        conf.write(keys)
+        conf.write(pki.keys())
     run = "/run/libvirt/libvirt-"
     activate(own, [run + "sock", run + "sock-ro", run + "admin-sock", "127.0.0.1:16509", "127.0.0.1:16514"])
-    check_all_five(own, run + "sock", run + "sock-ro", run + "admin-sock", 16509, 16514, client)
+    check_all_five(own, run + "sock", run + "sock-ro", run + "admin-sock", 16509, 16514, pki.client)
 
 
 @pytest.mark.parametrize("where,name,message", [
