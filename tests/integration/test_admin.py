@@ -226,6 +226,8 @@ def test_refusals(own):
         reply = client.call(SET_POOL, rawrpc.string("admin") + struct.pack(">I", 1) + uint("maxWorkers", 5) + struct.pack(">I", 0),
                             prog=ADMIN)
         assert "server 'admin' take no workers" in reply.error()[2]
+        reply = client.call(LOOKUP_SERVER, rawrpc.string("x" * 1000000) + struct.pack(">I", 0), prog=ADMIN)
+        assert reply.error()[0] == 95 and len(reply.error()[2]) < 500
         assert client.call(21, prog=ADMIN).error()[2].endswith("unknown procedure: 21")
         assert client.call(CLOSE, prog=ADMIN).status == rawrpc.OK
         with pytest.raises(rawrpc.Closed):
