@@ -1,5 +1,6 @@
 """The service manager's side: sockets handed over, what is told on NOTIFY_SOCKET, and the end when nobody needs the daemon."""
 
+import ctypes
 import os
 import re
 import select
@@ -181,6 +182,52 @@ def test_watchdog_of_a_whole_daemon(server):
         assert manager.receive() == {"WATCHDOG": "1"}
         own.process.send_signal(signal.SIGTERM)
         assert "STOPPING" in manager.until("STOPPING", drop=["WATCHDOG"])[0]
+    finally:
+        manager.sock.close()
+
+
+class Stopped:
+    """One thread of a process stands still, the others go on."""
+
+    SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, pid, name):
+        tasks = "/proc/%d/task" % pid
+        for tid in os.listdir(tasks):
+            with open(os.path.join(tasks, tid, "comm")) as comm:
+                if comm.read().strip() == name:
+                    self.tid = int(tid)
+        self.ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+        self.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+
+    def __enter__(self):
+        for request in (self.SEIZE, self.INTERRUPT):
+            assert self.ptrace(request, self.tid, None, None) == 0, os.strerror(ctypes.get_errno())
+        os.waitpid(self.tid, self.WALL)
+
+    def __exit__(self, *_):
+        self.ptrace(self.DETACH, self.tid, None, None)
+
+
+def test_a_daemon_that_hangs_is_told_by_silence(server):
+    """Its monitor thread hangs: clients are served still, but no ping comes until it goes on; the log says what does not answer."""
+    own = server(log_level="2")
+    manager = Manager(own, WATCHDOG_USEC="400000")
+    try:
+        manager.until("READY", drop=["WATCHDOG"])
+        with Stopped(own.process.pid, "monitor"):
+            while "the monitor event thread did not answer" not in own.text():
+                own.sh("uri")
+            manager.sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                while True:
+                    manager.sock.recv(4096)  # those of before
+            for _ in range(5):
+                own.sh("uri")
+            with pytest.raises(BlockingIOError):
+                manager.sock.recv(4096)
+        manager.sock.settimeout(60)
+        assert manager.receive() == {"WATCHDOG": "1"}
     finally:
         manager.sock.close()
 
