@@ -8,11 +8,13 @@
 #include "daemon/server.h"
 
 typedef struct Call Call;
+struct AccessProfile;
 
 typedef struct Client {
     Server *server;
     RpcConn *conn;       /* borrowed: the connection owns us */
     bool open;           /* CONNECT_OPEN succeeded */
     char *uri;           /* as opened: "qemu:///system" */
+    struct AccessProfile *profile; /* access.c's */
     GQueue calls;        /* Call*: under way, for cancelling when the connection goes */
 } Client;

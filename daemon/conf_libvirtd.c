@@ -11,7 +11,7 @@ const char *const host_uuid_source_names[] = {"smbios", "machine-id", NULL};
 G_STATIC_ASSERT(N_ELEMENTS(auth_scheme_names) == AUTH_SCHEME_MAX + 1);
 G_STATIC_ASSERT(N_ELEMENTS(host_uuid_source_names) == HOST_UUID_SOURCE_MAX + 1);
 
-static const char *const access_driver_names[] = {"none", NULL};
+static const char *const access_driver_names[] = {"none", "berth", NULL};
 
 #define AT(member) offsetof(DaemonConfig, member)
 #define ROW(key, kind, value, flag, ...) \
@@ -63,7 +63,10 @@ const ConfKey libvirtd_config_keys[] = {
     INERT(tcp_min_ssf, CONF_INT, "112", NO_SASL, .min = 56, .max = 1024,
         .text = "Least strength, in bits, of the encryption SASL must give on plain TCP."),
     ROW(access_drivers, CONF_LIST, NULL, RESTART, .words = access_driver_names, .refusal = "permissions by polkit are not built yet",
-        .example = "[ \"none\" ]", .text = "What decides about each single call. Unset or \"none\": whoever is in may do all his socket allows."),
+        .example = "[ \"berth\" ]",
+        .text = "What decides about each single call and each object in it. Unset or \"none\": whoever is in may do all his socket allows. "
+                "\"berth\": the rules in the files " SYSCONFDIR "/libvirt/berthd.conf.d/access/*.rules, read again on a reload; without any rule "
+                "everything is refused. Several drivers must all allow."),
     INERT(sasl_allowed_username_list, CONF_LIST, NULL, NO_SASL, .example = "[ \"joe@EXAMPLE.COM\", \"fred@EXAMPLE.COM\" ]",
         .text = "Patterns of the SASL users who may come in. Unset means all who authenticate; an empty list means nobody."),
     INERT(key_file, CONF_STRING, NULL, NO_NET, .heading = "Certificates", .example = "\"/etc/pki/libvirt/private/serverkey.pem\"",

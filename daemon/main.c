@@ -21,6 +21,7 @@
 #include <unistd.h>
 #include <systemd/sd-daemon.h>
 
+#include "daemon/access.h"
 #include "daemon/events.h"
 #include "daemon/gate.h"
 #include "daemon/host.h"
@@ -123,6 +124,11 @@ static void reload(Daemon *d)
         d->qemu_config = q;
         log_info("configuration read again");
     }
+    g_auto(Err) rules_err = ERR_INIT;
+    if (access_reload(d->server.access, &rules_err) < 0) {
+        g_autofree char *text = err_message(&rules_err);
+        log_error("the access rules are not changed: %s", text);
+    }
     sd_notify(0, "READY=1");
 }
 
@@ -218,6 +224,18 @@ static int dirs_make(const ConfigDirs *d, Err *err)
     return 0;
 }
 
+static char *rules_path(const Options *o)
+{
+    return g_build_filename(o->dirs.sysconf, "berthd.conf.d", "access", NULL);
+}
+
+static int access_init(Daemon *d, Err *err)
+{
+    g_autofree char *path = rules_path(&d->options);
+    d->server.access = access_new(daemon_config_has_driver(d->config, "berth") ? path : NULL, err);
+    return d->server.access ? 0 : -1;
+}
+
 static int domains_init(Daemon *d, Err *err)
 {
     Server *s = &d->server;
@@ -276,7 +294,7 @@ static int up(Daemon *d, Err *err)
     s->tidy = tidy_new(s);
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
-    if (host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0)
+    if (access_init(d, err) < 0 || host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0)
         return -1;
     d->service = (RpcService){.ud = s,
                               .known_program = gate_known_program,
@@ -344,6 +362,7 @@ static void down(Daemon *d)
         event_loop_stop(s->monitor_loop, 0);
     event_loop_free(s->monitor_loop);
     event_hub_free(s->events);
+    access_free(s->access);
     qemu_caps_cache_free(s->caps);
     daemon_config_unref(d->config);
     qemu_config_unref(d->qemu_config);
@@ -369,6 +388,11 @@ int main(int argc, char **argv)
         return 1;
     }
     if (d.options.check_config) {
+        g_autofree char *rules = rules_path(&d.options);
+        if (access_check_rules(rules, &err) < 0) {
+            report(&err);
+            return 1;
+        }
         puts("the configuration is valid");
         return 0;
     }
