@@ -9,6 +9,7 @@
 
 typedef struct Call Call;
 struct AccessProfile;
+typedef struct EventsHeld EventsHeld;
 
 typedef struct Client {
     Server *server;
@@ -16,5 +17,7 @@ typedef struct Client {
     bool open;           /* CONNECT_OPEN succeeded */
     char *uri;           /* as opened: "qemu:///system" */
     struct AccessProfile *profile; /* access.c's */
+    struct PolkitAsk *auth_ask;    /* auth_polkit.c's: AUTH_POLKIT under way */
+    EventsHeld *held;              /* events_held.c's */
     GQueue calls;        /* Call*: under way, for cancelling when the connection goes */
 } Client;

@@ -27,7 +27,9 @@
 
 #include "daemon/access.h"
 #include "daemon/api.h"
+#include "daemon/auth_polkit.h"
 #include "daemon/events.h"
+#include "daemon/events_held.h"
 #include "daemon/gate.h"
 #include "daemon/proctable.h"
 #include "daemon/tidy.h"
@@ -96,6 +98,7 @@ static void call_free(void *arg)
     if (call->body)
         g_bytes_unref(call->body);
     err_clear(&call->err);
+    g_clear_pointer(&call->visible, g_hash_table_unref);
     arena_done(&call->arena);
     if (call->dom)
         object_unref(call->dom);
@@ -311,11 +314,27 @@ static void submit(Call *call)
     }
 }
 
+/* Whether the caller may is known by now; client event thread. */
+static void permitted(Call *call)
+{
+    if (!err_is_set(&call->err) && !rpc_conn_is_alive(call->conn)) /* polkit took its time */
+        err_set(&call->err, VIR_ERR_RPC, "the client has gone");
+    if (err_is_set(&call->err) || check_rest(call, &call->err) < 0)
+        call_done(call);
+    else
+        submit(call);
+}
+
 /* ---- callbacks of the server ------------------------------------------------------------------------------------------------ */
 
 bool gate_known_program(void *ud, RpcConn *c, uint32_t prog, uint32_t vers)
 {
     return proc_program_known(prog, vers);
+}
+
+static bool is_auth_polkit(const ProcInfo *p)
+{
+    return p->prog == REMOTE_PROGRAM && p->nr == REMOTE_PROC_AUTH_POLKIT;
 }
 
 void gate_call(void *ud, RpcMsg *msg)
@@ -347,12 +366,11 @@ void gate_call(void *ud, RpcMsg *msg)
     }
     if (p->ret.size)
         call->ret = g_malloc0(p->ret.size);
-    if (access_check_early(call, &call->err) < 0 || check_args(call, &call->err) < 0 || resolve(call, &call->err) < 0 ||
-        access_check(call, &call->err) < 0 || check_rest(call, &call->err) < 0) {
-        call_done(call);
-        return;
-    }
-    submit(call);
+    int asked = -1;
+    if (access_check_early(call, &call->err) == 0 && check_args(call, &call->err) == 0 && resolve(call, &call->err) == 0)
+        asked = is_auth_polkit(p) ? auth_polkit_check(call, permitted, &call->err) : access_check(call, permitted, &call->err);
+    if (asked <= 0)
+        permitted(call);
 }
 
 static void client_free(void *p)
@@ -378,7 +396,9 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
     if (!cl)
         return;
     cl->open = false;
+    auth_polkit_gone(cl);
     event_hub_drop_conn(s->events, c);
+    events_held_drop(cl);
     tidy_closed(s->tidy);
     /* refused() of a cancelled call frees it here and now, so its successor is taken first */
     GList *next;

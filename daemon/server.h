@@ -20,6 +20,7 @@ typedef struct Server {
     struct QemuCapsCache *caps;
     RpcServer *rpc;
     EventHub *events;        /* daemon/events.c: who wants which event */
+    struct Polkit *polkit;   /* daemon/polkit.h; NULL: nobody needs it */
     struct Access *access;   /* daemon/access.h: who may do what */
     Tidy *tidy;              /* daemon/tidy.c: memory given back */
     gint job_timeout_ms;     /* how long a call waits for a machine's job; atomic, changed by reload */
