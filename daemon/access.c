@@ -91,7 +91,8 @@ int access_reload(Access *a, Err *err)
 static AccessIdentity identity_of(const RpcConn *conn)
 {
     const RpcPeer *p = rpc_conn_peer(conn);
-    return (AccessIdentity){.has_creds = p->has_creds, .uid = p->uid, .gid = p->gid, .sasl_user = p->sasl_user, .x509_dname = p->x509_dname};
+    return (AccessIdentity){.has_creds = p->has_creds, .uid = p->uid, .gid = p->gid, .groups = p->groups, .n_groups = p->n_groups,
+                            .sasl_user = p->sasl_user, .x509_dname = p->x509_dname};
 }
 
 char *access_who(const RpcConn *conn)

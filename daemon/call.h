@@ -31,6 +31,8 @@ struct Call {
     int fds[RPC_FDS_MAX]; /* to go out with the reply */
     unsigned n_fds;
     GList link;    /* in client->calls */
+    int (*finish)(Call *call, Err *err); /* on the client event thread, answers a call that succeeded instead of the gate; -1 with err: the gate
+                                          * answers with that.  NULL as a rule */
     void (*after)(void *arg); /* runs once the reply is on its way; NULL as a rule */
     void *after_arg;
 };

@@ -10,6 +10,7 @@
 typedef struct Call Call;
 struct AccessProfile;
 typedef struct EventsHeld EventsHeld;
+typedef struct RpcSasl RpcSasl;
 
 typedef struct Client {
     Server *server;
@@ -19,5 +20,7 @@ typedef struct Client {
     struct AccessProfile *profile; /* access.c's */
     struct PolkitAsk *auth_ask;    /* auth_polkit.c's: AUTH_POLKIT under way */
     EventsHeld *held;              /* events_held.c's */
+    RpcSasl *sasl;       /* the exchange under way; whose call has sasl_busy */
+    gint sasl_busy;      /* atomic bool; stays set when the exchange is over */
     GQueue calls;        /* Call*: under way, for cancelling when the connection goes */
 } Client;

@@ -59,6 +59,10 @@ static int check(const DaemonConfig *c, const char *path, Err *err)
         return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: unix_sock_dir \"%s\" must start with /", path, c->unix_sock_dir);
     if (daemon_config_has_driver(c, "none") && c->access_drivers[1])
         return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: access_drivers names \"none\" beside others; leave it out, or leave the others out", path);
+    if (c->tls_no_verify_certificate && c->tls_allowed_dn_list)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
+                       "%s: tls_allowed_dn_list cannot be kept with tls_no_verify_certificate = 1, which lets in clients whose names nobody "
+                       "vouches for; remove one of the two", path);
     if (c->log_level < 1)
         return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: log_level must be from 1 to 4", path);
     return 0;

@@ -23,6 +23,10 @@ const ConfKey berthd_config_keys[] = {
                 "and costs nobody else anything."),
     ROW(client_stall_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 86400,
         .text = "Seconds a client may go without reading anything while something waits for it."),
+    ROW(handshake_timeout, CONF_INT, "10", RELOAD, .min = 1, .max = 600,
+        .text = "Seconds a client of the TLS port has for its handshake."),
+    ROW(auth_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 3600,
+        .text = "Seconds a client may take to show who it is, the handshake not counted."),
     ROW(modular_sockets, CONF_BOOL, "1", RESTART,
         .text = "Whether the socket names of libvirt's modular daemons (virtqemud-sock and its sisters) lead here too."),
 

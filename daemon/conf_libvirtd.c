@@ -6,18 +6,17 @@
 
 #include "daemon/conf.h"
 
-const char *const auth_scheme_names[] = {"none", NULL};
+const char *const auth_scheme_names[] = {"none", "sasl", "polkit", NULL};
 const char *const host_uuid_source_names[] = {"smbios", "machine-id", NULL};
 G_STATIC_ASSERT(N_ELEMENTS(auth_scheme_names) == AUTH_SCHEME_MAX + 1);
 G_STATIC_ASSERT(N_ELEMENTS(host_uuid_source_names) == HOST_UUID_SOURCE_MAX + 1);
 
-static const char *const access_driver_names[] = {"none", "berth", NULL};
+static const char *const access_driver_names[] = {"none", "polkit", "berth", NULL};
+static const char *const auth_net_names[] = {"none", "sasl", NULL};
 
 #define AT(member) offsetof(DaemonConfig, member)
 #define ROW(key, kind, value, flag, ...) \
     {.name = #key, .type = kind, .offset = AT(key), .preset = value, .flags = flag, __VA_ARGS__}
-#define FIXED(key, kind, value, why, ...) \
-    {.name = #key, .type = kind, .offset = AT(key), .preset = value, .flags = CONF_FIXED, .refusal = why, __VA_ARGS__}
 #define INERT(key, kind, value, why, ...) \
     {.name = #key, .type = kind, .offset = AT(key), .preset = value, .flags = CONF_INERT, .refusal = why, __VA_ARGS__}
 #define REFUSED(key, why) {.name = #key, .type = CONF_REFUSED, .text = why}
@@ -25,22 +24,20 @@ static const char *const access_driver_names[] = {"none", "berth", NULL};
 #define RESTART 0u
 #define RELOAD CONF_RELOAD
 
-#define NO_NET "listening on the network is not built yet; qemu+ssh:// works"
 #define NO_ADMIN "there is no administration server yet"
-#define NO_SASL "SASL is not built yet"
-#define NO_AUTH "polkit and SASL are not built yet; restrict the socket with unix_sock_group and unix_sock_rw_perms"
 #define TLS_ONLY "Used by the TLS listener only."
-#define PORT(key, value, what) INERT(key, CONF_PORT, value, NO_NET, .text = what)
+#define SYSTEMD_HOLDS " Without effect when systemd holds the sockets."
 
 const ConfKey libvirtd_config_keys[] = {
-    ROW(listen_tls, CONF_BOOL, "0", CONF_FIXED, .refusal = NO_NET, .heading = "Network listeners",
-        .text = "Whether the daemon listens for TLS when it was started with --listen. Without effect when systemd holds the sockets."),
-    FIXED(listen_tcp, CONF_BOOL, "0", NO_NET,
-          .text = "The same for plain TCP, which is neither encrypted nor safe beyond a trusted link."),
-    PORT(tls_port, "\"16514\"", "Port for TLS. Without effect when systemd holds the sockets."),
-    PORT(tcp_port, "\"16509\"", "Port for plain TCP. Without effect when systemd holds the sockets."),
-    INERT(listen_addr, CONF_STRING, NULL, NO_NET, .example = "\"192.0.2.1\"",
-        .text = "Address to listen on, all when unset. Without effect when systemd holds the sockets."),
+    ROW(listen_tls, CONF_INT, "-1", RESTART, .heading = "Network listeners", .min = -1, .max = 1,
+        .text = "Whether the daemon listens for TLS: 1 yes, 0 no, -1 when it was started with --listen." SYSTEMD_HOLDS),
+    ROW(listen_tcp, CONF_BOOL, "0", RESTART,
+        .text = "Whether the daemon listens for plain TCP. What goes over it can be read and changed by others unless auth_tcp is \"sasl\" "
+                "and its mechanism encrypts." SYSTEMD_HOLDS),
+    ROW(tls_port, CONF_PORT, "\"16514\"", RESTART, .text = "Port for TLS: a number or the name of a service." SYSTEMD_HOLDS),
+    ROW(tcp_port, CONF_PORT, "\"16509\"", RESTART, .text = "Port for plain TCP: a number or the name of a service." SYSTEMD_HOLDS),
+    ROW(listen_addr, CONF_STRING, NULL, RESTART, .example = "\"192.0.2.1\"",
+        .text = "Address to listen on, IPv4 or IPv6, or a name that has some; all addresses of the host when unset." SYSTEMD_HOLDS),
 
     ROW(unix_sock_group, CONF_STRING, NULL, RESTART, .heading = "UNIX sockets", .example = "\"libvirt\"",
         .text = "Group that owns the sockets; its members get in as far as the permissions below let them. Unset means root. "
@@ -54,35 +51,43 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(unix_sock_dir, CONF_STRING, NULL, RESTART, .example = "\"" RUNSTATEDIR "/libvirt\"", .text = "Directory of the sockets."),
 
     ROW(auth_unix_ro, CONF_ENUM, "\"none\"", RESTART, .heading = "Authentication and access", .words = auth_scheme_names,
-        .refusal = NO_AUTH, .text = "How clients of the read-only socket show who they are. \"none\": the socket's permissions decide."),
-    ROW(auth_unix_rw, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names, .refusal = NO_AUTH,
+        .text = "How clients of the read-only socket show who they are. \"none\": the socket's permissions decide. \"sasl\": by the mechanisms of "
+                "/etc/sasl2/libvirt.conf. \"polkit\": polkit is asked for the action org.libvirt.unix.monitor (the other socket: manage); root and "
+                "the daemon's own user need no question. Where there is no polkit, members of the socket's group get in."),
+    ROW(auth_unix_rw, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names,
         .text = "The same for the socket with full control."),
-    ROW(auth_tcp, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names, .refusal = NO_AUTH, .text = "The same for plain TCP."),
-    ROW(auth_tls, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names, .refusal = NO_AUTH,
+    ROW(auth_tcp, CONF_ENUM, "\"sasl\"", RESTART, .words = auth_net_names, .refusal = "polkit knows local clients only",
+        .text = "The same for plain TCP. \"none\": whoever reaches the port controls the host."),
+    ROW(auth_tls, CONF_ENUM, "\"none\"", RESTART, .words = auth_net_names, .refusal = "polkit knows local clients only",
         .text = "The same for TLS, besides the client's certificate."),
-    INERT(tcp_min_ssf, CONF_INT, "112", NO_SASL, .min = 56, .max = 1024,
-        .text = "Least strength, in bits, of the encryption SASL must give on plain TCP."),
-    ROW(access_drivers, CONF_LIST, NULL, RESTART, .words = access_driver_names, .refusal = "permissions by polkit are not built yet",
+    ROW(tcp_min_ssf, CONF_INT, "112", RESTART, .min = 112, .max = 1024,
+        .text = "Least strength, in bits, of the encryption SASL must give on plain TCP: DIGEST-MD5 gives 128, GSSAPI 256, SCRAM none."),
+    ROW(access_drivers, CONF_LIST, NULL, RESTART, .words = access_driver_names,
         .example = "[ \"berth\" ]",
         .text = "What decides about each single call and each object in it. Unset or \"none\": whoever is in may do all his socket allows. "
                 "\"berth\": the rules in the files " SYSCONFDIR "/libvirt/berthd.conf.d/access/*.rules, read again on a reload; without any rule "
-                "everything is refused. Several drivers must all allow."),
-    INERT(sasl_allowed_username_list, CONF_LIST, NULL, NO_SASL, .example = "[ \"joe@EXAMPLE.COM\", \"fred@EXAMPLE.COM\" ]",
-        .text = "Patterns of the SASL users who may come in. Unset means all who authenticate; an empty list means nobody."),
-    INERT(key_file, CONF_STRING, NULL, NO_NET, .heading = "Certificates", .example = "\"/etc/pki/libvirt/private/serverkey.pem\"",
-        .text = "Key of the server. " TLS_ONLY),
-    INERT(cert_file, CONF_STRING, NULL, NO_NET, .example = "\"/etc/pki/libvirt/servercert.pem\"",
-        .text = "Certificate of the server. " TLS_ONLY),
-    INERT(ca_file, CONF_STRING, NULL, NO_NET, .example = "\"/etc/pki/CA/cacert.pem\"",
-        .text = "Certificate of the authority that signed both sides' certificates. " TLS_ONLY),
-    INERT(crl_file, CONF_STRING, NULL, NO_NET, .example = "\"/etc/pki/CA/crl.pem\"", .text = "Certificates it has revoked. " TLS_ONLY),
-    INERT(tls_no_sanity_certificate, CONF_BOOL, "0", NO_NET, .text = "Whether the check of the server's own certificate is left out."),
-    INERT(tls_no_verify_certificate, CONF_BOOL, "0", NO_NET,
-        .text = "Whether clients without a valid certificate get in; only sensible where something else authenticates them."),
-    INERT(tls_allowed_dn_list, CONF_LIST, NULL, NO_NET, .example = "[ \"C=GB,ST=London,L=London,O=Example,CN=*\" ]",
-        .text = "Patterns of the names in client certificates that may come in. Unset means all signed by the authority."),
-    INERT(tls_priority, CONF_STRING, NULL, NO_NET, .example = "\"NORMAL\"",
-        .text = "Ciphers and versions, as a GnuTLS priority string."),
+                "everything is refused. \"polkit\": the actions org.libvirt.api.*, for local clients. Several drivers must all allow."),
+    ROW(sasl_allowed_username_list, CONF_LIST, NULL, RELOAD, .example = "[ \"joe@EXAMPLE.COM\", \"fred@EXAMPLE.COM\" ]",
+        .text = "Patterns (* and ?) of the SASL users who may come in. Unset means all who authenticate; an empty list means nobody."),
+    ROW(key_file, CONF_STRING, NULL, RELOAD, .heading = "Certificates", .example = "\"/etc/pki/libvirt/private/serverkey.pem\"",
+        .text = "Key of the server, /etc/pki/libvirt/private/serverkey.pem when unset. " TLS_ONLY),
+    ROW(cert_file, CONF_STRING, NULL, RELOAD, .example = "\"/etc/pki/libvirt/servercert.pem\"",
+        .text = "Certificate of the server, /etc/pki/libvirt/servercert.pem when unset. " TLS_ONLY),
+    ROW(ca_file, CONF_STRING, NULL, RELOAD, .example = "\"/etc/pki/CA/cacert.pem\"",
+        .text = "Certificate of the authority that signed both sides' certificates, /etc/pki/CA/cacert.pem when unset. " TLS_ONLY),
+    ROW(crl_file, CONF_STRING, NULL, RELOAD, .example = "\"/etc/pki/CA/cacrl.pem\"",
+        .text = "Certificates the authority has revoked. When unset, /etc/pki/CA/cacrl.pem if there is one. A reload ends the sessions of "
+                "clients whose certificate is in it. " TLS_ONLY),
+    ROW(tls_no_sanity_certificate, CONF_BOOL, "0", RELOAD,
+        .text = "Whether the check of the server's own certificate (dates, basic constraints, key usage and purpose, authority) is left out."),
+    ROW(tls_no_verify_certificate, CONF_BOOL, "0", RELOAD,
+        .text = "Whether clients without a valid certificate get in; only sensible where something else authenticates them, as auth_tls "
+                "\"sasl\"."),
+    ROW(tls_allowed_dn_list, CONF_LIST, NULL, RELOAD, .example = "[ \"C=GB,ST=London,L=London,O=Example,CN=*\" ]",
+        .text = "Patterns (* any text, ? one character) of the names in client certificates that may come in. Unset means all signed by the "
+                "authority; an empty list means nobody. A reload ends the sessions of those not in it any more."),
+    ROW(tls_priority, CONF_STRING, NULL, RELOAD, .example = "\"NORMAL:-VERS-ALL:+VERS-TLS1.3\"",
+        .text = "Versions and ciphers, as a GnuTLS priority string. Unset means those GnuTLS thinks good, of TLS 1.2 and 1.3."),
 
     ROW(max_clients, CONF_INT, "5000", RELOAD, .heading = "Limits", .min = 1, .max = 1000000,
         .text = "Clients connected at once; further ones wait to be accepted."),

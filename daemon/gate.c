@@ -38,8 +38,11 @@
 #include "domain/fd_groups.h"
 #include "domain/inbox.h"
 #include "domain/lifecycle.h"
+#include "rpc/sasl.h"
 #include "util/log.h"
 #include "util/uuid.h"
+
+#define AUTH_QUEUE_MAX 64u /* calls that wait for a worker of authentication; each may hold a token of 256 KiB */
 
 /* ---- the life of a call ---------------------------------------------------------------------------------------------------- */
 
@@ -107,9 +110,30 @@ static void call_free(void *arg)
     g_free(call);
 }
 
+static void call_done(Call *call);
+
+static void call_done_posted(void *arg)
+{
+    call_done(arg);
+}
+
+/* True when the call has seen to its answer itself. */
+static bool call_finish(Call *call)
+{
+    return !err_is_set(&call->err) && call->finish && call->finish(call, &call->err) == 0;
+}
+
 /* Answers with result or error and frees the call.  Lock and job are given back by now. */
 static void call_done(Call *call)
 {
+    if (call->finish && !event_on_thread(call_server(call)->client_loop)) {
+        event_post(call_server(call)->client_loop, call_done_posted, call);
+        return;
+    }
+    if (call_finish(call)) {
+        call_free(call);
+        return;
+    }
     if (err_is_set(&call->err)) {
         log_failure(call);
         rpc_reply_error(call->msg, &call->err);
@@ -291,6 +315,21 @@ static void job_refused(JobRequest *r, Err *err)
     call_done(call);
 }
 
+/* Those who are not in yet wait for libraries, files and servers of authentication on workers of their own. */
+static void submit_auth(Call *call)
+{
+    Server *s = call_server(call);
+    PoolStats st;
+    pool_stats(s->auth_pool, &st);
+    if (st.queued[LANE_FAST] + st.queued[LANE_NORMAL] + st.queued[LANE_LONG] < AUTH_QUEUE_MAX) {
+        pool_submit(s->auth_pool, call->proc->lane, task_run, call);
+        return;
+    }
+    err_set(&call->err, VIR_ERR_AUTH_FAILED, "too many clients wait for authentication");
+    rpc_conn_close_after_flush(call->conn, "too many clients wait for authentication");
+    call_done(call);
+}
+
 static void submit(Call *call)
 {
     const ProcInfo *p = call->proc;
@@ -309,6 +348,8 @@ static void submit(Call *call)
         job_request(call->dom, &call->job);
     } else if (p->lane == LANE_INLINE) {
         run_unlocked(call);
+    } else if (p->preauth) {
+        submit_auth(call);
     } else {
         pool_submit(call_server(call)->pool, p->lane, task_run, call);
     }
@@ -377,6 +418,7 @@ static void client_free(void *p)
 {
     Client *cl = p;
     access_forget(cl);
+    rpc_sasl_free(cl->sasl);
     g_free(cl->uri);
     g_free(cl);
 }

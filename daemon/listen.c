@@ -7,6 +7,8 @@
  * Theory of operation.  A file is ours when its device and inode are those noted after making it.  Permissions are set between bind and
  * listen: until listen every connect is refused, so nobody slips in under wider ones.  Whether a socket file found in place is alive is
  * asked by connecting to it: a refusal means that its daemon is gone.
+ *
+ * Of sockets handed over, UNIX ones say by their path what they are for, network ones only by the name their unit gives them.
  */
 #include "config.h"
 
@@ -22,6 +24,7 @@
 #define ERR_FROM VIR_FROM_RPC
 
 #include "daemon/listen.h"
+#include "daemon/listen_net.h"
 #include "util/fd.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -44,6 +47,7 @@ typedef struct MadeFile {
 struct Listen {
     GArray *made; /* MadeFile, in the order made */
     bool activated;
+    bool tls_is_ready;
     unsigned count;
 };
 
@@ -51,7 +55,13 @@ typedef enum {
     ROLE_RW,
     ROLE_RO,
     ROLE_ADMIN,
+    ROLE_TCP,
+    ROLE_TLS,
 } Role;
+
+static const char *const role_words[] = {
+    [ROLE_RW] = "", [ROLE_RO] = ", read-only", [ROLE_ADMIN] = ", administration", [ROLE_TCP] = ", TCP", [ROLE_TLS] = ", TLS",
+};
 
 static void note_made(Listen *l, const char *path)
 {
@@ -62,19 +72,56 @@ static void note_made(Listen *l, const char *path)
     g_array_append_val(l->made, f);
 }
 
+static RpcListenerSpec listener_spec(const ListenSpec *spec, Role role, const char *name)
+{
+    RpcListenerSpec ls = {.name = name, .kind = RPC_KIND_UNIX, .auth = RPC_AUTH_NONE};
+    switch (role) {
+    case ROLE_RW:
+        ls.auth = spec->rw_auth;
+        break;
+    case ROLE_RO:
+        ls.auth = spec->ro_auth;
+        ls.read_only = true;
+        break;
+    case ROLE_ADMIN:
+        break;
+    case ROLE_TCP:
+        ls.kind = RPC_KIND_TCP;
+        ls.auth = spec->tcp_auth;
+        break;
+    case ROLE_TLS:
+        ls.kind = RPC_KIND_TLS;
+        ls.auth = spec->tls_auth;
+        ls.make_transport = spec->tls_transport;
+        ls.ud = spec->tls_ud;
+        break;
+    }
+    return ls;
+}
+
+static int tls_ready(Listen *l, const ListenSpec *spec, const char *name, Err *err)
+{
+    if (l->tls_is_ready)
+        return 0;
+    if (!spec->tls_ready)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "%s is a socket for TLS, which is not built yet", name);
+    if (spec->tls_ready(spec->tls_ud, err) < 0)
+        return -1;
+    l->tls_is_ready = true;
+    return 0;
+}
+
 /* Hands a listening descriptor (moved) to its server. */
 static int serve(Listen *l, RpcServer *server, const ListenSpec *spec, Role role, int fd, const char *name, Err *err)
 {
-    RpcListenerSpec ls = {
-        .name = name,
-        .kind = RPC_KIND_UNIX,
-        .read_only = role == ROLE_RO,
-        .auth = role == ROLE_RO ? spec->ro_auth : role == ROLE_RW ? spec->rw_auth : RPC_AUTH_NONE,
-    };
-    if (rpc_server_listen(server, fd, &ls, err) < 0)
+    AUTO_CLOSE int own = fd;
+    RpcListenerSpec ls = listener_spec(spec, role, name);
+    if ((role == ROLE_TLS && tls_ready(l, spec, name, err) < 0) || rpc_server_listen(server, take_fd(&own), &ls, err) < 0)
         return -1;
     l->count++;
-    log_info("listening on %s%s", name, role == ROLE_RO ? ", read-only" : role == ROLE_ADMIN ? ", administration" : "");
+    log_info("listening on %s%s, authentication %s", name, role_words[role], rpc_auth_names[ls.auth]);
+    if (role == ROLE_TCP && ls.auth == RPC_AUTH_NONE)
+        log_warning("whoever reaches %s controls this host: auth_tcp is \"none\"", name);
     return 0;
 }
 
@@ -90,12 +137,32 @@ static Role role_of(const char *path, const char *name)
     return ROLE_RW;
 }
 
+static bool is_for(const char *name, const char *what)
+{
+    g_autofree char *unit = g_strconcat(what, ".socket", NULL);
+    return g_str_has_suffix(name, what) || g_str_has_suffix(name, unit);
+}
+
+static int adopt_net(Listen *l, RpcServer *server, const ListenSpec *spec, int fd, const char *name, Err *err)
+{
+    AUTO_CLOSE int own = fd;
+    g_autofree char *where = listen_net_name(own);
+    if (!is_for(name, "-tcp") && !is_for(name, "-tls")) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "the socket on %s from the service manager has the name \"%s\", which does not say what it is for",
+                where, name);
+        return err_hint(err, "its unit needs FileDescriptorName=berthd-tcp or FileDescriptorName=berthd-tls");
+    }
+    return serve(l, server, spec, is_for(name, "-tls") ? ROLE_TLS : ROLE_TCP, take_fd(&own), where, err);
+}
+
 static int adopt_one(Listen *l, RpcServer *main_server, RpcServer *admin, const ListenSpec *spec, int fd, const char *name, Err *err)
 {
     AUTO_CLOSE int own = fd;
+    if (sd_is_socket_inet(own, AF_UNSPEC, SOCK_STREAM, 1, 0) > 0)
+        return adopt_net(l, main_server, spec, take_fd(&own), name, err);
     if (sd_is_socket_unix(own, SOCK_STREAM, 1, NULL, 0) <= 0)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
-                       "descriptor %d (%s) from the service manager is no listening UNIX stream socket", fd, name);
+                       "descriptor %d (%s) from the service manager is no listening UNIX or TCP socket", fd, name);
     struct sockaddr_un sun = {0};
     socklen_t len = sizeof(sun) - 1; /* keeps a NUL behind a path of full length */
     if (getsockname(own, (struct sockaddr *)&sun, &len) < 0)
@@ -237,6 +304,29 @@ static int find_group(const char *name, gid_t *ret, Err *err)
     return 0;
 }
 
+typedef struct MakeNet {
+    Listen *l;
+    RpcServer *server;
+    const ListenSpec *spec;
+    Role role;
+} MakeNet;
+
+static int got_net(void *ud, int fd, const char *name, Err *err)
+{
+    const MakeNet *m = ud;
+    return serve(m->l, m->server, m->spec, m->role, fd, name, err);
+}
+
+static int make_net(Listen *l, RpcServer *server, const ListenSpec *spec, Err *err)
+{
+    MakeNet tcp = {l, server, spec, ROLE_TCP}, tls = {l, server, spec, ROLE_TLS};
+    if (spec->tcp_port && listen_net_open("tcp_port", spec->addr, spec->tcp_port, spec->backlog, got_net, &tcp, err) < 0)
+        return -1;
+    if (spec->tls_port && listen_net_open("tls_port", spec->addr, spec->tls_port, spec->backlog, got_net, &tls, err) < 0)
+        return -1;
+    return 0;
+}
+
 static int make_all(Listen *l, RpcServer *main_server, RpcServer *admin, const ListenSpec *spec, Err *err)
 {
     gid_t gid = (gid_t)-1;
@@ -244,7 +334,9 @@ static int make_all(Listen *l, RpcServer *main_server, RpcServer *admin, const L
         return -1;
     if (spec->privileged && make_socket(l, main_server, spec, ROLE_RO, gid, err) < 0)
         return -1;
-    return admin ? make_socket(l, admin, spec, ROLE_ADMIN, gid, err) : 0;
+    if (admin && make_socket(l, admin, spec, ROLE_ADMIN, gid, err) < 0)
+        return -1;
+    return make_net(l, main_server, spec, err);
 }
 
 Listen *listen_open(RpcServer *main_server, RpcServer *admin, const ListenSpec *spec, Err *err)
@@ -253,6 +345,9 @@ Listen *listen_open(RpcServer *main_server, RpcServer *admin, const ListenSpec *
     l->made = g_array_new(FALSE, FALSE, sizeof(MadeFile));
     int r = adopt_all(l, main_server, admin, spec, err);
     l->activated = r > 0;
+    if (l->activated && (spec->tcp_port || spec->tls_port))
+        log_warning("listen_tcp, listen_tls, listen_addr, tcp_port and tls_port are ignored: the service manager holds the sockets; enable "
+                    "berthd-tcp.socket or berthd-tls.socket instead");
     if (r >= 0) {
         int made = dir_make(spec->dir, spec->privileged ? 0755 : 0700);
         r = made < 0 ? err_set_errno(err, -made, "cannot make directory %s", spec->dir) : r;

@@ -19,6 +19,7 @@ daemon_sources = \
 	daemon/api_event.c \
 	daemon/api_native.c \
 	daemon/api_node.c \
+	daemon/auth_sasl.c daemon/auth_sasl.h \
 	daemon/call.h daemon/client.h \
 	daemon/conf.c daemon/conf.h daemon/conf_libvirtd.c daemon/conf_berthd.c \
 	daemon/console.c daemon/console.h \
@@ -30,11 +31,13 @@ daemon_sources = \
 	daemon/idle.c daemon/idle.h \
 	daemon/tidy.c daemon/tidy.h \
 	daemon/listen.c daemon/listen.h \
+	daemon/listen_net.c daemon/listen_net.h \
 	daemon/options.c daemon/options.h \
 	daemon/polkit.c daemon/polkit.h daemon/polkit_check.c daemon/polkit_check.h \
 	daemon/proctable.c daemon/proctable.h \
 	daemon/server.h \
+	daemon/tls.c daemon/tls.h \
 	daemon/wire.c daemon/wire.h
 berthd_SOURCES = daemon/main.c $(daemon_sources)
 berthd_LDADD = libdomain.a libqemu.a libqmp.a libhost.a librpc.a libstore.a libobject.a libmodel.a libprotocol.a libevent.a libutil.a \
-	$(SYSTEMD_LIBS) $(TIRPC_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(LIBNL_LIBS) $(GLIB_LIBS)
+	$(SYSTEMD_LIBS) $(TIRPC_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(LIBNL_LIBS) $(GNUTLS_LIBS) $(SASL_LIBS) $(GLIB_LIBS)

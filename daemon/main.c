@@ -22,14 +22,17 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/access.h"
+#include "daemon/auth_sasl.h"
 #include "daemon/events.h"
 #include "daemon/gate.h"
 #include "daemon/host.h"
 #include "daemon/idle.h"
 #include "daemon/listen.h"
 #include "daemon/options.h"
+#include "daemon/polkit.h"
 #include "daemon/server.h"
 #include "daemon/tidy.h"
+#include "daemon/tls.h"
 #include "host/image.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
@@ -38,6 +41,7 @@
 #include "util/log.h"
 
 #define GRACE_MS 3000u /* what running calls get at the end */
+#define AUTH_WORKERS 16u /* who waits for a server of authentication takes one */
 #define LAST_MS  2000u /* and those that waited for a QEMU, when they are told to stop */
 
 typedef struct Daemon {
@@ -89,7 +93,9 @@ static RpcLimits rpc_limits(const DaemonConfig *c)
     l.max_anonymous_clients = (unsigned)c->max_anonymous_clients;
     l.max_client_requests = (unsigned)c->max_client_requests;
     l.max_queue_bytes = c->max_client_queue;
+    l.auth_timeout_ms = (unsigned)c->auth_timeout * 1000;
     l.stall_timeout_ms = (unsigned)c->client_stall_timeout * 1000;
+    l.handshake_timeout_ms = (unsigned)c->handshake_timeout * 1000;
     l.keepalive_interval = c->keepalive_interval;
     l.keepalive_count = (unsigned)c->keepalive_count;
     return l;
@@ -114,6 +120,7 @@ static void reload(Daemon *d)
         RpcLimits rl = rpc_limits(c);
         pool_set_limits(d->server.pool, &pl);
         rpc_server_set_limits(d->server.rpc, &rl);
+        d->server.sasl_users = c->sasl_allowed_username_list;
         g_atomic_int_set(&d->server.job_timeout_ms, c->job_timeout * 1000);
         domain_driver_reload(d->server.domains, q);
         domain_driver_set_start_timeout(d->server.domains, (unsigned)c->start_timeout * 1000);
@@ -122,7 +129,12 @@ static void reload(Daemon *d)
         qemu_config_unref(d->qemu_config);
         d->config = c;
         d->qemu_config = q;
+        tls_set_config(d->server.tls, c);
         log_info("configuration read again");
+        if (tls_reload(d->server.tls, &err) < 0) {
+            g_autofree char *text = err_message(&err);
+            log_error("%s", text);
+        }
     }
     g_auto(Err) rules_err = ERR_INIT;
     if (access_reload(d->server.access, &rules_err) < 0) {
@@ -232,7 +244,10 @@ static char *rules_path(const Options *o)
 static int access_init(Daemon *d, Err *err)
 {
     g_autofree char *path = rules_path(&d->options);
-    d->server.access = access_new(daemon_config_has_driver(d->config, "berth") ? path : NULL, err);
+    bool by_polkit = daemon_config_has_driver(d->config, "polkit");
+    if (by_polkit || d->config->auth_unix_rw == AUTH_SCHEME_POLKIT || d->config->auth_unix_ro == AUTH_SCHEME_POLKIT)
+        d->server.polkit = polkit_new(d->server.client_loop);
+    d->server.access = access_new(daemon_config_has_driver(d->config, "berth") ? path : NULL, by_polkit ? d->server.polkit : NULL, err);
     return d->server.access ? 0 : -1;
 }
 
@@ -278,6 +293,36 @@ static void free_event(void *e)
     domain_event_free(e);
 }
 
+static RpcAuthMethod auth_method(AuthScheme scheme)
+{
+    static const RpcAuthMethod methods[AUTH_SCHEME_MAX] = {[AUTH_SCHEME_NONE] = RPC_AUTH_NONE, [AUTH_SCHEME_SASL] = RPC_AUTH_SASL,
+                                                            [AUTH_SCHEME_POLKIT] = RPC_AUTH_POLKIT};
+    return methods[scheme];
+}
+
+static bool wants_tls(const Daemon *d)
+{
+    return d->config->listen_tls > 0 || (d->config->listen_tls < 0 && d->options.listen);
+}
+
+/* What authentication stands on, for the sockets that ask for it. */
+static int auth_init(Daemon *d, Err *err)
+{
+    const DaemonConfig *c = d->config;
+    Server *s = &d->server;
+    const PoolLimits limits = {.cap = {[LANE_FAST] = AUTH_WORKERS, [LANE_NORMAL] = AUTH_WORKERS, [LANE_LONG] = AUTH_WORKERS},
+                               .max_threads = AUTH_WORKERS,
+                               .idle_ms = 5000};
+    s->auth_pool = pool_new(&limits);
+    s->tcp_min_ssf = (unsigned)c->tcp_min_ssf;
+    s->sasl_users = c->sasl_allowed_username_list;
+    bool handed = getenv("LISTEN_FDS") != NULL; /* which sockets, is seen later */
+    bool tcp = c->auth_tcp == AUTH_SCHEME_SASL && (c->listen_tcp || handed);
+    bool tls = c->auth_tls == AUTH_SCHEME_SASL && (wants_tls(d) || handed);
+    bool local = c->auth_unix_rw == AUTH_SCHEME_SASL || (c->auth_unix_ro == AUTH_SCHEME_SASL && s->privileged);
+    return auth_sasl_up(s, tcp, tls || local, err);
+}
+
 static int up(Daemon *d, Err *err)
 {
     Server *s = &d->server;
@@ -294,7 +339,8 @@ static int up(Daemon *d, Err *err)
     s->tidy = tidy_new(s);
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
-    if (access_init(d, err) < 0 || host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0)
+    if (access_init(d, err) < 0 || host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 ||
+        domains_init(d, err) < 0 || auth_init(d, err) < 0)
         return -1;
     d->service = (RpcService){.ud = s,
                               .known_program = gate_known_program,
@@ -303,16 +349,25 @@ static int up(Daemon *d, Err *err)
                               .closed = gate_closed};
     RpcLimits rl = rpc_limits(d->config);
     s->rpc = rpc_server_new(s->client_loop, "libvirt", &rl, &d->service);
+    s->tls = tls_new(s->client_loop, d->config, s->privileged);
     ListenSpec spec = {.dir = d->config->unix_sock_dir ? d->config->unix_sock_dir : d->options.dirs.run,
                        .privileged = s->privileged,
                        .group = d->config->unix_sock_group,
                        .rw_mode = d->config->unix_sock_rw_perms,
                        .ro_mode = d->config->unix_sock_ro_perms,
                        .admin_mode = d->config->unix_sock_admin_perms,
-                       .rw_auth = RPC_AUTH_NONE,
-                       .ro_auth = RPC_AUTH_NONE,
+                       .rw_auth = auth_method(d->config->auth_unix_rw),
+                       .ro_auth = auth_method(d->config->auth_unix_ro),
                        .modular = d->config->modular_sockets,
-                       .backlog = d->config->max_queued_clients};
+                       .backlog = d->config->max_queued_clients,
+                       .addr = d->config->listen_addr,
+                       .tcp_port = d->config->listen_tcp ? d->config->tcp_port : NULL,
+                       .tls_port = wants_tls(d) ? d->config->tls_port : NULL,
+                       .tcp_auth = auth_method(d->config->auth_tcp),
+                       .tls_auth = auth_method(d->config->auth_tls),
+                       .tls_ready = tls_ready,
+                       .tls_transport = tls_transport,
+                       .tls_ud = s->tls};
     d->listen = listen_open(s->rpc, NULL, &spec, err);
     if (!d->listen || pid_file_write(d, err) < 0)
         return -1;
@@ -340,6 +395,7 @@ static void down(Daemon *d)
     listen_close(d->listen);
     if (s->rpc)
         rpc_server_stop(s->rpc, "the daemon stops");
+    polkit_free(s->polkit);
     tidy_free(g_steal_pointer(&s->tidy));
     if (d->pid_file_ours) /* while the machines' lock is ours still: after it another daemon may have written its own */
         unlink(d->options.pid_file);
@@ -352,15 +408,20 @@ static void down(Daemon *d)
         if (!pool_wait_idle(s->pool, deadline_in_ms(LAST_MS)))
             leave_them(s);
     }
+    if (s->auth_pool && !pool_wait_idle(s->auth_pool, deadline_in_ms(LAST_MS)))
+        leave_them(s);
+    pool_free(s->auth_pool);
     pool_free(s->pool);
     domain_driver_free(s->domains);
     bus_free(s->bus);
     if (s->rpc)
         rpc_server_free(s->rpc);
+    tls_free(s->tls);
     event_loop_free(s->client_loop);
     if (s->monitor_loop)
         event_loop_stop(s->monitor_loop, 0);
     event_loop_free(s->monitor_loop);
+    auth_sasl_down();
     event_hub_free(s->events);
     access_free(s->access);
     qemu_caps_cache_free(s->caps);

@@ -10,6 +10,7 @@ include tests/unit/wire.mk
 include tests/fuzz/local.mk
 include tests/lint/local.mk
 include tests/unit/rpc.mk
+include tests/unit/sasl.mk
 include tests/unit/model.mk
 include tests/unit/node.mk
 include tests/bench/local.mk

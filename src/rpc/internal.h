@@ -40,6 +40,7 @@ struct OutItem {
     RpcStream *starts;   /* ref: stream to start once this reply is queued */
     RpcStream *pumps;    /* ref: stream that waits for this data packet to leave */
     RpcTransport *next_transport;
+    bool switches;       /* it had one, and it is in place */
     uint8_t inline_data[];
 };
 
@@ -110,7 +111,8 @@ struct RpcConn {
     uint64_t id;
     int64_t connected_at;
     RpcPeer peer;
-    char *name;
+    char *name;        /* atomic; the event thread sets another when more is known */
+    GSList *old_names; /* which others may still read */
     void *userdata;
     void (*userdata_free)(void *ud);
     int state;         /* atomic RpcConnState; written on the event thread */
@@ -145,6 +147,7 @@ struct RpcConn {
     bool processing;   /* in conn_process: sends are batched */
     bool reading;      /* in conn_read */
     bool flushing;     /* in out_queue_write */
+    bool switching;    /* an answer waits behind which another transport begins: nothing is read until then */
     bool dead;         /* teardown is posted; touch nothing */
     GPtrArray *streams; /* RpcStream, a ref each */
     uint64_t calls, bytes_in;
@@ -157,6 +160,8 @@ struct RpcConn {
 RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err);
 /* Event thread: closes soon (posted), so callers deep in a callback need not expect it.  reason as rpc_conn_close. */
 void conn_fail(RpcConn *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Goes on with the handshake; event thread. */
+void conn_handshake(RpcConn *c);
 /* Dispatches the input that waits, as far as may be; event thread. */
 void conn_process(RpcConn *c);
 /* Posts that when calls wait which may be taken now; whoever frees a place or lets answers leave on the event thread. */
@@ -188,6 +193,7 @@ static inline unsigned conn_in_flight(const RpcConn *c)
 
 /* conn_info.c */
 void conn_find_peer(RpcConn *c);
+void conn_free_peer(RpcConn *c);
 /* Sets one of the atomic flags. */
 void conn_set_flag(int *flag);
 

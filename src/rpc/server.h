@@ -32,7 +32,8 @@ typedef struct RpcLimits {
     unsigned max_client_requests;   /* calls and stream packets of one client under way; beyond: its socket is not read */
     size_t max_queue_bytes;         /* unsent bytes of one client; beyond: it is disconnected */
     unsigned stall_timeout_ms;      /* disconnected when so long nothing was read while more than RPC_STALL_BYTES wait; 0: never */
-    unsigned auth_timeout_ms;       /* accept to authenticated; 0: none */
+    unsigned handshake_timeout_ms;  /* accept to a transport that is ready; 0: none */
+    unsigned auth_timeout_ms;       /* from there to authenticated; 0: none */
     int keepalive_interval;         /* seconds; <= 0: never ping */
     unsigned keepalive_count;       /* unanswered pings before the connection is closed */
 } RpcLimits;
@@ -47,6 +48,7 @@ typedef struct RpcLimits {
                  .max_client_requests = 5, \
                  .max_queue_bytes = 32u << 20, \
                  .stall_timeout_ms = 60000, \
+                 .handshake_timeout_ms = 10000, \
                  .auth_timeout_ms = 60000, \
                  .keepalive_interval = 5, \
                  .keepalive_count = 5})

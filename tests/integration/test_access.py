@@ -242,6 +242,14 @@ def test_refusal_names_who_what_which_and_why(server):
     assert as_alice(server, "dominfo", "web").returncode == 0
 
 
+def test_supplementary_groups(server):
+    server.define(machine("web"))
+    set_rules(server, "allow group 3003 to *\n")
+    assert as_alice(server, "list", "--all").returncode != 0
+    assert identity.virsh(server, ALICE, "list", "--all", "--name", groups=[3002, 3003]).stdout.split() == ["web"]
+    assert identity.virsh(server, ALICE, "list", "--all", "--name", gid=3003).stdout.split() == ["web"]
+
+
 def test_flags_ask_for_more(server):
     """What a flag adds to a call is asked for, and only then."""
     server.define(machine("web").replace("</devices>", "<graphics type='vnc' passwd='swordfish' port='-1' autoport='yes'/></devices>"))

@@ -1,0 +1,8 @@
+# tests of who a client is: the kernel's answers, SASL and its security layer
+sasl_tests = tests/rpc/test_peer
+check_PROGRAMS += $(sasl_tests)
+TESTS += $(sasl_tests)
+
+tests_rpc_test_peer_SOURCES = tests/rpc/test_peer.c
+tests_rpc_test_peer_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_rpc_test_peer_LDADD = librpc.a libutil.a $(CMOCKA_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
