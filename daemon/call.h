@@ -24,6 +24,10 @@ struct Call {
     Domain *dom;   /* reference; NULL unless the procedure names a machine */
     JobRequest job;
     bool job_held;
+    const char *checked_name; /* of `dom` when permissions were checked; NULL: they did not depend on it */
+    bool access_asked;        /* by the handler, of a row that leaves it to it */
+    void (*then)(Call *call); /* when polkit has answered */
+    GHashTable *visible;      /* uuids of the machines polkit lets a list show; NULL: it was not asked */
     int fds[RPC_FDS_MAX]; /* to go out with the reply */
     unsigned n_fds;
     GList link;    /* in client->calls */

@@ -8,6 +8,8 @@
 #include "daemon/server.h"
 
 typedef struct Call Call;
+struct AccessProfile;
+typedef struct EventsHeld EventsHeld;
 typedef struct RpcSasl RpcSasl;
 
 typedef struct Client {
@@ -15,6 +17,9 @@ typedef struct Client {
     RpcConn *conn;       /* borrowed: the connection owns us */
     bool open;           /* CONNECT_OPEN succeeded */
     char *uri;           /* as opened: "qemu:///system" */
+    struct AccessProfile *profile; /* access.c's */
+    struct PolkitAsk *auth_ask;    /* auth_polkit.c's: AUTH_POLKIT under way */
+    EventsHeld *held;              /* events_held.c's */
     RpcSasl *sasl;       /* the exchange under way; whose call has sasl_busy */
     gint sasl_busy;      /* atomic bool; stays set when the exchange is over */
     GQueue calls;        /* Call*: under way, for cancelling when the connection goes */

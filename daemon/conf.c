@@ -60,6 +60,8 @@ static int check(const DaemonConfig *c, const char *path, Err *err)
                        c->max_workers);
     if (c->unix_sock_dir && *c->unix_sock_dir != '/')
         return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: unix_sock_dir \"%s\" must start with /", path, c->unix_sock_dir);
+    if (daemon_config_has_driver(c, "none") && c->access_drivers[1])
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: access_drivers names \"none\" beside others; leave it out, or leave the others out", path);
     if (c->tls_no_verify_certificate && c->tls_allowed_dn_list)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
                        "%s: tls_allowed_dn_list cannot be kept with tls_no_verify_certificate = 1, which lets in clients whose names nobody "
@@ -79,6 +81,11 @@ DaemonConfig *daemon_config_load(const char *libvirtd_conf, const char *berthd_c
     if (check(c, libvirtd_conf ? libvirtd_conf : "libvirtd.conf", err) < 0)
         return NULL;
     return g_steal_pointer(&c);
+}
+
+bool daemon_config_has_driver(const DaemonConfig *c, const char *name)
+{
+    return c->access_drivers && g_strv_contains((const char *const *)c->access_drivers, name);
 }
 
 static void list_restarts(GPtrArray *out, const ConfKey *keys, const DaemonConfig *old, const DaemonConfig *new)

@@ -10,6 +10,7 @@
 typedef enum {
     AUTH_SCHEME_NONE,
     AUTH_SCHEME_SASL,
+    AUTH_SCHEME_POLKIT, /* on UNIX sockets */
     AUTH_SCHEME_MAX,
 } AuthScheme;
 
@@ -114,6 +115,8 @@ DaemonConfig *daemon_config_load(const char *libvirtd_conf, const char *berthd_c
 DaemonConfig *daemon_config_new(void);
 DaemonConfig *daemon_config_ref(DaemonConfig *c);
 DaemonConfig *daemon_config_unref(DaemonConfig *c);
+/* Does access_drivers name it? */
+bool daemon_config_has_driver(const DaemonConfig *c, const char *name);
 /* One line a key that differs and cannot be applied without a restart, in a NULL-ended list (empty: all can).  Caller g_strfreev()s. */
 char **daemon_config_needs_restart(const DaemonConfig *old, const DaemonConfig *new);
 

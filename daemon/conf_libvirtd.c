@@ -6,12 +6,13 @@
 
 #include "daemon/conf.h"
 
-const char *const auth_scheme_names[] = {"none", "sasl", NULL};
+const char *const auth_scheme_names[] = {"none", "sasl", "polkit", NULL};
 const char *const host_uuid_source_names[] = {"smbios", "machine-id", NULL};
 G_STATIC_ASSERT(N_ELEMENTS(auth_scheme_names) == AUTH_SCHEME_MAX + 1);
 G_STATIC_ASSERT(N_ELEMENTS(host_uuid_source_names) == HOST_UUID_SOURCE_MAX + 1);
 
-static const char *const access_driver_names[] = {"none", NULL};
+static const char *const access_driver_names[] = {"none", "polkit", "berth", NULL};
+static const char *const auth_net_names[] = {"none", "sasl", NULL};
 
 #define AT(member) offsetof(DaemonConfig, member)
 #define ROW(key, kind, value, flag, ...) \
@@ -24,7 +25,6 @@ static const char *const access_driver_names[] = {"none", NULL};
 #define RELOAD CONF_RELOAD
 
 #define ADMIN_INLINE "calls of the administration socket take no workers"
-#define NO_AUTH "polkit is not built yet; restrict the socket with unix_sock_group and unix_sock_rw_perms"
 #define TLS_ONLY "Used by the TLS listener only."
 #define SYSTEMD_HOLDS " Without effect when systemd holds the sockets."
 
@@ -51,18 +51,22 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(unix_sock_dir, CONF_STRING, NULL, RESTART, .example = "\"" RUNSTATEDIR "/libvirt\"", .text = "Directory of the sockets."),
 
     ROW(auth_unix_ro, CONF_ENUM, "\"none\"", RESTART, .heading = "Authentication and access", .words = auth_scheme_names,
-        .refusal = NO_AUTH, .text = "How clients of the read-only socket show who they are. \"none\": the socket's permissions decide. \"sasl\": by "
-                                      "the mechanisms of /etc/sasl2/libvirt.conf."),
-    ROW(auth_unix_rw, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names, .refusal = NO_AUTH,
+        .text = "How clients of the read-only socket show who they are. \"none\": the socket's permissions decide. \"sasl\": by the mechanisms of "
+                "/etc/sasl2/libvirt.conf. \"polkit\": polkit is asked for the action org.libvirt.unix.monitor (the other socket: manage); root and "
+                "the daemon's own user need no question. Where there is no polkit, members of the socket's group get in."),
+    ROW(auth_unix_rw, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names,
         .text = "The same for the socket with full control."),
-    ROW(auth_tcp, CONF_ENUM, "\"sasl\"", RESTART, .words = auth_scheme_names,
+    ROW(auth_tcp, CONF_ENUM, "\"sasl\"", RESTART, .words = auth_net_names, .refusal = "polkit knows local clients only",
         .text = "The same for plain TCP. \"none\": whoever reaches the port controls the host."),
-    ROW(auth_tls, CONF_ENUM, "\"none\"", RESTART, .words = auth_scheme_names,
+    ROW(auth_tls, CONF_ENUM, "\"none\"", RESTART, .words = auth_net_names, .refusal = "polkit knows local clients only",
         .text = "The same for TLS, besides the client's certificate."),
     ROW(tcp_min_ssf, CONF_INT, "112", RESTART, .min = 112, .max = 1024,
         .text = "Least strength, in bits, of the encryption SASL must give on plain TCP: DIGEST-MD5 gives 128, GSSAPI 256, SCRAM none."),
-    ROW(access_drivers, CONF_LIST, NULL, RESTART, .words = access_driver_names, .refusal = "permissions by polkit are not built yet",
-        .example = "[ \"none\" ]", .text = "What decides about each single call. Unset or \"none\": whoever is in may do all his socket allows."),
+    ROW(access_drivers, CONF_LIST, NULL, RESTART, .words = access_driver_names,
+        .example = "[ \"berth\" ]",
+        .text = "What decides about each single call and each object in it. Unset or \"none\": whoever is in may do all his socket allows. "
+                "\"berth\": the rules in the files " SYSCONFDIR "/libvirt/berthd.conf.d/access/*.rules, read again on a reload; without any rule "
+                "everything is refused. \"polkit\": the actions org.libvirt.api.*, for local clients. Several drivers must all allow."),
     ROW(sasl_allowed_username_list, CONF_LIST, NULL, RELOAD, .example = "[ \"joe@EXAMPLE.COM\", \"fred@EXAMPLE.COM\" ]",
         .text = "Patterns (* and ?) of the SASL users who may come in. Unset means all who authenticate; an empty list means nobody."),
     ROW(key_file, CONF_STRING, NULL, RELOAD, .heading = "Certificates", .example = "\"/etc/pki/libvirt/private/serverkey.pem\"",

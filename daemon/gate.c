@@ -27,7 +27,9 @@
 
 #include "daemon/access.h"
 #include "daemon/api.h"
+#include "daemon/auth_polkit.h"
 #include "daemon/events.h"
+#include "daemon/events_held.h"
 #include "daemon/gate.h"
 #include "daemon/idle.h"
 #include "daemon/proctable.h"
@@ -100,6 +102,7 @@ static void call_free(void *arg)
     if (call->body)
         g_bytes_unref(call->body);
     err_clear(&call->err);
+    g_clear_pointer(&call->visible, g_hash_table_unref);
     arena_done(&call->arena);
     if (call->dom)
         object_unref(call->dom);
@@ -180,9 +183,6 @@ static int check_procedure(const Call *call, Err *err)
         return err_set(err, VIR_ERR_INTERNAL_ERROR, "connection not open");
     if (!proc_handler(p))
         return err_set_full(err, VIR_FROM_NONE, VIR_ERR_NO_SUPPORT, 0, "%s", p->api);
-    if (call->msg->n_fds < (unsigned)p->fds_in_min || call->msg->n_fds > (unsigned)p->fds_in_max)
-        return err_set(err, VIR_ERR_RPC, "%s takes %d to %d file descriptors, %u came", p->api, p->fds_in_min, p->fds_in_max,
-                       call->msg->n_fds);
     return 0;
 }
 
@@ -224,12 +224,21 @@ static int resolve(Call *call, Err *err)
     default:
         g_assert_not_reached();
     }
-    if (!call->dom)
-        return -1;
+    return call->dom ? 0 : -1;
+}
+
+/* The rest, after the permissions: before them the state of a machine is nobody's business. */
+static int check_rest(const Call *call, Err *err)
+{
+    const ProcInfo *p = call->proc;
+    if (call->msg->n_fds < (unsigned)p->fds_in_min || call->msg->n_fds > (unsigned)p->fds_in_max)
+        return err_set(err, VIR_ERR_RPC, "%s takes %d to %d file descriptors, %u came", p->api, p->fds_in_min, p->fds_in_max,
+                       call->msg->n_fds);
+    if (!call->dom || (p->scope != SCOPE_DESTROY && p->scope != SCOPE_VIEW))
+        return 0;
     g_autoptr(DomainView) v = domain_view(call->dom);
-    if (p->scope == SCOPE_DESTROY) /* a start that hangs can be ended too */
-        return check_state(call, v->live || v->starting, err);
-    return p->scope == SCOPE_VIEW ? check_state(call, v->live != NULL, err) : 0;
+    /* a start that hangs can be ended too */
+    return check_state(call, v->live || (p->scope == SCOPE_DESTROY && v->starting), err);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------------- */
@@ -239,7 +248,11 @@ static void run_handler(Call *call)
     if (proc_handler(call->proc)(call, call->dom, call->args, call->ret, &call->err) < 0) {
         if (!err_is_set(&call->err))
             err_set(&call->err, VIR_ERR_INTERNAL_ERROR, "%s failed and did not say why", call->proc->api);
-    } else if (err_is_set(&call->err)) {
+        return;
+    }
+    /* A handler that must ask for permission itself cannot have forgotten to. */
+    g_assert(call->access_asked || call->proc->key != KEY_LATE || call->proc->object == OBJ_CONN);
+    if (err_is_set(&call->err)) {
         /* a handler that succeeded all the same */
         err_clear(&call->err);
     }
@@ -249,7 +262,7 @@ static void run_unlocked(Call *call)
 {
     if (call->proc->scope == SCOPE_LOCK) {
         domain_lock(call->dom);
-        if (check_state(call, domain_is_active(call->dom), &call->err) == 0)
+        if (access_check_again(call, &call->err) == 0 && check_state(call, domain_is_active(call->dom), &call->err) == 0)
             run_handler(call);
         domain_unlock(call->dom);
         domain_flush_or_retry(call->dom);
@@ -273,7 +286,7 @@ static void task_run_job(void *arg)
         run_handler(call); /* knows whether the machine is off because of its own signal */
     else if (d->removing)
         err_set_full(&call->err, VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN, 0, "domain '%s' was removed while the call waited for it", d->name);
-    else if (check_state(call, domain_is_active(d), &call->err) == 0)
+    else if (access_check_again(call, &call->err) == 0 && check_state(call, domain_is_active(d), &call->err) == 0)
         run_handler(call);
     domain_unlock(d);
     domain_flush_or_retry(d);
@@ -343,11 +356,27 @@ static void submit(Call *call)
     }
 }
 
+/* Whether the caller may is known by now; client event thread. */
+static void permitted(Call *call)
+{
+    if (!err_is_set(&call->err) && !rpc_conn_is_alive(call->conn)) /* polkit took its time */
+        err_set(&call->err, VIR_ERR_RPC, "the client has gone");
+    if (err_is_set(&call->err) || check_rest(call, &call->err) < 0)
+        call_done(call);
+    else
+        submit(call);
+}
+
 /* ---- callbacks of the server ------------------------------------------------------------------------------------------------ */
 
 bool gate_known_program(void *ud, RpcConn *c, uint32_t prog, uint32_t vers)
 {
     return proc_program_known(prog, vers);
+}
+
+static bool is_auth_polkit(const ProcInfo *p)
+{
+    return p->prog == REMOTE_PROGRAM && p->nr == REMOTE_PROC_AUTH_POLKIT;
 }
 
 void gate_call(void *ud, RpcMsg *msg)
@@ -379,16 +408,17 @@ void gate_call(void *ud, RpcMsg *msg)
     }
     if (p->ret.size)
         call->ret = g_malloc0(p->ret.size);
-    if (check_args(call, &call->err) < 0 || resolve(call, &call->err) < 0 || access_check(call, &call->err) < 0) {
-        call_done(call);
-        return;
-    }
-    submit(call);
+    int asked = -1;
+    if (access_check_early(call, &call->err) == 0 && check_args(call, &call->err) == 0 && resolve(call, &call->err) == 0)
+        asked = is_auth_polkit(p) ? auth_polkit_check(call, permitted, &call->err) : access_check(call, permitted, &call->err);
+    if (asked <= 0)
+        permitted(call);
 }
 
 static void client_free(void *p)
 {
     Client *cl = p;
+    access_forget(cl);
     rpc_sasl_free(cl->sasl);
     g_free(cl->uri);
     g_free(cl);
@@ -410,7 +440,9 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
     if (!cl)
         return;
     cl->open = false;
+    auth_polkit_gone(cl);
     event_hub_drop_conn(s->events, c);
+    events_held_drop(cl);
     tidy_closed(s->tidy);
     /* refused() of a cancelled call frees it here and now, so its successor is taken first */
     GList *next;

@@ -3,8 +3,10 @@ sbin_PROGRAMS += berthd
 daemon_sources = \
 	daemon/access.c daemon/access.h \
 	daemon/admin.c daemon/admin.h daemon/api_admin_client.c daemon/api_admin_connect.c daemon/api_admin_server.c \
+	daemon/access.c daemon/access.h daemon/access_rules.c daemon/access_rules.h daemon/access_rules_private.h daemon/access_parse.c \
 	daemon/api.h \
 	daemon/agent_calls.def daemon/api_agent.c \
+	daemon/auth_polkit.c daemon/auth_polkit.h \
 	daemon/api_berth.c \
 	daemon/api_caps.c \
 	daemon/api_connect.c \
@@ -25,7 +27,7 @@ daemon_sources = \
 	daemon/console.c daemon/console.h \
 	daemon/domain_filter.c daemon/domain_filter.h \
 	daemon/event_encode.c \
-	daemon/events.c daemon/events.h \
+	daemon/events.c daemon/events.h daemon/events_held.c daemon/events_held.h \
 	daemon/gate.c daemon/gate.h \
 	daemon/host.c daemon/host.h \
 	daemon/idle.c daemon/idle.h \
@@ -33,6 +35,7 @@ daemon_sources = \
 	daemon/listen.c daemon/listen.h \
 	daemon/listen_net.c daemon/listen_net.h daemon/listen_role.c daemon/listen_role.h \
 	daemon/options.c daemon/options.h \
+	daemon/polkit.c daemon/polkit.h daemon/polkit_check.c daemon/polkit_check.h \
 	daemon/proctable.c daemon/proctable.h \
 	daemon/server.h \
 	daemon/watchdog.c daemon/watchdog.h \

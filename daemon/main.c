@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <systemd/sd-daemon.h>
 
+#include "daemon/access.h"
 #include "daemon/admin.h"
 #include "daemon/auth_sasl.h"
 #include "daemon/events.h"
@@ -30,6 +31,7 @@
 #include "daemon/idle.h"
 #include "daemon/listen.h"
 #include "daemon/options.h"
+#include "daemon/polkit.h"
 #include "daemon/server.h"
 #include "daemon/tidy.h"
 #include "daemon/tls.h"
@@ -159,6 +161,11 @@ static void reload(Daemon *d)
             log_error("%s", text);
         }
     }
+    g_auto(Err) rules_err = ERR_INIT;
+    if (access_reload(d->server.access, &rules_err) < 0) {
+        g_autofree char *text = err_message(&rules_err);
+        log_error("the access rules are not changed: %s", text);
+    }
     sd_notify(0, "READY=1");
 }
 
@@ -251,6 +258,21 @@ static int dirs_make(const ConfigDirs *d, Err *err)
     return 0;
 }
 
+static char *rules_path(const Options *o)
+{
+    return g_build_filename(o->dirs.sysconf, "berthd.conf.d", "access", NULL);
+}
+
+static int access_init(Daemon *d, Err *err)
+{
+    g_autofree char *path = rules_path(&d->options);
+    bool by_polkit = daemon_config_has_driver(d->config, "polkit");
+    if (by_polkit || d->config->auth_unix_rw == AUTH_SCHEME_POLKIT || d->config->auth_unix_ro == AUTH_SCHEME_POLKIT)
+        d->server.polkit = polkit_new(d->server.client_loop);
+    d->server.access = access_new(daemon_config_has_driver(d->config, "berth") ? path : NULL, by_polkit ? d->server.polkit : NULL, err);
+    return d->server.access ? 0 : -1;
+}
+
 static int domains_init(Daemon *d, Err *err)
 {
     Server *s = &d->server;
@@ -297,7 +319,8 @@ static void free_event(void *e)
 
 static RpcAuthMethod auth_method(AuthScheme scheme)
 {
-    static const RpcAuthMethod methods[AUTH_SCHEME_MAX] = {[AUTH_SCHEME_NONE] = RPC_AUTH_NONE, [AUTH_SCHEME_SASL] = RPC_AUTH_SASL};
+    static const RpcAuthMethod methods[AUTH_SCHEME_MAX] = {[AUTH_SCHEME_NONE] = RPC_AUTH_NONE, [AUTH_SCHEME_SASL] = RPC_AUTH_SASL,
+                                                            [AUTH_SCHEME_POLKIT] = RPC_AUTH_POLKIT};
     return methods[scheme];
 }
 
@@ -340,8 +363,8 @@ static int up(Daemon *d, Err *err)
     s->tidy = tidy_new(s);
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
-    if (host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0 ||
-        auth_init(d, err) < 0)
+    if (access_init(d, err) < 0 || host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 ||
+        domains_init(d, err) < 0 || auth_init(d, err) < 0)
         return -1;
     d->service = (RpcService){.ud = s,
                               .known_program = gate_known_program,
@@ -407,6 +430,7 @@ static void down(Daemon *d)
         rpc_server_stop(s->rpc, "the daemon stops");
     if (s->admin)
         rpc_server_stop(s->admin, "the daemon stops");
+    polkit_free(s->polkit);
     tidy_free(g_steal_pointer(&s->tidy));
     if (d->pid_file_ours) /* while the machines' lock is ours still: after it another daemon may have written its own */
         unlink(d->options.pid_file);
@@ -434,6 +458,7 @@ static void down(Daemon *d)
     event_loop_free(s->monitor_loop);
     auth_sasl_down();
     event_hub_free(s->events);
+    access_free(s->access);
     qemu_caps_cache_free(s->caps);
     daemon_config_unref(d->config);
     qemu_config_unref(d->qemu_config);
@@ -459,6 +484,11 @@ int main(int argc, char **argv)
         return 1;
     }
     if (d.options.check_config) {
+        g_autofree char *rules = rules_path(&d.options);
+        if (access_check_rules(rules, &err) < 0) {
+            report(&err);
+            return 1;
+        }
         puts("the configuration is valid");
         return 0;
     }

@@ -21,3 +21,4 @@ include tests/unit/blockjob.mk
 include tests/unit/chain.mk
 include tests/unit/definition.mk
 include tests/unit/snapshot.mk
+include tests/unit/access.mk
