@@ -44,6 +44,7 @@
 #include "util/log.h"
 
 #define START_MOST_S 600u /* definitions read at the start */
+#define SERVING "Serving clients"
 #define IDLE_ACTIVATED_S 120u /* as libvirtd's units have it */
 #define GRACE_MS 3000u /* what running calls get at the end */
 #define AUTH_WORKERS 16u /* who waits for a server of authentication takes one */
@@ -129,10 +130,12 @@ static void reload(Daemon *d)
     g_auto(Err) err = ERR_INIT;
     DaemonConfig *c = NULL;
     QemuConfig *q = NULL;
+    bool whole = true;
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)g_get_monotonic_time());
     if (config_load(&d->options, &c, &q, &err) < 0 || apply_log(&d->options, c, &err) < 0) {
         g_autofree char *text = err_message(&err);
         log_error("the configuration is not changed: %s", text);
+        whole = false;
         daemon_config_unref(c);
         qemu_config_unref(q);
     } else {
@@ -159,14 +162,16 @@ static void reload(Daemon *d)
         if (tls_reload(d->server.tls, &err) < 0) {
             g_autofree char *text = err_message(&err);
             log_error("%s", text);
+            whole = false;
         }
     }
     g_auto(Err) rules_err = ERR_INIT;
     if (access_reload(d->server.access, &rules_err) < 0) {
         g_autofree char *text = err_message(&rules_err);
         log_error("the access rules are not changed: %s", text);
+        whole = false;
     }
-    sd_notify(0, "READY=1");
+    sd_notify(0, whole ? "READY=1\nSTATUS=" SERVING : "READY=1\nSTATUS=" SERVING "; not all of the configuration is in force, see the log");
 }
 
 /* ---- signals --------------------------------------------------------------------------------------------------------------- */
@@ -221,7 +226,7 @@ static int go_background(Daemon *d)
 
 static void say_ready(Daemon *d)
 {
-    sd_notify(0, "READY=1\nSTATUS=Serving clients");
+    sd_notify(0, "READY=1\nSTATUS=" SERVING);
     if (d->ready_pipe < 0)
         return;
     AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
