@@ -9,6 +9,7 @@ build=${BERTH_TEST_BUILD:-$src/build-test}
 jobs=$(nproc)
 failed=0
 summary=
+last= # what a failed stage wants read first: it is printed last
 
 say() { printf '\n==== %s\n' "$*"; }
 
@@ -99,11 +100,14 @@ race_daemon() {
 # Each fuzz target for FUZZ_SECONDS, two at a time; the corpus is replayed by the unit tests besides.
 fuzz_runs() {
     (configure_in "$build/fuzz" CC=clang-14 --enable-asan --enable-fuzz) &&
-        make -C "$build/fuzz" -j"$jobs" fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-60}" FUZZ_JOBS=2 >"$build/fuzz.out" 2>&1
+        make -C "$build/fuzz" -j"$jobs" fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-60}" FUZZ_JOBS=2 FUZZ_SEED=1 >"$build/fuzz.out" 2>&1
     rc=$?
     detail=$(awk '$2 == "clean" || $2 == "FOUND" { n[$2]++; runs += $3 }
         END { printf "%d targets clean, %d with findings, %d runs", n["clean"], n["FOUND"], runs }' "$build/fuzz.out")
-    if [ $rc = 0 ]; then grep -E ' runs .* edges ' "$build/fuzz.out"; else tail -200 "$build/fuzz.out"; fi
+    if [ $rc = 0 ]; then grep -E ' runs .* edges ' "$build/fuzz.out"; else
+        last=$(grep -E -A3 '^(SUMMARY|==[0-9]+== *ERROR|.*runtime error|.*DEDUP_TOKEN)| FOUND | in base64:' "$build/fuzz.out" | cut -c 1-8300)
+        tail -200 "$build/fuzz.out"
+    fi
     return $rc
 }
 
@@ -146,6 +150,8 @@ else
     say "no daemon, no integration tests"
     failed=1
 fi
+[ -z "$last" ] || say "what was found
+$last"
 say "totals$summary"
 if [ $failed = 0 ]; then
     printf '\nPASSED\n'

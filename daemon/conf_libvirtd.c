@@ -24,7 +24,7 @@ static const char *const auth_net_names[] = {"none", "sasl", NULL};
 #define RESTART 0u
 #define RELOAD CONF_RELOAD
 
-#define NO_ADMIN "there is no administration server yet"
+#define ADMIN_INLINE "calls of the administration socket take no workers"
 #define TLS_ONLY "Used by the TLS listener only."
 #define SYSTEMD_HOLDS " Without effect when systemd holds the sockets."
 
@@ -95,20 +95,20 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(max_anonymous_clients, CONF_INT, "20", RELOAD, .min = 0, .max = 1000000,
         .text = "Clients connected and not yet authenticated; while so many there are, no further ones are accepted. 0: no limit "
                 "of its own."),
-    INERT(min_workers, CONF_INT, "5", "workers are made when there is work", .min = 0, .max = 10000,
-        .text = "Workers that are always there."),
+    ROW(min_workers, CONF_INT, "1", RELOAD, .min = 0, .max = 10000,
+        .text = "Workers that are always there. Further ones are made when there is work, and end when there is none for some seconds."),
     ROW(max_workers, CONF_INT, "20", RELOAD, .min = 1, .max = 10000,
         .text = "Ordinary calls executed at once. A call that waits for a guest does not count."),
     ROW(prio_workers, CONF_INT, "5", RELOAD, .min = 1, .max = 10000,
         .text = "Calls that never wait for a guest (destroy, look-ups) executed at once, on workers of their own."),
     ROW(max_client_requests, CONF_INT, "5", RELOAD, .min = 1, .max = 10000,
         .text = "Calls of one client in progress; further ones wait unread on its connection."),
-    INERT(admin_min_workers, CONF_INT, "1", NO_ADMIN, .min = 0, .max = 10000, .text = "As min_workers, for the administration socket."),
-    INERT(admin_max_workers, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 10000, .text = "As max_workers, for the administration socket."),
-    INERT(admin_max_clients, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 10000, .text = "As max_clients, for the administration socket."),
-    INERT(admin_max_queued_clients, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 65535,
+    INERT(admin_min_workers, CONF_INT, "1", ADMIN_INLINE, .min = 0, .max = 10000, .text = "As min_workers, for the administration socket."),
+    INERT(admin_max_workers, CONF_INT, "5", ADMIN_INLINE, .min = 1, .max = 10000, .text = "As max_workers, for the administration socket."),
+    ROW(admin_max_clients, CONF_INT, "5", RELOAD, .min = 1, .max = 10000, .text = "As max_clients, for the administration socket."),
+    ROW(admin_max_queued_clients, CONF_INT, "5", RESTART, .min = 1, .max = 65535,
         .text = "As max_queued_clients, for the administration socket."),
-    INERT(admin_max_client_requests, CONF_INT, "5", NO_ADMIN, .min = 1, .max = 10000,
+    ROW(admin_max_client_requests, CONF_INT, "5", RELOAD, .min = 1, .max = 10000,
         .text = "As max_client_requests, for the administration socket."),
 
     ROW(log_level, CONF_INT, "3", RELOAD, .heading = "Logging", .min = 1, .max = 4,
@@ -119,9 +119,11 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(log_outputs, CONF_STRING, NULL, RELOAD, .example = "\"2:journald 1:file:/var/log/libvirt/berthd.log\"",
         .text = "Where lines go: \"LEVEL:stderr\", \"LEVEL:syslog:NAME\", \"LEVEL:file:PATH\", \"LEVEL:journald\", separated by blanks. "
                 "Unset means the journal where there is one, else stderr."),
-    INERT(audit_level, CONF_INT, "1", "records of the kernel's audit system are not written", .min = 0, .max = 2,
-        .text = "How much goes to the kernel's audit system."),
-    INERT(audit_logging, CONF_BOOL, "0", "records of the kernel's audit system are not written", .text = "Whether audit records are logged too."),
+    ROW(audit_level, CONF_INT, "1", RELOAD, .min = 0, .max = 2,
+        .text = "Records of what clients change, of connections and of refusals: who, from where, which call, which object, with what result. "
+                "0: none. 1: to audit_file of berthd.conf, else to the journal, where there is one. 2: the daemon does not start without one of "
+                "them."),
+    ROW(audit_logging, CONF_BOOL, "0", RELOAD, .text = "Whether these records go to the log as well, as information."),
 
     ROW(host_uuid, CONF_STRING, NULL, RESTART, .heading = "The host", .example = "\"00000000-0000-0000-0000-000000000000\"",
         .text = "Identity of this host in capabilities and migrations, where the machine's own is missing or shared."),
@@ -132,10 +134,10 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(keepalive_count, CONF_INT, "5", RELOAD, .min = 0, .max = 1000,
         .text = "How many such questions may go unanswered before the client is disconnected."),
     INERT(keepalive_required, CONF_BOOL, "0", "clients that cannot answer are not asked", .text = "Whether clients that cannot answer are refused."),
-    INERT(admin_keepalive_interval, CONF_INT, "5", NO_ADMIN, .min = -1, .max = 3600,
+    ROW(admin_keepalive_interval, CONF_INT, "5", RELOAD, .min = -1, .max = 3600,
         .text = "As keepalive_interval, for the administration socket."),
-    INERT(admin_keepalive_count, CONF_INT, "5", NO_ADMIN, .min = 0, .max = 1000, .text = "As keepalive_count, for the administration socket."),
-    INERT(admin_keepalive_required, CONF_BOOL, "0", NO_ADMIN, .text = "As keepalive_required, for the administration socket."),
+    ROW(admin_keepalive_count, CONF_INT, "5", RELOAD, .min = 0, .max = 1000, .text = "As keepalive_count, for the administration socket."),
+    INERT(admin_keepalive_required, CONF_BOOL, "0", "clients that cannot answer are not asked", .text = "As keepalive_required, for the administration socket."),
     IGNORED(ovs_timeout, "Open vSwitch is not used yet"),
     {.name = NULL},
 };

@@ -27,10 +27,12 @@
 
 #include "daemon/access.h"
 #include "daemon/api.h"
+#include "daemon/audit.h"
 #include "daemon/auth_polkit.h"
 #include "daemon/events.h"
 #include "daemon/events_held.h"
 #include "daemon/gate.h"
+#include "daemon/idle.h"
 #include "daemon/proctable.h"
 #include "daemon/tidy.h"
 #include "api_enums.h"
@@ -134,6 +136,7 @@ static void call_done(Call *call)
         call_free(call);
         return;
     }
+    audit_call(call_server(call)->audit, call);
     if (err_is_set(&call->err)) {
         log_failure(call);
         rpc_reply_error(call->msg, &call->err);
@@ -429,6 +432,7 @@ void gate_opened(void *ud, RpcConn *c)
     cl->server = ud;
     cl->conn = c;
     rpc_conn_set_userdata(c, cl, client_free);
+    idle_watch_client(cl->server->idle);
 }
 
 void gate_closed(void *ud, RpcConn *c, const char *reason)
@@ -455,4 +459,5 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
     }
     domain_autodestroy(s->domains, rpc_conn_id(c));
     domain_fd_groups_drop(s->domains, rpc_conn_id(c));
+    idle_watch_client(s->idle);
 }

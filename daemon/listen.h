@@ -20,6 +20,7 @@ typedef struct ListenSpec {
     RpcAuthMethod rw_auth, ro_auth;
     bool modular;          /* links under the names of the modular daemons */
     int backlog;           /* clients the kernel keeps waiting */
+    int admin_backlog;
 
     const char *addr;               /* of the network sockets; NULL: all */
     const char *tcp_port, *tls_port; /* number or service; NULL: no such socket is made */

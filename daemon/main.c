@@ -12,6 +12,7 @@
 #define LOG_AREA "daemon.main"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,7 +23,10 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/access.h"
+#include "daemon/admin.h"
+#include "daemon/audit.h"
 #include "daemon/auth_sasl.h"
+#include "daemon/confine.h"
 #include "daemon/events.h"
 #include "daemon/gate.h"
 #include "daemon/host.h"
@@ -33,6 +37,7 @@
 #include "daemon/server.h"
 #include "daemon/tidy.h"
 #include "daemon/tls.h"
+#include "daemon/watchdog.h"
 #include "host/image.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
@@ -40,6 +45,8 @@
 #include "util/file.h"
 #include "util/log.h"
 
+#define START_MOST_S 600u /* definitions read at the start */
+#define IDLE_ACTIVATED_S 120u /* as libvirtd's units have it */
 #define GRACE_MS 3000u /* what running calls get at the end */
 #define AUTH_WORKERS 16u /* who waits for a server of authentication takes one */
 #define LAST_MS  2000u /* and those that waited for a QEMU, when they are told to stop */
@@ -49,9 +56,9 @@ typedef struct Daemon {
     Options options;
     DaemonConfig *config;
     QemuConfig *qemu_config;
-    RpcService service;
+    RpcService service, admin_service;
     Listen *listen;
-    IdleWatch *idle;
+    Watchdog *watchdog;
     bool pid_file_ours;
     int ready_pipe; /* --daemon: the waiting parent reads our verdict here; -1 otherwise */
 } Daemon;
@@ -82,6 +89,7 @@ static PoolLimits pool_limits(const DaemonConfig *c)
     return (PoolLimits){.cap = {[LANE_FAST] = (unsigned)c->prio_workers,
                                 [LANE_NORMAL] = (unsigned)c->max_workers,
                                 [LANE_LONG] = (unsigned)c->long_workers},
+                        .min_threads = (unsigned)c->min_workers,
                         .max_threads = (unsigned)c->max_threads,
                         .idle_ms = 5000};
 }
@@ -101,12 +109,34 @@ static RpcLimits rpc_limits(const DaemonConfig *c)
     return l;
 }
 
+static RpcLimits admin_limits(const DaemonConfig *c)
+{
+    RpcLimits l = rpc_limits(c);
+    l.max_clients = l.max_anonymous_clients = (unsigned)c->admin_max_clients;
+    l.max_client_requests = (unsigned)c->admin_max_client_requests;
+    l.keepalive_interval = c->admin_keepalive_interval;
+    l.keepalive_count = (unsigned)c->admin_keepalive_count;
+    return l;
+}
+
+/* Who holds the sockets starts the daemon again when it is needed. */
+static unsigned idle_seconds(const Daemon *d)
+{
+    int s = d->options.idle_timeout >= 0 ? d->options.idle_timeout : d->config->idle_timeout;
+    return s >= 0 ? (unsigned)s : listen_activated(d->listen) ? IDLE_ACTIVATED_S : 0;
+}
+
+static AuditSpec audit_spec(const DaemonConfig *c)
+{
+    return (AuditSpec){.level = c->audit_level, .logged = c->audit_logging, .file = c->audit_file};
+}
+
 static void reload(Daemon *d)
 {
     g_auto(Err) err = ERR_INIT;
     DaemonConfig *c = NULL;
     QemuConfig *q = NULL;
-    sd_notify(0, "RELOADING=1");
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)g_get_monotonic_time());
     if (config_load(&d->options, &c, &q, &err) < 0 || apply_log(&d->options, c, &err) < 0) {
         g_autofree char *text = err_message(&err);
         log_error("the configuration is not changed: %s", text);
@@ -117,9 +147,10 @@ static void reload(Daemon *d)
         for (char **l = late; *l; l++)
             log_warning("%s: needs a restart of the daemon", *l);
         PoolLimits pl = pool_limits(c);
-        RpcLimits rl = rpc_limits(c);
+        RpcLimits rl = rpc_limits(c), al = admin_limits(c);
         pool_set_limits(d->server.pool, &pl);
         rpc_server_set_limits(d->server.rpc, &rl);
+        rpc_server_set_limits(d->server.admin, &al);
         d->server.sasl_users = c->sasl_allowed_username_list;
         g_atomic_int_set(&d->server.job_timeout_ms, c->job_timeout * 1000);
         domain_driver_reload(d->server.domains, q);
@@ -129,12 +160,19 @@ static void reload(Daemon *d)
         qemu_config_unref(d->qemu_config);
         d->config = c;
         d->qemu_config = q;
+        idle_watch_set(d->server.idle, idle_seconds(d));
         tls_set_config(d->server.tls, c);
         log_info("configuration read again");
         if (tls_reload(d->server.tls, &err) < 0) {
             g_autofree char *text = err_message(&err);
             log_error("%s", text);
         }
+    }
+    g_auto(Err) audit_err = ERR_INIT;
+    AuditSpec audit = audit_spec(d->config);
+    if (audit_reload(d->server.audit, &audit, &audit_err) < 0) {
+        g_autofree char *text = err_message(&audit_err);
+        log_error("audit records go where they went: %s", text);
     }
     g_auto(Err) rules_err = ERR_INIT;
     if (access_reload(d->server.access, &rules_err) < 0) {
@@ -150,7 +188,6 @@ static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *
 {
     Daemon *d = userdata;
     log_info("signal %u from process %u: stopping, machines go on", si->ssi_signo, si->ssi_pid);
-    sd_notify(0, "STOPPING=1");
     event_loop_stop(d->server.client_loop, 0);
     return 0;
 }
@@ -168,8 +205,6 @@ static int signals_init(Daemon *d, Err *err)
     int r = sd_event_add_signal(e, NULL, SIGHUP, on_reload, d);
     for (size_t i = 0; i < N_ELEMENTS(stops) && r >= 0; i++)
         r = sd_event_add_signal(e, NULL, stops[i], on_stop, d);
-    if (r >= 0)
-        r = sd_event_set_watchdog(e, true);
     return r < 0 ? err_set_errno(err, -r, "catching signals") : 0;
 }
 
@@ -199,7 +234,7 @@ static int go_background(Daemon *d)
 
 static void say_ready(Daemon *d)
 {
-    sd_notify(0, "READY=1");
+    sd_notify(0, "READY=1\nSTATUS=Serving clients");
     if (d->ready_pipe < 0)
         return;
     AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -243,6 +278,9 @@ static char *rules_path(const Options *o)
 
 static int access_init(Daemon *d, Err *err)
 {
+    AuditSpec audit = audit_spec(d->config);
+    if (!(d->server.audit = audit_new(&audit, err)))
+        return -1;
     g_autofree char *path = rules_path(&d->options);
     bool by_polkit = daemon_config_has_driver(d->config, "polkit");
     if (by_polkit || d->config->auth_unix_rw == AUTH_SCHEME_POLKIT || d->config->auth_unix_ro == AUTH_SCHEME_POLKIT)
@@ -280,6 +318,8 @@ static int domains_init(Daemon *d, Err *err)
                           .log_dir = log_dir,
                           .cache_dir = cache_dir,
                           .privileged = s->privileged};
+    /* Tens of thousands of definitions may take longer than a unit is commonly given to start. */
+    sd_notifyf(0, "STATUS=Reading definitions\nEXTEND_TIMEOUT_USEC=%u", START_MOST_S * 1000000u);
     s->domains = domain_driver_new(&o, err);
     if (!s->domains)
         return -1;
@@ -348,7 +388,14 @@ static int up(Daemon *d, Err *err)
                               .opened = gate_opened,
                               .closed = gate_closed};
     RpcLimits rl = rpc_limits(d->config);
-    s->rpc = rpc_server_new(s->client_loop, "libvirt", &rl, &d->service);
+    s->rpc = rpc_server_new(s->client_loop, ADMIN_SERVER_MAIN, &rl, &d->service);
+    d->admin_service = (RpcService){.ud = s,
+                                    .known_program = admin_known_program,
+                                    .call = admin_call,
+                                    .opened = admin_opened,
+                                    .closed = admin_closed};
+    RpcLimits al = admin_limits(d->config);
+    s->admin = rpc_server_new(s->client_loop, ADMIN_SERVER_ADMIN, &al, &d->admin_service);
     s->tls = tls_new(s->client_loop, d->config, s->privileged);
     ListenSpec spec = {.dir = d->config->unix_sock_dir ? d->config->unix_sock_dir : d->options.dirs.run,
                        .privileged = s->privileged,
@@ -360,6 +407,7 @@ static int up(Daemon *d, Err *err)
                        .ro_auth = auth_method(d->config->auth_unix_ro),
                        .modular = d->config->modular_sockets,
                        .backlog = d->config->max_queued_clients,
+                       .admin_backlog = d->config->admin_max_queued_clients,
                        .addr = d->config->listen_addr,
                        .tcp_port = d->config->listen_tcp ? d->config->tcp_port : NULL,
                        .tls_port = wants_tls(d) ? d->config->tls_port : NULL,
@@ -368,11 +416,11 @@ static int up(Daemon *d, Err *err)
                        .tls_ready = tls_ready,
                        .tls_transport = tls_transport,
                        .tls_ud = s->tls};
-    d->listen = listen_open(s->rpc, NULL, &spec, err);
+    d->listen = listen_open(s->rpc, s->admin, &spec, err);
     if (!d->listen || pid_file_write(d, err) < 0)
         return -1;
-    int idle = d->options.idle_timeout >= 0 ? d->options.idle_timeout : d->config->idle_timeout;
-    d->idle = idle_watch_new(s, idle);
+    s->idle = idle_watch_new(s, idle_seconds(d));
+    d->watchdog = watchdog_new(s->client_loop, s->monitor_loop, s->pool);
     return 0;
 }
 
@@ -385,16 +433,20 @@ static void __attribute__((noreturn)) leave_them(Server *s)
     log_warning("%u calls wait for what does not answer: not waited for", st.blocked + st.running[LANE_FAST] + st.running[LANE_NORMAL] +
                                                                             st.running[LANE_LONG]);
     domain_driver_flush(s->domains);
+    audit_stop(s->audit);
     _exit(0);
 }
 
 static void down(Daemon *d)
 {
     Server *s = &d->server;
-    idle_watch_free(d->idle);
+    watchdog_free(d->watchdog);
+    idle_watch_free(g_steal_pointer(&s->idle));
     listen_close(d->listen);
     if (s->rpc)
         rpc_server_stop(s->rpc, "the daemon stops");
+    if (s->admin)
+        rpc_server_stop(s->admin, "the daemon stops");
     polkit_free(s->polkit);
     tidy_free(g_steal_pointer(&s->tidy));
     if (d->pid_file_ours) /* while the machines' lock is ours still: after it another daemon may have written its own */
@@ -414,8 +466,8 @@ static void down(Daemon *d)
     pool_free(s->pool);
     domain_driver_free(s->domains);
     bus_free(s->bus);
-    if (s->rpc)
-        rpc_server_free(s->rpc);
+    rpc_server_free(s->rpc);
+    rpc_server_free(s->admin);
     tls_free(s->tls);
     event_loop_free(s->client_loop);
     if (s->monitor_loop)
@@ -424,6 +476,7 @@ static void down(Daemon *d)
     auth_sasl_down();
     event_hub_free(s->events);
     access_free(s->access);
+    audit_free(s->audit);
     qemu_caps_cache_free(s->caps);
     daemon_config_unref(d->config);
     qemu_config_unref(d->qemu_config);
@@ -473,7 +526,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "berthd: going to the background: %s\n", g_strerror(-r));
         return 1;
     }
-    if (apply_log(&d.options, d.config, &err) < 0 || up(&d, &err) < 0) {
+    if (apply_log(&d.options, d.config, &err) < 0 || confine(&err) < 0 || up(&d, &err) < 0) {
         report(&err);
         down(&d);
         return 1;
@@ -482,6 +535,7 @@ int main(int argc, char **argv)
     domain_driver_go(d.server.domains);
     log_info("%s serves, process %d", PACKAGE_STRING, (int)getpid());
     r = event_loop_run(d.server.client_loop);
+    sd_notify(0, "STOPPING=1\nSTATUS=Stopping; machines go on");
     down(&d);
     return r < 0 ? 1 : 0;
 }

@@ -10,6 +10,7 @@
 
 typedef struct EventHub EventHub;
 typedef struct Tidy Tidy;
+typedef struct IdleWatch IdleWatch;
 typedef struct Tls Tls;
 
 typedef struct Server {
@@ -22,8 +23,11 @@ typedef struct Server {
     Bus *bus;
     DomainDriver *domains;
     struct QemuCapsCache *caps;
-    RpcServer *rpc;
+    RpcServer *rpc;          /* clients of the main sockets */
+    RpcServer *admin;        /* those of the admin socket */
+    IdleWatch *idle;         /* daemon/idle.c: the end when nobody needs the daemon */
     EventHub *events;        /* daemon/events.c: who wants which event */
+    struct Audit *audit;     /* daemon/audit.h */
     struct Polkit *polkit;   /* daemon/polkit.h; NULL: nobody needs it */
     struct Access *access;   /* daemon/access.h: who may do what */
     Tidy *tidy;              /* daemon/tidy.c: memory given back */

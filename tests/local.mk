@@ -15,6 +15,7 @@ include tests/unit/model.mk
 include tests/unit/node.mk
 include tests/bench/local.mk
 include tests/unit/util.mk
+include tests/unit/watch.mk
 include tests/soak/local.mk
 include tests/unit/blockjob.mk
 include tests/unit/chain.mk

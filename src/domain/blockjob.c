@@ -209,11 +209,13 @@ void blockjobs_settle(Domain *d)
         if (job->state == BLOCKJOB_OVER)
             continue;
         bool good = succeeded(job);
-        blockjob_remember(d, job, good ? VIR_DOMAIN_BLOCK_JOB_COMPLETED : VIR_DOMAIN_BLOCK_JOB_FAILED,
-                          good ? NULL : job->error ? job->error : "the guest ended before the job did", job->bytes, job->begun_us);
-        if (good && job->state != BLOCKJOB_OVER)
+        blockjob_keep_verdict(d, job, good ? VIR_DOMAIN_BLOCK_JOB_COMPLETED : VIR_DOMAIN_BLOCK_JOB_FAILED,
+                              good ? NULL : job->error ? job->error : "the guest ended before the job did");
+        if (good)
             job->ops->concluded(d, job, VIR_DOMAIN_BLOCK_JOB_COMPLETED);
     }
+    if (d->persistent) /* else nobody can ask for them any more */
+        blockjob_verdicts_write(d);
 }
 
 void blockjobs_forget(Domain *d)
@@ -420,11 +422,14 @@ static void learn_gone(BlockJob *job)
         learn_outcome(job, VIR_DOMAIN_BLOCK_JOB_FAILED, "QEMU does not know this job any more");
 }
 
-static void dismiss(Domain *d, const char *id)
+/* One of ours that nobody knows any more. */
+static bool dismiss(Domain *d, const char *id)
 {
     g_auto(Err) err = ERR_INIT;
-    if (domain_qmp(d, "job-dismiss", json_pack("{s:s}", "id", id), NULL, &err) < 0)
-        log_warning("%s: block job %s is not dismissed: %s", d->name, id, err.detail);
+    if (domain_qmp(d, "job-dismiss", json_pack("{s:s}", "id", id), NULL, &err) == 0)
+        return true;
+    log_warning("%s: block job %s is not dismissed: %s", d->name, id, err.detail);
+    return false;
 }
 
 int blockjob_send_end(Domain *d, BlockJob *job, Err *err)
@@ -465,8 +470,9 @@ static void send_ends(Domain *d, json_t *jobs)
     }
 }
 
-void blockjob_compare(Domain *d, json_t *jobs)
+bool blockjob_compare(Domain *d, json_t *jobs)
 {
+    bool clean = true;
     domain_assert_locked(d);
     job_assert_held(d);
     for (unsigned i = 0; i < blockjob_count(d); i++) {
@@ -489,9 +495,10 @@ void blockjob_compare(Domain *d, json_t *jobs)
         const char *id = text(info, "id");
         if (id && g_str_has_prefix(id, BLOCKJOB_ID_PREFIX) && !g_strcmp0(text(info, "status"), "concluded") &&
             !blockjob_by_id(d, id))
-            dismiss(d, id);
+            clean = dismiss(d, id) && clean;
     }
     send_ends(d, jobs);
+    return clean;
 }
 
 /* ---- news: applied ----------------------------------------------------------------------------------------------- */
@@ -500,9 +507,12 @@ static void tell(Domain *d, const BlockJob *job, int status)
 {
     static const int ids[] = {VIR_DOMAIN_EVENT_ID_BLOCK_JOB, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2};
     for (unsigned i = 0; i < N_ELEMENTS(ids); i++) {
-        DomainEvent *e = domain_event_new(EVENT_DOMAIN, ids[i], d);
         bool by_path = ids[i] == VIR_DOMAIN_EVENT_ID_BLOCK_JOB;
-        e->block_job.path = by_path && job->ops->path ? job->ops->path(d, job) : g_strdup(job->target);
+        char *path = by_path && job->ops->path ? job->ops->path(d, job) : g_strdup(job->target);
+        if (!path)
+            continue; /* on the network: there is none to tell */
+        DomainEvent *e = domain_event_new(EVENT_DOMAIN, ids[i], d);
+        e->block_job.path = path;
         e->block_job.type = job->ops->type;
         e->block_job.status = status;
         domain_publish_event(d, e);
@@ -570,48 +580,69 @@ static void again_later(Domain *d)
     timer_arm_by(p->blockjob_again, deadline_in_ms(AGAIN_MS));
 }
 
-static int apply_conclusion(Domain *d, BlockJob *job)
+/* Whether the disk has changed over is beyond doubt: this daemon asked for it, QEMU took it and had no error, and nobody else gives it commands. */
+static bool surely_pivoted(const Domain *d, const BlockJob *job)
+{
+    return job->ops->can_pivot && job->state == BLOCKJOB_PIVOTING && job->end_sent && !d->priv->tainted_monitor;
+}
+
+/* What the job came to.  BLOCKJOB_NO_STATUS: not known now, it stays news. */
+static int judge(Domain *d, BlockJob *job)
 {
     if (job->outcome == BLOCKJOB_NO_STATUS && !ask_outcome(d, job))
-        return BLOCKJOB_NO_STATUS; /* stays news: asked again when QEMU answers again */
+        return BLOCKJOB_NO_STATUS; /* asked again when QEMU answers again */
     /* A copy in step that is given up has "completed" for QEMU. */
-    int status = job->outcome == VIR_DOMAIN_BLOCK_JOB_COMPLETED && job->aborted_ready ? VIR_DOMAIN_BLOCK_JOB_CANCELED : job->outcome;
+    if (job->outcome != VIR_DOMAIN_BLOCK_JOB_COMPLETED || !job->ops->pivoted || surely_pivoted(d, job))
+        return job->outcome == VIR_DOMAIN_BLOCK_JOB_COMPLETED && job->aborted_ready ? VIR_DOMAIN_BLOCK_JOB_CANCELED : job->outcome;
     uint64_t life = d->life;
-    if (job->outcome == VIR_DOMAIN_BLOCK_JOB_COMPLETED && job->ops->pivoted) {
-        int r = job->ops->pivoted(d, job);
-        if (r < 0 || d->life != life || job->state == BLOCKJOB_OVER)
-            return BLOCKJOB_NO_STATUS; /* stays news */
-        status = r ? VIR_DOMAIN_BLOCK_JOB_COMPLETED
-                 : job->ops->can_pivot || job->state == BLOCKJOB_ABORTING ? VIR_DOMAIN_BLOCK_JOB_CANCELED
-                                                                          : VIR_DOMAIN_BLOCK_JOB_FAILED;
-        if (status == VIR_DOMAIN_BLOCK_JOB_FAILED && !job->error)
-            job->error = g_strdup("QEMU does not know this job any more");
-    }
-    log_info("%s: block job %s of %s: %s%s%s", d->name, job->id, job->target,
-             status == VIR_DOMAIN_BLOCK_JOB_COMPLETED  ? "completed"
-             : status == VIR_DOMAIN_BLOCK_JOB_CANCELED ? "cancelled"
-                                                       : "failed",
-             job->error ? ": " : "", job->error ? job->error : "");
-    /* First of all: told twice after a kill, it is kept once. */
-    blockjob_remember(d, job, status, job->error, job->bytes, job->begun_us);
-    if (d->life != life || job->state == BLOCKJOB_OVER)
+    int r = job->ops->pivoted(d, job);
+    if (r < 0 || d->life != life || job->state == BLOCKJOB_OVER)
         return BLOCKJOB_NO_STATUS;
+    if (r)
+        return VIR_DOMAIN_BLOCK_JOB_COMPLETED;
+    if (job->ops->can_pivot || job->state == BLOCKJOB_ABORTING)
+        return VIR_DOMAIN_BLOCK_JOB_CANCELED;
+    if (!job->error)
+        job->error = g_strdup("QEMU does not know this job any more");
+    return VIR_DOMAIN_BLOCK_JOB_FAILED;
+}
+
+/* Job and nodes go, in one exchange with QEMU. */
+static void take_out(Domain *d, BlockJob *job, int status)
+{
+    g_autoptr(GArray) commands = qmp_requests_new();
+    if (!job->ops->finalized_by_us)
+        qmp_requests_add(commands, QMP(JOB_DISMISS), json_pack("{s:s}", "id", job->id));
+    if (job->ops->cleanup)
+        job->ops->cleanup(d, job, status, commands);
+    blockjobs_take_out(d, commands);
+}
+
+static int apply_conclusion(Domain *d, BlockJob *job)
+{
+    uint64_t life = d->life;
+    int status = judge(d, job);
+    if (status == BLOCKJOB_NO_STATUS)
+        return status;
     if (job->ops->concluded(d, job, status) < 0) {
         again_later(d);
         return BLOCKJOB_NO_STATUS;
     }
     if (d->life != life || job->state == BLOCKJOB_OVER)
         return BLOCKJOB_NO_STATUS; /* the machine ended; or its monitor was lost, and what it is reached by will tell again */
+    log_info("%s: block job %s of %s: %s%s%s", d->name, job->id, job->target,
+             status == VIR_DOMAIN_BLOCK_JOB_COMPLETED  ? "completed"
+             : status == VIR_DOMAIN_BLOCK_JOB_CANCELED ? "cancelled"
+                                                       : "failed",
+             job->error ? ": " : "", job->error ? job->error : "");
+    blockjob_keep_verdict(d, job, status, job->error);
     forget(d, job);
-    bool lives = flush(d);
+    bool lives = flush(d); /* from here on a daemon that is killed has left the verdict instead of the job */
     if (!job->quiet)
         tell(d, job, status);
-    if (!lives)
-        return status;
-    if (!job->ops->finalized_by_us)
-        dismiss(d, job->id);
-    if (d->life == life && !d->priv->dying && job->ops->cleanup)
-        job->ops->cleanup(d, job, status);
+    if (lives)
+        take_out(d, job, status);
+    blockjob_verdicts_later(d);
     return status;
 }
 

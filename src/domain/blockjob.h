@@ -57,15 +57,16 @@ typedef struct BlockJobOps {
     bool can_pivot;
     /* It waits for us before it changes the chain (auto-finalize off) and goes by itself when it has (auto-dismiss on).  With `pivoted`. */
     bool finalized_by_us;
-    /* Optional: what the BLOCK_JOB event names (a path); the target name if there is none.  Caller frees. */
+    /* Optional: what the BLOCK_JOB event names (a path); without it the target.  NULL from it: an image on the network, of which that event does
+     * not tell.  Caller frees. */
     char *(*path)(Domain *d, const BlockJob *job);
     /* Optional: the job is in step (the live definition says so). */
     void (*ready)(Domain *d, BlockJob *job);
     /* Definitions are made true.  status: VIR_DOMAIN_BLOCK_JOB_COMPLETED, FAILED, CANCELED.  -1: the stored one cannot be written now; the
      * job is not over before it is, and this is called again. */
     int (*concluded)(Domain *d, BlockJob *job, int status);
-    /* After the job was dismissed: nodes nobody needs are dropped. */
-    void (*cleanup)(Domain *d, BlockJob *job, int status);
+    /* Adds the commands that take nodes nobody needs out of QEMU (qmp_requests_add); they follow the job's dismissal. */
+    void (*cleanup)(Domain *d, BlockJob *job, int status, GArray *commands);
     /* Optional: the job ended without an error, or is gone; whether the disk's chain is now as its success makes it.  QEMU is asked: a daemon
      * that was killed need not know what was asked for.  1: it is, 0: it is not, -1: QEMU does not answer. */
     int (*pivoted)(Domain *d, BlockJob *job);
@@ -143,8 +144,9 @@ void blockjob_set_state(Domain *d, BlockJob *job, BlockJobState state);
 
 /* One QMP event about jobs (JOB_STATUS_CHANGE, BLOCK_JOB_*).  Only keeps it, and makes sure that somebody applies it.  Domain lock held. */
 void blockjob_event(Domain *d, const char *name, json_t *data);
-/* One member of query-jobs: what the events would have said.  At reconnect, and after a time-out or an overflow.  Domain lock held. */
-void blockjob_compare(Domain *d, json_t *jobs);
+/* What query-jobs says, as if the events had said it; and jobs of ours that nobody knows are dismissed (false: one is not).  At reconnect, and after
+ * a time-out or an overflow.  Domain lock held. */
+bool blockjob_compare(Domain *d, json_t *jobs);
 /* Queues a task that applies what is there, unless a region is open or one is queued.  Domain lock held. */
 void blockjob_kick(Domain *d, BlockJob *job);
 /* Whether there is news not yet applied. */
@@ -166,8 +168,16 @@ GPtrArray *blockjobs_save(const Domain *d);
 /* Makes them again from there; what they became meanwhile blockjob_compare() finds out.  Domain lock held. */
 void blockjobs_load(Domain *d, const GPtrArray *records);
 
-/* After a reconnect: takes nodes out of QEMU that a daemon which was killed left there (blockjob_sweep.c).  The lock is released meanwhile. */
-void blockjobs_sweep(Domain *d);
+/* After a reconnect: takes nodes out of QEMU that a daemon which was killed left there (blockjob_sweep.c).  False: some are still there.  The lock
+ * is released meanwhile. */
+bool blockjobs_sweep(Domain *d);
+/* Sends commands that take jobs and nodes out of QEMU (qmp_requests_new).  What QEMU refuses is logged, and swept by a task later.  Lock and a job
+ * held; the lock is released meanwhile. */
+void blockjobs_take_out(Domain *d, GArray *commands);
+/* Something may be left in QEMU: a task looks.  Lock held. */
+void blockjobs_sweep_later(Domain *d);
+/* QEMU answers again: what was left is looked for at once.  Lock held. */
+void blockjobs_sweep_now(Domain *d);
 
 /* ---- the region -------------------------------------------------------------------------------------------------- */
 

@@ -84,10 +84,10 @@ static void note_def(Search *s, const DomainDef *def)
     for (unsigned i = 0; i < def->disks->len; i++) {
         const DiskDef *disk = def->disks->pdata[i];
         for (const StorageSource *src = disk->src; src; src = src->backing) {
-            if (src->path)
+            if (src->path && src->type != STORAGE_NETWORK)
                 note_path(s->victims, src->path, def->name);
         }
-        if (disk->mirror && disk->mirror->path)
+        if (disk->mirror && disk->mirror->path && disk->mirror->type != STORAGE_NETWORK)
             note_path(s->victims, disk->mirror->path, def->name);
     }
 }
@@ -147,7 +147,7 @@ static void note_want(Search *s, ImageSet *set, unsigned want, const char *who)
         last = n;
     }
     bool missing = last && last->error;
-    if (!last || (!missing && last->header.backing))
+    if (!last || (!missing && last->header.backing && !last->nbd))
         keep_all(s->victims, who);
 }
 

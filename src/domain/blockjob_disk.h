@@ -12,6 +12,11 @@ DiskDef *blockjob_call_disk(Domain *d, const DomainDef *def, const char *name, E
 /* A bandwidth of a call in bytes a second; `in_bytes`: it is that already, else MiB. */
 int blockjob_bandwidth(uint64_t value, bool in_bytes, uint64_t *ret, Err *err);
 
+/* The name of `base` relative to the image `above` (somewhere over it in one chain), made of the names in the headers from there down; they must
+ * all be relative.  Headers are read, the lock is released meanwhile.  NULL: VIR_ERR_OPERATION_INVALID naming the image that is in the way.
+ * Caller frees. */
+char *blockjob_relative_name(Domain *d, const StorageSource *above, const StorageSource *base, Err *err);
+
 /* Begins a job: notes it with its mirror (may be NULL; copied) in live definition and status file, sends the command.  `args` (stolen) lack
  * what is the same for all: job-id, speed, auto-finalize, auto-dismiss.  0, or -1: QEMU refused, and all is as before; or nobody knows, then
  * the job stays and resync decides (*ret_unsure). */
@@ -41,4 +46,4 @@ json_t *blockjob_query_inserted(Domain *d, const BlockJob *job, Err *err);
 /* Whether the disk's device is on the mirror's node. */
 int blockjob_on_mirror(Domain *d, BlockJob *job);
 /* Takes what params->removed says out of QEMU. */
-void blockjob_drop_removed(Domain *d, BlockJob *job, int status);
+void blockjob_drop_removed(Domain *d, BlockJob *job, int status, GArray *commands);

@@ -1,32 +1,16 @@
-/* domain/blockjob_list.c - block jobs of a machine, those that run and those that ended
+/* domain/blockjob_list.c - block jobs of a machine that run; how others ended is blockjob_verdict.c
  *
- * Owns:    nothing; the file of those that ended is store/job_history.h's
- * Threads: workers (files, QMP)
- * Locks:   the domain's, released for either
- * Errors:  logged
+ * Owns:    nothing
+ * Threads: workers
+ * Locks:   the domain's, released for QMP
+ * Errors:  none: numbers QEMU does not tell stay 0
  */
 #include "config.h"
 
-#include <string.h>
-
-#define LOG_AREA "domain.blockjob"
-#include "util/log.h"
 #include "domain/blockjob_list.h"
 #include "domain/blockjob_private.h"
 #include "domain/private.h"
 #include "qmp/commands.h"
-
-static char *history_base(Domain *d)
-{
-    return g_build_filename(domain_driver_opts(d->drv)->state_dir, "job-history", NULL);
-}
-
-static const char *kind_of(const BlockJob *job)
-{
-    return job->ops->name ? job->ops->name : job->ops->what;
-}
-
-/* ---- those that run -------------------------------------------------------------------------------------------------------- */
 
 static void entry_free(void *p)
 {
@@ -67,7 +51,7 @@ GPtrArray *domain_block_jobs(Domain *d)
         const BlockJob *job = blockjob_at(d, i);
         BlockJobEntry *e = g_new0(BlockJobEntry, 1);
         *e = (BlockJobEntry){.id = g_strdup(job->id),
-                             .kind = g_strdup(kind_of(job)),
+                             .kind = g_strdup(blockjob_kind(job)),
                              .disk = g_strdup(job->target),
                              .type = job->ops->type,
                              .state = job->state,
@@ -85,43 +69,4 @@ GPtrArray *domain_block_jobs(Domain *d)
     json_decref(jobs);
     domain_enter(d, life, &ended);
     return all;
-}
-
-/* ---- those that ended ------------------------------------------------------------------------------------------------------ */
-
-GPtrArray *domain_block_jobs_ended(Domain *d)
-{
-    g_autofree char *base = history_base(d);
-    return job_history_load(base, d->obj.uuid);
-}
-
-void blockjob_remember(Domain *d, const BlockJob *job, int status, const char *error, uint64_t bytes, uint64_t begun_us)
-{
-    domain_assert_locked(d);
-    g_autofree char *base = history_base(d), *id = g_strdup(job->id), *kind = g_strdup(kind_of(job)), *disk = g_strdup(job->target),
-                    *why = g_strdup(error);
-    JobVerdict v = {.id = id,
-                    .kind = kind,
-                    .disk = disk,
-                    .type = job->ops->type,
-                    .status = status,
-                    .error = why,
-                    .begun_us = begun_us,
-                    .ended_us = (uint64_t)g_get_real_time(),
-                    .bytes = bytes};
-    g_auto(Err) err = ERR_INIT, ended = ERR_INIT;
-    uint64_t life = domain_leave(d);
-    pool_blocking_begin();
-    if (job_history_add(base, d->obj.uuid, &v, &err) < 0)
-        log_warning("the end of block job %s is not kept: %s", id, err.detail);
-    pool_blocking_end();
-    domain_enter(d, life, &ended);
-}
-
-void blockjobs_forget_ended(Domain *d)
-{
-    g_autofree char *base = history_base(d);
-    g_auto(Err) err = ERR_INIT;
-    if (job_history_remove(base, d->obj.uuid, &err) < 0)
-        log_warning("%s", err.detail);
 }

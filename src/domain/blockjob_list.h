@@ -21,7 +21,19 @@ GPtrArray *domain_block_jobs(Domain *d);
 /* JobVerdict*, oldest first.  No lock held.  Never NULL. */
 GPtrArray *domain_block_jobs_ended(Domain *d);
 
-/* A job ends so: it is kept on disk.  What cannot be kept is logged.  Domain lock and a job held; the lock is released meanwhile. */
-void blockjob_remember(Domain *d, const BlockJob *job, int status, const char *error, uint64_t bytes, uint64_t begun_us);
+/* What its kind is called in lists. */
+const char *blockjob_kind(const BlockJob *job);
+
+/* ---- how they ended (blockjob_verdict.c) ----------------------------------------------------------------------------------- */
+
+/* A job ends so: known from here on, and in the status file with its next write.  Domain lock held. */
+void blockjob_keep_verdict(Domain *d, const BlockJob *job, int status, const char *error);
+/* Has a task write what is kept to the history.  Domain lock held. */
+void blockjob_verdicts_later(Domain *d);
+/* Writes it now; what fails is logged and stays.  Domain lock held, released meanwhile. */
+void blockjob_verdicts_write(Domain *d);
+/* For the status file: JobVerdict* that are not in the history yet, NULL: none.  And back from there.  Domain lock held. */
+GPtrArray *blockjob_verdicts_copy(const Domain *d);
+void blockjob_verdicts_load(Domain *d, const GPtrArray *verdicts);
 /* The machine is gone for good.  No lock held. */
 void blockjobs_forget_ended(Domain *d);

@@ -1,12 +1,15 @@
-/* domain/blockjob_sweep.c - what a daemon that was killed left in QEMU
+/* domain/blockjob_sweep.c - what is left in QEMU: by a daemon that was killed, or by commands that QEMU refused
  *
  * Owns:    nothing
- * Threads: workers
+ * Threads: workers; the timer's function on the monitor event thread
  * Locks:   the domain's, released for QMP, under a job of the machine
  * Errors:  logged
  *
  * Nodes are given to QEMU before a job on them begins, and taken away after it has ended.  A daemon that dies in between leaves nodes (and the
  * descriptors of their images) that no definition and no job names: at reconnect they are found by that.
+ *
+ * The same is looked for when QEMU refused to let a job or a node go: at once, then with growing pauses some more times (whatever uses the node may
+ * end), after that with the end of the machine's next block job and when QEMU answers again after a silence.
  */
 #include "config.h"
 
@@ -21,6 +24,10 @@
 
 /* Each pass takes away those nobody stands on; a chain has two nodes an image. */
 #define PASSES_MAX 400u
+
+/* Of what QEMU refused: pauses of 3, 6, 12 … s. */
+#define TRIES_MAX 5u
+#define AGAIN_MS  3000u
 
 static bool is_known(const DomainDef *def, uint64_t index)
 {
@@ -48,7 +55,8 @@ static bool drop(Domain *d, const char *node)
     return domain_qmp(d, "blockdev-del", json_pack("{s:s}", "node-name", node), NULL, &err) == 0;
 }
 
-static void drop_nodes(Domain *d, GPtrArray *nodes, uint64_t life)
+/* False: some are still there. */
+static bool drop_nodes(Domain *d, GPtrArray *nodes, uint64_t life)
 {
     bool any = true;
     for (unsigned pass = 0; any && nodes->len && pass < PASSES_MAX; pass++) {
@@ -62,9 +70,20 @@ static void drop_nodes(Domain *d, GPtrArray *nodes, uint64_t life)
             any = true;
         }
     }
+    return nodes->len == 0;
 }
 
-static void drop_sets(Domain *d, uint64_t life)
+static bool has_node(const GPtrArray *nodes, unsigned index)
+{
+    for (unsigned i = 0; i < nodes->len; i++) {
+        if (index_of(nodes->pdata[i]) == index)
+            return true;
+    }
+    return false;
+}
+
+/* Descriptors of images that neither the definition nor one of the nodes that are left needs. */
+static void drop_sets(Domain *d, const GPtrArray *left, uint64_t life)
 {
     json_t *sets = NULL, *set;
     size_t i;
@@ -77,7 +96,7 @@ static void drop_sets(Domain *d, uint64_t life)
         const char *opaque = json_string_value(json_object_get(json_array_get(json_object_get(set, "fds"), 0), "opaque"));
         if (d->life != life || d->priv->dying || !d->live)
             break;
-        if (number <= 0 || index_of(opaque) != (unsigned)number || is_known(d->live, (uint64_t)number))
+        if (number <= 0 || index_of(opaque) != (unsigned)number || is_known(d->live, (uint64_t)number) || has_node(left, (unsigned)number))
             continue;
         g_auto(Err) gone = ERR_INIT;
         if (domain_qmp(d, "remove-fd", json_pack("{s:I}", "fdset-id", number), NULL, &gone) < 0)
@@ -86,7 +105,7 @@ static void drop_sets(Domain *d, uint64_t life)
     json_decref(sets);
 }
 
-void blockjobs_sweep(Domain *d)
+bool blockjobs_sweep(Domain *d)
 {
     domain_assert_locked(d);
     job_assert_held(d);
@@ -95,7 +114,7 @@ void blockjobs_sweep(Domain *d)
     size_t i;
     uint64_t life = d->life;
     if (domain_qmp(d, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), &nodes, &err) < 0)
-        return;
+        return false;
     g_autoptr(GPtrArray) orphans = g_ptr_array_new_with_free_func(g_free);
     json_array_foreach(nodes, i, n)
     {
@@ -105,7 +124,82 @@ void blockjobs_sweep(Domain *d)
             g_ptr_array_add(orphans, g_strdup(name));
     }
     json_decref(nodes);
-    drop_nodes(d, orphans, life);
+    bool clean = drop_nodes(d, orphans, life);
     if (d->life == life && !d->priv->dying)
-        drop_sets(d, life);
+        drop_sets(d, orphans, life);
+    return clean;
+}
+
+/* ---- what QEMU refused ------------------------------------------------------------------------------------------- */
+
+static void sweep_task(Domain *d, void *unused)
+{
+    DomainPrivate *p = d->priv;
+    g_auto(Err) err = ERR_INIT;
+    json_t *jobs = NULL;
+    if (!p->sweeps || !p->qmp || p->dying)
+        return;
+    uint64_t life = d->life;
+    bool clean = domain_qmp(d, "query-jobs", NULL, &jobs, &err) == 0 && blockjob_compare(d, jobs);
+    json_decref(jobs);
+    if (d->life != life || p->dying)
+        return;
+    clean = blockjobs_sweep(d) && clean;
+    if (d->life != life || p->dying)
+        return;
+    if (clean)
+        p->sweeps = 0;
+    else
+        blockjobs_sweep_later(d);
+}
+
+void blockjobs_sweep_now(Domain *d)
+{
+    domain_assert_locked(d);
+    if (d->priv->sweeps)
+        domain_task(d, JOB_MODIFY, "what is left of block jobs", d->life, sweep_task, NULL, NULL);
+}
+
+static void on_again(void *arg)
+{
+    Domain *d = arg;
+    g_autoptr(DomainView) v = domain_view(d);
+    if (v->live)
+        domain_task(d, JOB_MODIFY, "what is left of block jobs", v->life, sweep_task, NULL, NULL);
+}
+
+void blockjobs_sweep_later(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    domain_assert_locked(d);
+    if (p->sweeps > TRIES_MAX)
+        return; /* the next end of a block job comes here again */
+    if (p->sweeps++ == 0) {
+        blockjobs_sweep_now(d);
+        return;
+    }
+    if (!p->sweep_again)
+        p->sweep_again = timer_new(domain_driver_opts(d->drv)->monitor_loop, on_again, d);
+    timer_arm(p->sweep_again, deadline_in_ms(AGAIN_MS << (p->sweeps - 2)));
+}
+
+void blockjobs_take_out(Domain *d, GArray *commands)
+{
+    domain_assert_locked(d);
+    uint64_t life = d->life;
+    bool left = d->priv->sweeps > TRIES_MAX;
+    if (left)
+        d->priv->sweeps = 0;
+    domain_qmp_all(d, commands);
+    if (d->life != life || d->priv->dying)
+        return;
+    for (unsigned i = 0; i < commands->len; i++) {
+        const QmpRequest *r = &g_array_index(commands, QmpRequest, i);
+        if (r->status == QMP_OK)
+            continue;
+        log_warning("%s: %s", d->name, r->err.detail);
+        left = left || r->cmd != QMP(REMOVE_FD); /* a set stays no longer than its node */
+    }
+    if (left)
+        blockjobs_sweep_later(d);
 }

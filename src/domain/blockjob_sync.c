@@ -37,7 +37,7 @@ int blockjob_sync_begin(Domain *d, BlockJob *job, BlockJobSync *s, Err *err)
         return err_set(err, VIR_ERR_OPERATION_INVALID, "somebody else waits for block job '%s' of disk '%s'", job->id, job->target);
     if (job->state == BLOCKJOB_OVER)
         return err_set(err, VIR_ERR_OPERATION_INVALID, "block job '%s' of disk '%s' is over", job->id, job->target);
-    *s = (BlockJobSync){.d = d, .job = blockjob_ref(job), .life = d->life, .resyncs = d->priv->resyncs};
+    *s = (BlockJobSync){.d = d, .job = blockjob_ref(job), .life = d->life, .resyncs = d->priv->resyncs_done};
     job->region = s;
     return 0;
 }
@@ -60,8 +60,8 @@ static int look(BlockJobSync *s, Err *err)
     return 0;
 }
 
-/* Events were lost (the inbox overflowed, or QEMU was silent): the resync that will be is behind our job in the queue, so its question about
- * jobs is asked here. */
+/* Events were lost (the inbox overflowed, or QEMU was silent), perhaps before the region began: the resync that will be is behind our job in the
+ * queue, so its question about jobs is asked here. */
 static void ask_again(BlockJobSync *s)
 {
     g_auto(Err) err = ERR_INIT;

@@ -36,6 +36,7 @@ typedef enum {
 typedef struct Chain {
     StorageSource *src; /* owned; after chain_open() the chain goes down to its end (not with CHAIN_ALONE) */
     ImageSet *images;   /* as opened; descriptors are closed once QEMU has its own */
+    GArray *want_of;    /* int: of each image the definition names, its want in images; -1: it is on the network */
     ChainFlags flags;
 } Chain;
 
@@ -64,6 +65,8 @@ int chain_attach_format(Domain *d, const DiskDef *disk, Chain *c, const StorageS
  * device and no job uses any more.  What QEMU does not have or does not let go is logged; safe when the machine has ended.  (A paused QEMU
  * keeps the descriptors, without locks, until the monitor is connected anew.) */
 void chain_detach(Domain *d, const StorageSource *src, const StorageSource *stop);
+/* Its commands, for who has others to send with them (qmp_requests_add, blockjobs_take_out). */
+void chain_detach_commands(const StorageSource *src, const StorageSource *stop, GArray *commands);
 
 /* Lets QEMU write to an image of `disk` that is below the top, as a commit into it needs; no effect when it can already.  There is no way back
  * nor a need for one: a node that could write takes no lock against others while nobody above it writes.  VIR_ERR_OPERATION_FAILED when

@@ -19,6 +19,7 @@
 #include "util/fd.h"
 #include "util/log.h"
 #include "host/proc.h"
+#include "domain/blockjob_list.h"
 #include "domain/private.h"
 #include "domain/snapshot_list.h"
 #include "domain/stats.h"
@@ -41,7 +42,8 @@ static void domain_free(Object *o)
     timer_free(p->retry);
     timer_free(p->flush_retry);
     timer_free(p->blockjob_again);
-    fd_groups_done(&p->fd_groups, d->drv);
+    timer_free(p->sweep_again);
+    fd_groups_done(d);
     inbox_done(&p->inbox);
     domain_view_done(d);
     stats_slot_free(d->stats);
@@ -51,6 +53,7 @@ static void domain_free(Object *o)
     launched_process_clear(&p->proc);
     g_free(p->vcpu_tids);
     g_clear_pointer(&p->blockjobs, g_ptr_array_unref);
+    g_clear_pointer(&p->verdicts, g_ptr_array_unref);
     snapshot_list_unref(p->snapshots);
     snapshot_intent_free(p->snapshot_intent);
     g_free(d->name);
@@ -73,7 +76,6 @@ Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *
     DomainPrivate *p = d->priv = g_new0(DomainPrivate, 1);
     job_queue_init(&p->jobs, d, loop, domain_view_job);
     inbox_init(&p->inbox);
-    fd_groups_init(&p->fd_groups);
     kill_switch_init(d);
     domain_view_init(d);
     mutex_lock(&d->obj.lock);
@@ -255,6 +257,7 @@ static void fill_record(const Domain *d, StatusRecord *rec)
         .tainted_monitor = p->tainted_monitor,
         .stop_reason = p->stop_reason,
         .blockjobs = blockjobs_save(d),
+        .verdicts = blockjob_verdicts_copy(d),
     };
     fill_process(rec, &p->proc);
 }
@@ -393,6 +396,27 @@ int domain_qmp_fd(Domain *d, const char *command, json_t *args, int fd, json_t *
     if (!cmd)
         g_error("QMP command %s has no row in commands.def", command);
     return domain_qmp_fds(d, cmd, args, &fd, 1, qmp_deadline(cmd), ret, err) == QMP_OK ? 0 : -1;
+}
+
+void domain_qmp_all(Domain *d, GArray *requests)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(QmpClient) client = requests->len ? qmp_begin(d, &err) : NULL;
+    if (!client) {
+        for (unsigned i = 0; i < requests->len; i++) {
+            QmpRequest *r = &g_array_index(requests, QmpRequest, i);
+            r->status = QMP_CLOSED;
+            domain_err_inactive(&r->err);
+        }
+        return;
+    }
+    uint64_t life = domain_leave(d);
+    qmp_call_all(client, requests);
+    domain_lock(d);
+    for (unsigned i = 0; i < requests->len; i++) {
+        if (g_array_index(requests, QmpRequest, i).status == QMP_TIMEOUT && d->life == life && !d->priv->dying)
+            domain_set_stuck(d, true);
+    }
 }
 
 int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, Deadline deadline, json_t **ret_reply,

@@ -31,23 +31,18 @@ typedef struct KillSwitch {
     Timer *timer;        /* SIGKILL when the grace is over; made with the first life, set once */
 } KillSwitch;
 
-/* Descriptors clients associated with the machine. */
-typedef struct FdGroups {
-    Mutex lock; /* leaf */
-    GPtrArray *groups; /* FdGroup*; NULL: none yet */
-} FdGroups;
-
 typedef struct DomainPrivate {
     JobQueue jobs;
     Inbox inbox;
     KillSwitch kill;
     Timer *retry; /* of a reconnect; NULL until needed */
     Timer *blockjob_again; /* news that could not be applied (blockjob.c); NULL until needed */
+    Timer *sweep_again;    /* what QEMU did not let go (blockjob_sweep.c); NULL until needed */
     Timer *flush_retry; /* of the status file (flush.c); NULL until needed */
     gint flush_failed;  /* the last try at the status file failed */
-    FdGroups fd_groups;
 
-    Mutex view_lock; /* leaf: view, job, monitor */
+    Mutex view_lock;      /* leaf: the next four */
+    GPtrArray *fd_groups; /* FdGroup*: descriptors clients associated with the machine; NULL: none yet */
     DomainView *view;
     JobInfo job;
     QmpClient *monitor; /* the client again, for those without the domain lock */
@@ -83,7 +78,11 @@ typedef struct DomainPrivate {
     pid_t *vcpu_tids; /* by vcpu index; NULL: not known */
     unsigned n_vcpu_tids;
     GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
+    GPtrArray *verdicts;  /* JobVerdict* that are not in the history on disk yet (blockjob_verdict.c); NULL until the first */
+    bool verdicts_busy;   /* somebody writes them there */
+    unsigned sweeps;      /* tries to take out what QEMU did not let go; 0: there is nothing (blockjob_sweep.c) */
     unsigned resyncs;     /* counts domain_resync_later() */
+    unsigned resyncs_done; /* what it was when the last resync began that succeeded */
     struct SnapshotList *snapshots; /* NULL: none (snapshot.c) */
     struct SnapshotIntent *snapshot_intent; /* of one whose outcome is not known; NULL: none (snapshot_settle.c) */
     bool snapshot_busy; /* one is being taken: it settles itself */
@@ -108,6 +107,9 @@ QmpStatus domain_qmp_status(Domain *d, const QmpCommand *cmd, json_t *args, json
 /* The same with descriptors and a deadline. */
 QmpStatus domain_qmp_fds(Domain *d, const QmpCommand *cmd, json_t *args, const int *fds, unsigned n_fds,
                          Deadline deadline, json_t **ret, Err *err);
+/* qmp_call_all() (qmp/client.h): status and err of each request.  Lock and job held; the lock is released meanwhile.  Look afterwards whether the
+ * machine still lives. */
+void domain_qmp_all(Domain *d, GArray *requests);
 /* The turn of domain_config_begin() also for a machine without a stored definition, to give it one.  VIR_ERR_NO_DOMAIN and `removing`:
  * the object is out of the registry. */
 int domain_config_turn(Domain *d, Err *err);
@@ -192,9 +194,8 @@ Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *
 
 /* fd_groups.c */
 
-void fd_groups_init(FdGroups *t);
 /* Closes what is left, on a worker if there is one. */
-void fd_groups_done(FdGroups *t, DomainDriver *drv);
+void fd_groups_done(Domain *d);
 
 /* start.c */
 

@@ -340,6 +340,7 @@ static void make_off(Domain *d, const Verdict *v)
     p->n_vcpu_tids = 0;
     domain_stats_reset(d);
     blockjobs_forget(d);
+    p->sweeps = 0;
     launched_process_clear(&p->proc);
     domain_set_state(d, VIR_DOMAIN_SHUTOFF, v->reason);
     domain_mark_changed(d);
@@ -394,6 +395,9 @@ void domain_tear_down(Domain *d)
         if (kill_was_asked(d)) /* while we waited: then it is the destroy that ended it */
             v = judge(d, true);
         kill_switch_disarm(d);
+        domain_lock(d);
+        blockjobs_settle(d); /* while there is a status file that tells of them */
+        domain_unlock(d);
         qemu_launch_cleanup(&proc, def, v.word);
         g_auto(Err) err = ERR_INIT;
         if (status_remove(o->run_dir, name, &err) < 0)
@@ -414,7 +418,6 @@ void domain_tear_down(Domain *d)
         if (p->kill.asked_life == p->kill.life)
             p->destroyed_life = p->kill.life;
     }
-    blockjobs_settle(d);
     if (!d->persistent) { /* nobody can ask for them any more */
         domain_unlock(d);
         blockjobs_forget_ended(d);

@@ -29,6 +29,7 @@
 #include "util/log.h"
 #include "util/uuid.h"
 #include "host/proc.h"
+#include "domain/blockjob_list.h"
 #include "domain/complete.h"
 #include "domain/private.h"
 #include "domain/block_ops.h"
@@ -194,7 +195,8 @@ static int resync_blockjobs(Domain *d, Err *err)
     json_t *ret = NULL;
     if (domain_qmp_status(d, QMP(QUERY_JOBS), NULL, &ret, err) != QMP_OK)
         return -1;
-    blockjob_compare(d, ret);
+    if (!blockjob_compare(d, ret))
+        blockjobs_sweep_later(d);
     json_decref(ret);
     return 0;
 }
@@ -203,13 +205,17 @@ int domain_resync(Domain *d, Err *err)
 {
     domain_assert_locked(d);
     job_assert_held(d);
+    unsigned asked = d->priv->resyncs;
     if (resync_state(d, err) < 0 ||
         domain_read_back(d, VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_CHANNEL, err) < 0 ||
         resync_devices(d, err) < 0)
         return -1;
     if (resync_trays(d, err) < 0 || domain_resync_thresholds(d, err) < 0)
         return -1;
-    return resync_blockjobs(d, err);
+    if (resync_blockjobs(d, err) < 0)
+        return -1;
+    d->priv->resyncs_done = asked;
+    return 0;
 }
 
 static void resync_task(Domain *d, void *unused)
@@ -221,6 +227,7 @@ static void resync_task(Domain *d, void *unused)
         log_warning("%s: not resynchronised: %s", d->name, err.detail);
     else
         snapshot_settle_later(d);
+    blockjobs_sweep_now(d);
 }
 
 void domain_resync_later(Domain *d)
@@ -262,6 +269,7 @@ void domain_load_status(Domain *d, StatusRecord *rec)
     for (char **t = rec->taps; t && *t; t++)
         g_ptr_array_add(p->proc.taps, g_strdup(*t));
     blockjobs_load(d, rec->blockjobs);
+    blockjob_verdicts_load(d, rec->verdicts);
     domain_mark_changed(d);
     p->written = p->changes;
     domain_driver_seen_id(d->drv, d->id);
@@ -466,7 +474,9 @@ void domain_reconnect(Domain *d, void *unused)
         end_unwanted(d, "half started");
         return;
     }
-    blockjobs_sweep(d);
+    if (!blockjobs_sweep(d))
+        blockjobs_sweep_later(d);
+    blockjob_verdicts_later(d);
     domain_set_stuck(d, false);
     domain_sort_config(d); /* the file has it in the order in which it was defined */
     settle_snapshot(d);

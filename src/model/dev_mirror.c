@@ -88,7 +88,7 @@ StorageSource *mirror_target_parse(const char *xml, Err *err)
         return NULL;
     if (!s->type)
         s->type = STORAGE_FILE;
-    if (s->type != STORAGE_FILE && s->type != STORAGE_BLOCK) {
+    if (s->type != STORAGE_FILE && s->type != STORAGE_BLOCK && s->type != STORAGE_NETWORK) {
         refuse_element(&c, root, "type");
         return NULL;
     }

@@ -339,19 +339,9 @@ static void slot_expired_locked(QmpClient *c, Slot *s)
     c->abandoned++;
 }
 
-/* Sends and sleeps.  Consumes the slot. */
-static QmpStatus slot_call(QmpClient *c, Slot *s, json_t *command, const int *fds, unsigned n_fds, json_t **ret, Err *err)
+/* Sleeps until a slot that was sent has ended.  Consumes it. */
+static QmpStatus slot_wait(QmpClient *c, Slot *s, json_t **ret, Err *err)
 {
-    event_assert_may_block();
-    int r = slot_send(c, s, command, fds, n_fds);
-    json_decref(command);
-    if (r < 0) {
-        QmpStatus refused = s->status;
-        err_move(err, &s->err);
-        qmp_slot_free(s);
-        return refused;
-    }
-    pool_blocking_begin();
     mutex_lock(&c->lock);
     bool in_time = true;
     while (!s->done && in_time)
@@ -363,7 +353,6 @@ static QmpStatus slot_call(QmpClient *c, Slot *s, json_t *command, const int *fd
     if (status == QMP_TIMEOUT)
         err_set(err, VIR_ERR_OPERATION_TIMEOUT, "waiting for QEMU's answer to '%s'", s->name);
     mutex_unlock(&c->lock);
-    pool_blocking_end();
     if (keep)
         return status; /* the table owns it now */
     if (err_is_set(&s->err))
@@ -371,6 +360,32 @@ static QmpStatus slot_call(QmpClient *c, Slot *s, json_t *command, const int *fd
     if (status == QMP_OK && ret)
         *ret = g_steal_pointer(&s->ret);
     qmp_slot_free(s);
+    return status;
+}
+
+/* Sends (command is stolen).  False: not sent, *ret_status and err say why, and the slot is gone. */
+static bool slot_begin(QmpClient *c, Slot *s, json_t *command, const int *fds, unsigned n_fds, QmpStatus *ret_status, Err *err)
+{
+    int r = slot_send(c, s, command, fds, n_fds);
+    json_decref(command);
+    if (r == 0)
+        return true;
+    *ret_status = s->status;
+    err_move(err, &s->err);
+    qmp_slot_free(s);
+    return false;
+}
+
+/* Sends and sleeps.  Consumes the slot. */
+static QmpStatus slot_call(QmpClient *c, Slot *s, json_t *command, const int *fds, unsigned n_fds, json_t **ret, Err *err)
+{
+    QmpStatus status;
+    event_assert_may_block();
+    if (!slot_begin(c, s, command, fds, n_fds, &status, err))
+        return status;
+    pool_blocking_begin();
+    status = slot_wait(c, s, ret, err);
+    pool_blocking_end();
     return status;
 }
 
@@ -394,6 +409,49 @@ QmpStatus qmp_call_fds(QmpClient *c, const QmpCommand *cmd, json_t *args, const 
 QmpStatus qmp_call(QmpClient *c, const QmpCommand *cmd, json_t *args, Deadline d, json_t **ret, Err *err)
 {
     return qmp_call_fds(c, cmd, args, NULL, 0, d, ret, err);
+}
+
+static void requests_clear(gpointer p)
+{
+    QmpRequest *r = p;
+    json_decref(r->args);
+    err_clear(&r->err);
+}
+
+GArray *qmp_requests_new(void)
+{
+    GArray *a = g_array_new(FALSE, TRUE, sizeof(QmpRequest));
+    g_array_set_clear_func(a, requests_clear);
+    return a;
+}
+
+void qmp_requests_add(GArray *requests, const QmpCommand *cmd, json_t *args)
+{
+    QmpRequest r = {.cmd = cmd, .args = args, .err = ERR_INIT};
+    g_array_append_val(requests, r);
+}
+
+static void call_some(QmpClient *c, QmpRequest *r, unsigned n)
+{
+    Slot *sent[QMP_TOGETHER];
+    for (unsigned i = 0; i < n; i++) {
+        sent[i] = slot_new(r[i].cmd->name, qmp_deadline(r[i].cmd), true);
+        if (!slot_begin(c, sent[i], command_object(r[i].cmd, g_steal_pointer(&r[i].args)), NULL, 0, &r[i].status, &r[i].err))
+            sent[i] = NULL;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (sent[i])
+            r[i].status = slot_wait(c, sent[i], NULL, &r[i].err);
+    }
+}
+
+void qmp_call_all(QmpClient *c, GArray *requests)
+{
+    event_assert_may_block();
+    pool_blocking_begin();
+    for (unsigned at = 0; at < requests->len; at += QMP_TOGETHER)
+        call_some(c, &g_array_index(requests, QmpRequest, at), MIN(requests->len - at, QMP_TOGETHER));
+    pool_blocking_end();
 }
 
 QmpStatus qmp_call_raw(QmpClient *c, json_t *command, const int *fds, unsigned n_fds, Deadline d, json_t **ret_reply, Err *err)

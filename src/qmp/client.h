@@ -85,6 +85,20 @@ QmpStatus qmp_call(QmpClient *c, const QmpCommand *cmd, json_t *args, Deadline d
 /* As qmp_call, with descriptors that travel with the command (add-fd, getfd).  They stay the caller's; duplicates are sent. */
 QmpStatus qmp_call_fds(QmpClient *c, const QmpCommand *cmd, json_t *args, const int *fds, unsigned n_fds, Deadline d, json_t **ret,
                        Err *err);
+/* Commands that are sent one behind the other before the first answer is waited for: QEMU carries them out in this order, and one that fails
+ * does not keep the others from it.  A GArray of these (qmp_requests_new); status and err are set by qmp_call_all().  Workers only. */
+typedef struct QmpRequest {
+    const QmpCommand *cmd;
+    json_t *args; /* owned until sent; NULL: none */
+    QmpStatus status;
+    Err err;
+} QmpRequest;
+#define QMP_TOGETHER 32u
+GArray *qmp_requests_new(void);
+/* `args` are stolen, may be NULL. */
+void qmp_requests_add(GArray *requests, const QmpCommand *cmd, json_t *args);
+/* Each command's deadline is that of its class. */
+void qmp_call_all(QmpClient *c, GArray *requests);
 /* A whole command object of a user's own ("execute", "arguments"; stolen).  *ret_reply is QEMU's whole answer, error answers too
  * (QMP_OK then), with the user's "id" in place of ours, or none if he gave none. */
 QmpStatus qmp_call_raw(QmpClient *c, json_t *command, const int *fds, unsigned n_fds, Deadline d, json_t **ret_reply, Err *err);

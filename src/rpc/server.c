@@ -101,7 +101,7 @@ void server_unref(RpcServer *s)
 static bool has_room(const RpcServer *s)
 {
     return !s->stopped && g_hash_table_size(s->conns) < s->limits.max_clients &&
-           s->n_anonymous < s->limits.max_anonymous_clients;
+           (s->limits.max_anonymous_clients == 0 || s->n_anonymous < s->limits.max_anonymous_clients);
 }
 
 void server_update_accept(RpcServer *s)
@@ -220,6 +220,11 @@ void rpc_server_set_limits(RpcServer *s, const RpcLimits *limits)
 const RpcLimits *rpc_server_limits(const RpcServer *s)
 {
     return &s->limits;
+}
+
+const char *rpc_server_name(const RpcServer *s)
+{
+    return s->name;
 }
 
 unsigned rpc_server_n_clients(const RpcServer *s)

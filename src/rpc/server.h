@@ -28,7 +28,7 @@ typedef struct RpcService {
 
 typedef struct RpcLimits {
     unsigned max_clients;           /* beyond: accept pauses until one leaves */
-    unsigned max_anonymous_clients; /* not yet authenticated; beyond: accept pauses */
+    unsigned max_anonymous_clients; /* not yet authenticated; beyond: accept pauses; 0: no limit of their own */
     unsigned max_client_requests;   /* calls and stream packets of one client under way; beyond: its socket is not read */
     size_t max_queue_bytes;         /* unsent bytes of one client; beyond: it is disconnected */
     unsigned stall_timeout_ms;      /* disconnected when so long nothing was read while more than RPC_STALL_BYTES wait; 0: never */
@@ -72,6 +72,8 @@ RpcConn *rpc_server_adopt(RpcServer *s, int fd, const RpcListenerSpec *spec, Err
 /* New limits; connections that exist keep running. */
 void rpc_server_set_limits(RpcServer *s, const RpcLimits *limits);
 const RpcLimits *rpc_server_limits(const RpcServer *s);
+/* As given to rpc_server_new. */
+const char *rpc_server_name(const RpcServer *s);
 unsigned rpc_server_n_clients(const RpcServer *s);
 unsigned rpc_server_n_anonymous(const RpcServer *s);
 /* Connections that are not closed; fn must not close any. */

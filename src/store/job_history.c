@@ -38,6 +38,21 @@ static void free_one(void *p)
     job_verdict_free(p);
 }
 
+JobVerdict *job_verdict_copy(const JobVerdict *v)
+{
+    JobVerdict *copy = g_memdup2(v, sizeof(*v));
+    copy->id = g_strdup(v->id);
+    copy->kind = g_strdup(v->kind);
+    copy->disk = g_strdup(v->disk);
+    copy->error = g_strdup(v->error);
+    return copy;
+}
+
+bool job_verdict_same(const JobVerdict *a, const JobVerdict *b)
+{
+    return a->begun_us == b->begun_us && strcmp(a->id, b->id) == 0;
+}
+
 static char *path_of(const char *base, const uint8_t uuid[UUID_LEN])
 {
     char text[UUID_STRING_LEN];
@@ -132,23 +147,35 @@ static void format_one(XmlWriter *w, const JobVerdict *v)
     xml_end(w);
 }
 
-int job_history_add(const char *base, const uint8_t uuid[UUID_LEN], const JobVerdict *v, Err *err)
+/* False: nothing is new. */
+static bool merge(GPtrArray *all, const GPtrArray *more)
+{
+    bool any = false;
+    for (unsigned i = 0; i < more->len; i++) {
+        const JobVerdict *v = more->pdata[i];
+        bool known = false;
+        for (unsigned k = 0; k < all->len && !known; k++)
+            known = job_verdict_same(all->pdata[k], v);
+        if (!known)
+            g_ptr_array_add(all, job_verdict_copy(v));
+        any = any || !known;
+    }
+    if (all->len > JOB_HISTORY_MAX)
+        g_ptr_array_remove_range(all, 0, all->len - JOB_HISTORY_MAX);
+    return any;
+}
+
+int job_history_add(const char *base, const uint8_t uuid[UUID_LEN], const GPtrArray *verdicts, Err *err)
 {
     g_autoptr(GPtrArray) all = job_history_load(base, uuid);
-    for (unsigned i = all->len; i > 0; i--) {
-        const JobVerdict *o = all->pdata[i - 1];
-        if (o->begun_us == v->begun_us && strcmp(o->id, v->id) == 0)
-            g_ptr_array_remove_index(all, i - 1);
-    }
-    if (all->len >= JOB_HISTORY_MAX)
-        g_ptr_array_remove_range(all, 0, all->len - JOB_HISTORY_MAX + 1);
+    if (!merge(all, verdicts))
+        return 0;
     XmlWriter w;
     xml_writer_init(&w);
     xml_begin(&w, "jobhistory");
     xml_attr(&w, "format", FORMAT);
     for (unsigned i = 0; i < all->len; i++)
         format_one(&w, all->pdata[i]);
-    format_one(&w, v);
     xml_end(&w);
     g_autofree char *text = xml_writer_steal(&w);
     g_autofree char *path = path_of(base, uuid);

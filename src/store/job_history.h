@@ -22,9 +22,13 @@ typedef struct JobVerdict {
 } JobVerdict;
 
 void job_verdict_free(JobVerdict *v);
+JobVerdict *job_verdict_copy(const JobVerdict *v);
+/* Of the same job. */
+bool job_verdict_same(const JobVerdict *a, const JobVerdict *b);
 
-/* Appends a copy of `v`, in place of one of the same id and beginning; the oldest goes when there are too many.  Durable. */
-int job_history_add(const char *base, const uint8_t uuid[UUID_LEN], const JobVerdict *v, Err *err);
+/* Appends copies of these (JobVerdict*); of a job whose end is there already the first word stays.  The oldest go when there are too many.
+ * Durable. */
+int job_history_add(const char *base, const uint8_t uuid[UUID_LEN], const GPtrArray *verdicts, Err *err);
 /* JobVerdict*, oldest first (free func set).  A broken file is logged, counts as empty and is replaced by the next.  Never NULL. */
 GPtrArray *job_history_load(const char *base, const uint8_t uuid[UUID_LEN]);
 /* A missing one is no error. */

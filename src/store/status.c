@@ -60,6 +60,20 @@ static const Row rows[] = {
     ROW("jobphase", K_INT, job_phase, false),
 };
 
+#define VERDICT_ROW(name, kind, field, required) FIELD(JobVerdict, name, kind, field, required)
+
+static const Row verdict_rows[] = {
+    VERDICT_ROW("id", K_STRING, id, true),
+    VERDICT_ROW("kind", K_STRING, kind, true),
+    VERDICT_ROW("disk", K_STRING, disk, true),
+    VERDICT_ROW("type", K_INT, type, true),
+    VERDICT_ROW("status", K_INT, status, true),
+    VERDICT_ROW("error", K_STRING, error, false),
+    VERDICT_ROW("begun", K_U64, begun_us, true),
+    VERDICT_ROW("ended", K_U64, ended_us, true),
+    VERDICT_ROW("bytes", K_U64, bytes, true),
+};
+
 static const Row job_rows[] = {
     JOB_ROW("id", K_STRING, id, true),
     JOB_ROW("kind", K_STRING, kind, true),
@@ -169,29 +183,36 @@ static void free_blockjob(gpointer j)
     status_blockjob_free(j);
 }
 
-static void format_blockjobs(GString *s, const StatusRecord *rec)
+static void free_verdict(gpointer v)
 {
-    for (unsigned i = 0; rec->blockjobs && i < rec->blockjobs->len; i++) {
-        g_string_append(s, "<blockjob");
-        for (unsigned k = 0; k < N_ELEMENTS(job_rows); k++)
-            row_format(s, rec->blockjobs->pdata[i], &job_rows[k]);
+    job_verdict_free(v);
+}
+
+/* One element for each member of a list (NULL: none). */
+static void format_list(GString *s, const char *name, const GPtrArray *list, const Row *list_rows, unsigned n)
+{
+    for (unsigned i = 0; list && i < list->len; i++) {
+        g_string_append_printf(s, "<%s", name);
+        for (unsigned k = 0; k < n; k++)
+            row_format(s, list->pdata[i], &list_rows[k]);
         g_string_append(s, "/>\n");
     }
 }
 
-static int parse_blockjobs(xmlNode *root, StatusRecord *rec, Err *err)
+static int parse_list(xmlNode *root, const char *name, GPtrArray **list, size_t size, GDestroyNotify free_one, const Row *list_rows,
+                      unsigned n_rows, Err *err)
 {
     for (xmlNode *n = root->children; n; n = n->next) {
-        if (n->type != XML_ELEMENT_NODE || strcmp((const char *)n->name, "blockjob") != 0)
+        if (n->type != XML_ELEMENT_NODE || strcmp((const char *)n->name, name) != 0)
             continue;
-        if (!rec->blockjobs)
-            rec->blockjobs = g_ptr_array_new_with_free_func(free_blockjob);
-        if (rec->blockjobs->len >= STATUS_BLOCKJOBS_MAX)
-            return err_set(err, VIR_ERR_XML_ERROR, "more than %u elements <blockjob>", STATUS_BLOCKJOBS_MAX);
-        StatusBlockJob *j = g_new0(StatusBlockJob, 1);
-        g_ptr_array_add(rec->blockjobs, j);
-        for (unsigned k = 0; k < N_ELEMENTS(job_rows); k++) {
-            if (row_parse(j, &job_rows[k], n, err) < 0)
+        if (!*list)
+            *list = g_ptr_array_new_with_free_func(free_one);
+        if ((*list)->len >= STATUS_BLOCKJOBS_MAX)
+            return err_set(err, VIR_ERR_XML_ERROR, "more than %u elements <%s>", STATUS_BLOCKJOBS_MAX, name);
+        void *one = g_malloc0(size);
+        g_ptr_array_add(*list, one);
+        for (unsigned k = 0; k < n_rows; k++) {
+            if (row_parse(one, &list_rows[k], n, err) < 0)
                 return -1;
         }
     }
@@ -216,7 +237,8 @@ char *status_format(const StatusRecord *rec)
         put_attr(s, "name", rec->taps[i]);
         g_string_append(s, "/>\n");
     }
-    format_blockjobs(s, rec);
+    format_list(s, "blockjob", rec->blockjobs, job_rows, N_ELEMENTS(job_rows));
+    format_list(s, "verdict", rec->verdicts, verdict_rows, N_ELEMENTS(verdict_rows));
     g_string_append(s, def);
     g_string_append(s, "</berthstatus>\n");
     return g_string_free(g_steal_pointer(&s), FALSE);
@@ -269,7 +291,8 @@ static int parse_machine(xmlNode *root, StatusRecord *rec, Err *err)
         g_ptr_array_add(taps, NULL);
         rec->taps = g_strdupv((char **)taps->pdata);
     }
-    if (parse_blockjobs(root, rec, err) < 0)
+    if (parse_list(root, "blockjob", &rec->blockjobs, sizeof(StatusBlockJob), free_blockjob, job_rows, N_ELEMENTS(job_rows), err) < 0 ||
+        parse_list(root, "verdict", &rec->verdicts, sizeof(JobVerdict), free_verdict, verdict_rows, N_ELEMENTS(verdict_rows), err) < 0)
         return -1;
     xmlBuffer *buf = xmlBufferCreate();
     xmlNodeDump(buf, root->doc, domain, 0, 0);
@@ -368,6 +391,7 @@ void status_record_clear(StatusRecord *rec)
     g_free(rec->cgroup);
     g_strfreev(rec->taps);
     g_clear_pointer(&rec->blockjobs, g_ptr_array_unref);
+    g_clear_pointer(&rec->verdicts, g_ptr_array_unref);
     g_free(rec->job_what);
     *rec = (StatusRecord){0};
 }

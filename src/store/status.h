@@ -5,6 +5,7 @@
 #pragma once
 
 #include "model/domain_def.h"
+#include "store/job_history.h"
 
 #define STATUS_FORMAT 1
 #define STATUS_ID_MAX (1 << 30) /* the next machine still gets a number */
@@ -36,6 +37,7 @@ struct StatusRecord {
     unsigned node_index;
     char **taps; /* NULL-ended, or NULL */
     GPtrArray *blockjobs; /* StatusBlockJob*; NULL: none */
+    GPtrArray *verdicts;  /* JobVerdict* on their way to the history; NULL: none */
     bool persistent;
     bool starting;        /* written before QEMU was continued: a half-started machine, to be killed */
     bool autodestroy;     /* its connection died with the daemon that wrote this */

@@ -122,8 +122,9 @@ static int give_monitor(pid_t child)
 
 /* ---- who waits --------------------------------------------------------------------------------------------------- */
 
-static void nothing(Domain *d, BlockJob *job, int status)
+static int nothing(Domain *d, BlockJob *job, int status)
 {
+    return 0;
 }
 
 static const BlockJobOps ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYPE_COPY, .what = "copy", .concluded = nothing};
@@ -245,6 +246,7 @@ int main(int argc, char **argv)
     }
     for (unsigned i = 0; i < n_machines; i++) {
         g_auto(Err) err = ERR_INIT;
+        shutdown(machines[i].fd, SHUT_RDWR); /* as the end of a process does: nobody waits for last words */
         must(world_as_gate(machines[i].dom, JOB_DESTROY, call_destroy, NULL, &err) == 0, err.detail);
         object_unref((Object *)machines[i].dom);
     }

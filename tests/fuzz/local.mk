@@ -21,10 +21,11 @@ EXTRA_DIST += tests/fuzz/corpus tests/fuzz/run.sh
 
 FUZZ_SECONDS = 60
 FUZZ_JOBS = 2
+FUZZ_SEED = 0
 .PHONY: fuzz
 if FUZZ
 fuzz: $(fuzz_targets)
-	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_JOBS=$(FUZZ_JOBS) $(srcdir)/tests/fuzz/run.sh fuzz-work $(fuzz_targets)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_JOBS=$(FUZZ_JOBS) FUZZ_SEED=$(FUZZ_SEED) $(srcdir)/tests/fuzz/run.sh fuzz-work $(fuzz_targets)
 else
 fuzz:
 	@echo "make fuzz needs a build of its own: configure CC=clang-14 --enable-asan --enable-fuzz" >&2; exit 1

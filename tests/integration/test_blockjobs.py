@@ -171,7 +171,7 @@ def test_what_a_commit_refuses(vm, images):
     refused(lambda: dom.blockCommit("vda", None, base, 0, 0), arg, "base image")
     refused(lambda: dom.blockCommit("vdq", None, None, 0, L.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE), arg, "vdq")
     refused(lambda: dom.blockCommit("vda", None, None, 1 << 62, L.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE), L.VIR_ERR_OVERFLOW)
-    refused(lambda: dom.blockCommit("vda", base, top, 0, L.VIR_DOMAIN_BLOCK_COMMIT_RELATIVE), L.VIR_ERR_CONFIG_UNSUPPORTED, "RELATIVE")
+    refused(lambda: dom.blockCommit("vda", base, top, 0, L.VIR_DOMAIN_BLOCK_COMMIT_RELATIVE), L.VIR_ERR_OPERATION_INVALID, "relative")
     assert dom.blockJobInfo("vda", 0) == {}
     dom.destroy()
     for call in (lambda: dom.blockCommit("vda", None, None, 0, L.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE), lambda: dom.blockPull("vda"),
@@ -300,7 +300,7 @@ def test_what_a_copy_refuses(server, images, vm):
     disk = "<disk type='%s'><driver type='%s'/><source %s/></disk>"
     server.image("full")
     refused(lambda: dom.blockCopy("vda", disk % ("file", "qcow2", "file='%sfull'" % IMAGES)), unsupported, "already exists")
-    refused(lambda: dom.blockCopy("vda", disk % ("network", "raw", "protocol='nbd' name='x'")), unsupported, "type")
+    refused(lambda: dom.blockCopy("vda", disk % ("volume", "raw", "pool='p' volume='v'")), unsupported, "type")
     refused(lambda: dom.blockCopy("vda", disk % ("file", "vmdk", "file='%snew'" % IMAGES)), unsupported, "vmdk")
     refused(lambda: dom.blockCopy("vda", disk % ("file", "raw", "file='%snew'" % IMAGES), {}, L.VIR_DOMAIN_BLOCK_COPY_SHALLOW), arg, "raw")
     refused(lambda: dom.blockCopy("vda", disk % ("file", "raw", "file='%snew'" % IMAGES), {"granularity": 1000}), arg, "power of 2")

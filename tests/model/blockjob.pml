@@ -1,75 +1,86 @@
 /* tests/model/blockjob.pml - who applies the news of a block job, and whether any is lost
  *
- * One machine, one job of QEMU, one caller that opens a region for it, the task that applies without a region, the drain, the end of the
- * machine, and (with -DRESTART) a daemon that is killed at any instant and started again.
+ * One machine, one job of QEMU, a caller that opens a region for it and another who would like one too, the task that applies without a region,
+ * the drain, the resync after events were lost, the end of the machine, and (with -DRESTART) a daemon that is killed at any instant and started
+ * again.  With -DPULL the job waits (PENDING) until it is finalized, and goes by itself then.
  *
- * Stands for:  Qemu        QEMU: BLOCK_JOB_READY (also repeated), JOB_STATUS_CHANGE "concluded"; waits for job-dismiss; may die
- *              Drain       drain_task() of inbox.c; DRAIN: inbox_drain(); keep(): keep() of blockjob.c
+ * Stands for:  Qemu        QEMU: BLOCK_JOB_READY (also repeated), JOB_STATUS_CHANGE "pending" and "concluded"; waits for job-complete or
+ *                          job-cancel (one end here), job-finalize, job-dismiss; may fail by itself; may die
+ *              Drain       drain_task() of inbox.c; DRAIN: inbox_drain(); KEEP: keep() of blockjob.c
  *              Task        task() of blockjob.c, as domain_task() runs it
- *              Caller      a handler: blockjob_sync_begin(), blockjob_sync_wait(), blockjob_sync_end(); it may leave the region early
- *                          (client gone, time-out), with the news left to the task
+ *              Caller      a handler: blockjob_sync_begin(), an end asked for (note_end() and blockjob_send_end()), blockjob_sync_wait(),
+ *                          blockjob_sync_end(); it may leave the region early (client gone, time-out), with the news left to the task
+ *              Second      a handler that comes later and begins a region of its own
+ *              Resync      resync_blockjobs() of reconnect.c; QUERY: query-jobs and blockjob_compare(), which a region's ask_again() is too
  *              Death       domain_announce_death() and domain_tear_down()
  *              Restart     domain_load_status(), domain_reconnect(), blockjob_compare()
- * The domain lock is `locked`, the MODIFY job `job`, the condition variable `gen`.
+ * The domain lock is `locked`, the MODIFY job `job`, the condition variable `awake`.
  *
- * Checked:     no deadlock, and every process ends (invalid end states); READY and the conclusion are applied at most once each (without a
- *              restart; with one the conclusion's effect on definitions may be repeated, never left out); at the end the job has been
- *              applied and dismissed, or the machine is dead; a wait never returns news while the machine is dead.
+ * Checked:     no deadlock, and every process ends (invalid end states); READY, PENDING and the conclusion are applied at most once each, though
+ *              a query repeats what an event said (without a restart; with one the conclusion's effect on definitions may be repeated, never
+ *              left out); at most one region at a time, and one more is refused; an end that was noted reaches QEMU; at the end the job has
+ *              been applied and dismissed, or the machine is dead; a wait never returns news while the machine is dead.
  */
-mtype = { READY, CONCLUDED, CLOSED };
+mtype = { READY, PENDING, CONCLUDED, CLOSED };
 
-chan inbox = [4] of { mtype };   /* inbox.c; all the model's QEMU says fits */
+chan inbox = [3] of { mtype };   /* inbox.c; what does not fit is lost, and asked for */
+chan news = [3] of { mtype };    /* the queue of the job: each kind once */
 bool scheduled;                  /* a drain is on its way */
 bool locked, job;
-byte gen;                        /* moves at every broadcast of `changed` */
+bool awake;                      /* set by every broadcast of `changed`; one who has the machine's job sleeps, so one flag does */
+#ifndef RESTART
+bool lossless;                   /* one loss shows what a loss does; with -DRESTART the kill is one */
+#else
+bool lossless = true;
+#endif
+bool overflow, resync_queued, resynced; /* resynced: what a region compares `resyncs` with */
 
 /* the job object */
-bool said_ready, said_concluded; /* `said` */
-bool news_ready, news_concluded; /* the queue: READY is always before the conclusion */
-bool region, task_queued, over;
+bool said_ready, said_pending, said_concluded; /* `said` */
+byte regions;
+bool task_queued, over;
 bool exists;                     /* in the machine's list */
+bool ending, end_sent;           /* state PIVOTING or ABORTING; QEMU has taken the command */
 bool dying, off;
 
 /* what outlives the daemon */
-bool recorded;                   /* the job is in the status file */
-bool q_started, q_concluded, q_dismissed, q_dead;
+bool recorded, recorded_end;     /* the job is in the status file, with the end that was asked for */
+bool q_started, q_ready, q_end, q_pending, q_finalized, q_concluded, q_dismissed, q_dead;
 
-byte applied_ready, applied_concluded;
-bool caller_done, daemon_up = true;
+byte applied_ready, applied_pending, applied_concluded;
+bool caller_done, second_done, daemon_up = true;
 
-#define HAS_NEWS (news_ready || news_concluded)
+#define HAS_NEWS (len(news) > 0)
 
-inline broadcast() { gen = (gen + 1) % 16 }
+inline broadcast() { awake = true }
 
 /* keep(): once each; queues the task when no region is open */
 inline kick() {
     if
-    :: !region && HAS_NEWS && !task_queued && !over -> task_queued = true
+    :: regions == 0 && HAS_NEWS && !task_queued && !over -> task_queued = true
     :: else
     fi
 }
 
-inline keep_ready() {
+inline KEEP(said, what) {
     if
-    :: exists && !said_ready && !over -> said_ready = true; news_ready = true; broadcast(); kick()
-    :: else
-    fi
-}
-
-inline keep_concluded() {
-    if
-    :: exists && !said_concluded && !over -> said_concluded = true; news_concluded = true; broadcast(); kick()
+    :: exists && !said && !over -> said = true; news!what; broadcast(); kick()
     :: else
     fi
 }
 
 inline drain() {
     do
-    :: inbox?READY -> keep_ready()
-    :: inbox?CONCLUDED -> keep_concluded()
+    :: inbox?READY -> KEEP(said_ready, READY)
+    :: inbox?PENDING -> KEEP(said_pending, PENDING)
+    :: inbox?CONCLUDED -> KEEP(said_concluded, CONCLUDED)
     :: inbox?CLOSED -> dying = true; broadcast()
     :: empty(inbox) -> break
     od;
+    if
+    :: overflow -> overflow = false; resynced = true; resync_queued = true; broadcast() /* domain_resync_later() */
+    :: else
+    fi;
     scheduled = false
 }
 
@@ -77,16 +88,62 @@ inline drain() {
 inline LOCK() { atomic { !locked -> locked = true; drain() } }
 inline UNLOCK() { locked = false }
 
-/* apply_conclusion(): definitions, list, status file (lock released), event, dismissal (lock released) */
+/* A monitor's line: into the inbox, or lost. */
+inline SAY(what) {
+    if
+    :: !daemon_up
+    :: daemon_up && nfull(inbox) -> inbox!what; scheduled = true
+    :: daemon_up && what != CLOSED && !lossless -> lossless = true; overflow = true; scheduled = true
+    fi
+}
+
+inline SEND_END() {
+    if
+    :: !q_dead -> q_end = true; end_sent = true
+    :: q_dead
+    fi
+}
+
+/* query-jobs, and what it says against what is known: lock held, released meanwhile.  The answer may be older than events drained with it. */
+inline QUERY(r, p, c, gone) {
+    UNLOCK();
+    atomic { r = q_ready; p = q_pending && !q_finalized; c = q_concluded && !q_dismissed; gone = q_started && q_dismissed };
+    LOCK();
+    if
+    :: dying || q_dead
+    :: else ->
+        atomic {
+            if :: r || c -> KEEP(said_ready, READY) :: else fi;
+            if :: p -> KEEP(said_pending, PENDING) :: else fi;
+            if :: c || gone -> KEEP(said_concluded, CONCLUDED) :: else fi
+        };
+        if
+        :: exists && ending && !end_sent && !c && !gone -> UNLOCK(); SEND_END(); LOCK() /* send_ends() */
+        :: else
+        fi
+    fi
+}
+
+/* blockjob_apply(): lock held, released for QMP and files */
 inline APPLY() {
     if
-    :: news_ready -> atomic { news_ready = false; applied_ready++; assert(applied_ready == 1) }
-    :: !news_ready && news_concluded ->
-        applied_concluded++;                     /* ops->concluded */
-        atomic { news_concluded = false; over = true; exists = false };
+    :: news?[READY] -> atomic { news?READY; applied_ready++; assert(applied_ready == 1) }
+    :: news?[PENDING] ->
         UNLOCK();
-        recorded = false;                        /* domain_flush() */
+        recorded_end = true;                      /* PIVOTING, flushed */
+        if :: !q_dead -> q_finalized = true :: q_dead fi;   /* job-finalize */
         LOCK();
+        if
+        :: dying || over                          /* stays news, and ends with the machine */
+        :: else -> atomic { news?PENDING; applied_pending++; assert(applied_pending == 1) }
+        fi
+    :: news?[CONCLUDED] ->
+        applied_concluded++;                     /* ops->concluded */
+        atomic { news?CONCLUDED; do :: news?_ :: len(news) == 0 -> break od; over = true; exists = false };
+        UNLOCK();
+        atomic { recorded = false; recorded_end = false }; /* domain_flush(): the verdict instead of the job */
+        LOCK();
+#ifndef PULL
         if
         :: dying
         :: !dying ->
@@ -94,6 +151,7 @@ inline APPLY() {
             if :: !q_dead -> q_dismissed = true :: q_dead fi;   /* job-dismiss; without an answer when QEMU is gone */
             LOCK()
         fi
+#endif
     fi
 }
 
@@ -103,21 +161,37 @@ active proctype Qemu() {
 end_unborn:
     q_started;
     do
-    :: atomic { nfull(inbox) && !q_concluded && !q_dead -> inbox!READY; scheduled = true }; /* perhaps again */
+    :: atomic { !q_concluded && !q_dead -> q_ready = true; SAY(READY) }; /* perhaps again */
        if :: break :: skip fi
     :: break
     od;
+end_runs:                                         /* until it is told to end, or fails, or for ever: Verdict looks at the rest */
     if
-    :: atomic { q_concluded = true;
-                if :: daemon_up -> inbox!CONCLUDED; scheduled = true :: !daemon_up fi }
+    :: q_end
     :: skip
+    :: may_die -> goto dies
     fi;
-end_runs:                                         /* not concluded: the job simply runs on; Verdict and Restart look at the rest */
+#ifdef PULL
+    atomic { q_pending = true; SAY(PENDING) };
+end_pending:
     if
-    :: atomic { may_die && !q_dismissed -> q_dead = true;
-                if :: daemon_up -> inbox!CLOSED; scheduled = true :: !daemon_up fi }
-    :: atomic { q_concluded && q_dismissed }
-    fi
+    :: q_finalized
+    :: may_die -> goto dies
+    fi;
+    atomic { q_concluded = true; q_dismissed = true; SAY(CONCLUDED) };
+    goto end_gone;
+#else
+    atomic { q_concluded = true; SAY(CONCLUDED) };
+end_concluded:
+    if
+    :: q_dismissed -> goto end_gone
+    :: may_die -> goto dies
+    fi;
+#endif
+dies:
+    atomic { nfull(inbox) || !daemon_up -> q_dead = true; SAY(CLOSED) };
+end_gone:
+    skip
 }
 
 #ifdef RESTART
@@ -137,11 +211,11 @@ active proctype Task() {
     { skip;
       end: do
       :: task_queued ->
-          atomic { !job -> job = true };
+end_turn: atomic { !job -> job = true };
           LOCK();
           task_queued = false;
           do
-          :: !region && HAS_NEWS && !dying && !over -> APPLY()
+          :: regions == 0 && HAS_NEWS && !dying && !over -> APPLY()
           :: else -> break
           od;
           UNLOCK();
@@ -149,45 +223,120 @@ active proctype Task() {
       od } UNLESS_KILLED
 }
 
+#ifndef RESTART
+active proctype Resync() {
+    bool r, p, c, g;
+    { skip;
+      end: do
+      :: resync_queued ->
+end_turn: atomic { !job -> job = true };
+          LOCK();
+          resync_queued = false;
+          if
+          :: dying || over
+          :: else -> QUERY(r, p, c, g)
+          fi;
+          UNLOCK();
+          job = false
+      od } UNLESS_KILLED
+}
+#endif
+
+/* blockjob_sync_begin(): one at a time; a resync that waits for its turn behind us is asked for by the region itself */
+inline REGION_BEGIN(refused) {
+    if
+    :: regions > 0 -> refused = true
+    :: else -> regions++; refused = false; resynced = resync_queued
+    fi
+}
+
+/* blockjob_sync_wait() until the job is over, or the wait is given up */
+inline WAIT(r, p, c, g) {
+    do
+    :: dying -> break                           /* -1 */
+    :: !dying && over -> break
+    :: !dying && !over && resynced -> resynced = false; QUERY(r, p, c, g)   /* ask_again() */
+    :: !dying && !over && !resynced && HAS_NEWS -> APPLY()                  /* 0 */
+    :: !dying && !over && !resynced && !HAS_NEWS ->
+        if
+        :: awake = false; UNLOCK();             /* domain_wait() */
+end_waits: awake;                               /* for ever only when the job runs for ever: Verdict */
+           LOCK()
+        :: break                                /* the client is gone, or the time is over */
+        fi
+    od
+}
+
+/* blockjob_sync_end() */
+inline REGION_END() {
+    do
+    :: !dying && !over && HAS_NEWS -> APPLY()
+    :: else -> break
+    od;
+    atomic { regions--; kick() }
+}
+
 active proctype Caller() {
-    byte seen;
+    bool refused, r, p, c, g;
     { atomic { !job -> job = true };
       LOCK();
       exists = true;
-      region = true;                              /* blockjob_sync_begin(), before the command */
+      REGION_BEGIN(refused);                      /* before the command */
+      assert(!refused);
+      REGION_BEGIN(refused);
+      assert(refused && regions == 1);
       UNLOCK();
       recorded = true;                            /* the intent, before the command is sent */
       q_started = true;
       LOCK();
-      do
-      :: dying -> break                           /* -1 */
-      :: !dying && over -> break
-      :: !dying && !over && HAS_NEWS -> APPLY()   /* 0 */
-      :: !dying && !over && !HAS_NEWS ->
+      if
+      :: !dying && !over ->                       /* an abort, or a pivot */
+          ending = true;
+          UNLOCK();
+          recorded_end = true;
+          LOCK();
           if
-          :: seen = gen; UNLOCK();                /* domain_wait() */
-end_waits:   (gen != seen);                       /* for ever only when the job runs for ever: Verdict */
-             LOCK()
-          :: break                                /* the client is gone, or the time is over */
+          :: dying || over
+          :: else -> UNLOCK(); SEND_END(); LOCK()
           fi
-      od;
-      /* blockjob_sync_end() */
-      do
-      :: !dying && !over && HAS_NEWS -> APPLY()
-      :: else -> break
-      od;
-      atomic { region = false; kick() };
+      :: skip
+      fi;
+      WAIT(r, p, c, g);
+      REGION_END();
       UNLOCK();
       job = false;
       caller_done = true } UNLESS_KILLED
 }
+
+#ifndef RESTART
+active proctype Second() {
+    bool refused, r, p, c, g;
+    { skip;
+end_unborn:
+      q_started;
+end_turn:
+      atomic { !job -> job = true };
+      LOCK();
+      if
+      :: !exists || dying || over                 /* refused: nothing to wait for */
+      :: else ->
+          REGION_BEGIN(refused);
+          assert(!refused);                       /* who has the machine's job finds none open */
+          WAIT(r, p, c, g);
+          REGION_END()
+      fi;
+      UNLOCK();
+      job = false;
+      second_done = true } UNLESS_KILLED
+}
+#endif
 
 active proctype Death() {
     { skip;
       end: dying;
       atomic { !job -> job = true };              /* the DESTROY job: everybody who waited has unwound */
       LOCK();
-      atomic { over = true; exists = false; news_ready = false; news_concluded = false; recorded = false; off = true };
+      atomic { over = true; exists = false; do :: news?_ :: len(news) == 0 -> break od; recorded = false; recorded_end = false; off = true };
       UNLOCK();
       job = false } UNLESS_KILLED
 }
@@ -197,11 +346,14 @@ active proctype Restart() {
     /* kill -9 */
     atomic {
         daemon_up = false;
-        locked = false; job = false; scheduled = false; region = false; task_queued = false;
-        said_ready = false; said_concluded = false; news_ready = false; news_concluded = false;
-        dying = false; over = false; applied_ready = 0; applied_concluded = 0;
+        locked = false; job = false; scheduled = false; regions = 0; task_queued = false;
+        overflow = false; resync_queued = false; resynced = false;
+        said_ready = false; said_pending = false; said_concluded = false;
+        dying = false; over = false; applied_ready = 0; applied_pending = 0; applied_concluded = 0;
         exists = recorded;                        /* what the status file says */
-        do :: inbox?_ :: empty(inbox) -> break od
+        ending = recorded_end; end_sent = false;
+        do :: inbox?_ :: empty(inbox) -> break od;
+        do :: news?_ :: len(news) == 0 -> break od
     };
     /* the new daemon, alone under its RECONNECT job */
     if
@@ -210,7 +362,17 @@ active proctype Restart() {
         if
         :: !q_started -> exists = false; recorded = false   /* recorded, and the command never sent: QEMU does not know it */
         :: q_started && exists ->
+            if
+            :: ending && !q_end && !q_dead -> q_end = true  /* send_ends(): an end that was noted is asked for again */
+            :: else
+            fi;
 end_running:
+#ifdef PULL
+            if
+            :: q_pending && !q_finalized -> q_finalized = true
+            :: q_finalized || q_dead
+            fi;
+#endif
             (q_concluded || q_dead);              /* by query-jobs, or by the event later */
             if
             :: q_dead -> off = true
@@ -225,13 +387,16 @@ end_unknown:
             fi
         fi
     fi;
-    assert(off || !q_started || q_dismissed)
+    assert(off || !q_started || q_dismissed);
+    assert(off || !recorded_end || q_end || q_finalized)
 }
 #else
 /* When nothing can move any more. */
 active proctype Verdict() {
     atomic { timeout -> assert(caller_done || (!q_concluded && !q_dead));
+             assert(second_done || !caller_done || (!q_concluded && !q_dead));
              assert(off || !q_concluded || (q_dismissed && applied_concluded == 1));
-             assert(applied_concluded <= 1 && !locked && (!caller_done || !job)) }
+             assert(off || !ending || end_sent);
+             assert(applied_concluded <= 1 && !locked && regions <= 1 && (!caller_done || !second_done || (!job && regions == 0))) }
 }
 #endif

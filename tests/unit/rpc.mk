@@ -14,7 +14,8 @@ tests_rpc_test_frame_LDADD = $(rpc_test_libs)
 tests_rpc_test_server_SOURCES = tests/rpc/test_server.c
 tests_rpc_test_server_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_rpc_test_server_LDADD = $(rpc_test_libs)
-tests_rpc_test_listen_SOURCES = tests/rpc/test_listen.c daemon/listen.c daemon/listen.h daemon/listen_net.c daemon/listen_net.h
+tests_rpc_test_listen_SOURCES = tests/rpc/test_listen.c daemon/listen.c daemon/listen.h daemon/listen_net.c daemon/listen_net.h \
+	daemon/listen_role.c daemon/listen_role.h
 tests_rpc_test_listen_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_rpc_test_listen_LDADD = $(rpc_test_libs)
 tests_rpc_test_stream_SOURCES = tests/rpc/test_stream.c

@@ -13,6 +13,7 @@
 #include "domain/inbox.h"
 #include "domain/lifecycle.h"
 #include "domain/reconnect.h"
+#include "qmp/client.h"
 #include "tests/qmp/peer.h"
 #include "tests/unit/domain_world.h"
 #include "api_enums.h"
@@ -67,7 +68,7 @@ static int note_concluded(Domain *d, BlockJob *job, int status)
     return 0;
 }
 
-static void note_cleanup(Domain *d, BlockJob *job, int status)
+static void note_cleanup(Domain *d, BlockJob *job, int status, GArray *commands)
 {
     g_string_append(noted, "cleanup ");
 }
@@ -455,6 +456,80 @@ static void test_rules(void **state)
     script_end();
 }
 
+/* ---- what QEMU does not let go ----------------------------------------------------------------------------------- */
+
+#define NODES(names) "[" names "]"
+#define NODE(name)                                                                                                          \
+    "{\"node-name\": \"" name "\", \"ro\": false, \"drv\": \"qcow2\", \"encrypted\": false, \"file\": \"f\", \"bps\": 0, \"bps_rd\": 0, "     \
+    "\"bps_wr\": 0, \"iops\": 0, \"iops_rd\": 0, \"iops_wr\": 0, \"backing_file_depth\": 0, \"detect_zeroes\": \"off\", "                \
+    "\"write_threshold\": 0}"
+#define CONCLUDED "[{\"id\": \"" ID "\", \"type\": \"mirror\", \"status\": \"concluded\", \"current-progress\": 1, \"total-progress\": 1}]"
+
+static void note_nodes(Domain *d, BlockJob *job, int status, GArray *commands)
+{
+    qmp_requests_add(commands, qmp_command_find("blockdev-del"), json_pack("{s:s}", "node-name", "libvirt-8-format"));
+    qmp_requests_add(commands, qmp_command_find("blockdev-del"), json_pack("{s:s}", "node-name", "libvirt-8-storage"));
+}
+
+static const BlockJobOps left_ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYPE_COPY,
+                                     .what = "copy",
+                                     .ready = note_ready,
+                                     .concluded = note_concluded,
+                                     .cleanup = note_nodes};
+
+static int call_left(Domain *d, void *arg, Err *err)
+{
+    g_autoptr(BlockJob) job = blockjob_new(d, &left_ops, ID, "virtio-disk0", "vda", NULL, err);
+    assert_non_null(job);
+    blockjob_started(d, job);
+    return 0;
+}
+
+static void expect_del(const char *node, bool good)
+{
+    g_autofree char *args = g_strdup_printf("{\"node-name\": \"%s\"}", node);
+    peer_expect(peer, "blockdev-del", args);
+    if (good)
+        peer_reply(peer, NULL);
+    else
+        peer_fail(peer, "GenericError", "Node is in use");
+}
+
+/* QEMU refuses to let the job and its nodes go: they are gone a moment later, without anybody asking for it. */
+static void test_left_in_qemu(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    emit_end("BLOCK_JOB_COMPLETED");
+    emit_status("concluded");
+    peer_expect(peer, "job-dismiss", "{\"id\": \"" ID "\"}");
+    peer_fail(peer, "GenericError", "not now");
+    expect_del("libvirt-8-format", false); /* sent before the answer above: all the same */
+    expect_del("libvirt-8-storage", false);
+    peer_expect(peer, "query-jobs", NULL);
+    peer_reply(peer, CONCLUDED);
+    expect_dismiss();
+    peer_expect(peer, "query-named-block-nodes", NULL);
+    peer_reply(peer, NODES(NODE("libvirt-8-storage") "," NODE("theirs") "," NODE("libvirt-8-format")));
+    expect_del("libvirt-8-format", true);
+    expect_del("libvirt-8-storage", false); /* once more now that the other is gone, and then after a pause */
+    expect_del("libvirt-8-storage", false);
+    peer_expect(peer, "query-fdsets", NULL);
+    peer_reply(peer, "[{\"fdset-id\": 8, \"fds\": [{\"fd\": 20, \"opaque\": \"libvirt-8-storage\"}]}]"); /* still needed */
+    peer_expect(peer, "query-jobs", NULL);
+    peer_reply(peer, "[]");
+    peer_expect(peer, "query-named-block-nodes", NULL);
+    peer_reply(peer, NODES(NODE("libvirt-8-storage")));
+    expect_del("libvirt-8-storage", true);
+    peer_expect(peer, "query-fdsets", NULL);
+    peer_reply(peer, "[{\"fdset-id\": 8, \"fds\": [{\"fd\": 20, \"opaque\": \"libvirt-8-storage\"}]}]");
+    peer_expect(peer, "remove-fd", "{\"fdset-id\": 8}");
+    peer_reply(peer, NULL);
+    must(world_as_gate(dom, JOB_MODIFY, call_left, NULL, &err), &err);
+    peer_resume(peer);
+    expect_heard("8:vda:2:0 16:vda:2:0 ");
+    script_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_abandoned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost_events, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_left_in_qemu, setup, teardown),
     };
     mutex_init(&heard_lock, LOCK_LEAF, "heard");
     cond_init(&heard_changed);

@@ -233,7 +233,7 @@ static int count_concluded(Domain *d, BlockJob *job, int status)
     return 0;
 }
 
-static void count_cleanup(Domain *d, BlockJob *job, int status)
+static void count_cleanup(Domain *d, BlockJob *job, int status, GArray *commands)
 {
     Count *c = blockjob_data(job);
     assert_int_equal(c->concluded, 1);

@@ -213,13 +213,19 @@ static void histories(void **state)
     for (unsigned i = 0; i < JOB_HISTORY_MAX + 5; i++) {
         g_snprintf(id, sizeof(id), "j%u", i);
         JobVerdict v = {.id = id, .kind = (char[]){"copy"}, .disk = (char[]){"vda"}, .status = 1, .begun_us = i, .ended_us = i + 1, .bytes = 5};
-        assert_int_equal(job_history_add(base, uuid, &v, &err), 0);
-        assert_int_equal(job_history_add(base, uuid, &v, &err), 0); /* told again: kept once */
+        JobVerdict again = v;
+        again.status = 0;
+        g_autoptr(GPtrArray) two = g_ptr_array_new();
+        g_ptr_array_add(two, &v);
+        g_ptr_array_add(two, &again); /* told again: kept once, as it was told first */
+        assert_int_equal(job_history_add(base, uuid, two, &err), 0);
+        assert_int_equal(job_history_add(base, uuid, two, &err), 0);
     }
     g_autoptr(GPtrArray) all = job_history_load(base, uuid);
     assert_int_equal(all->len, JOB_HISTORY_MAX);
     assert_string_equal(((JobVerdict *)all->pdata[0])->id, "j5");
     assert_null(((JobVerdict *)all->pdata[0])->error);
+    assert_int_equal(((JobVerdict *)all->pdata[0])->status, 1);
     assert_int_equal(job_history_remove(base, uuid, &err), 0);
     assert_int_equal(rmdir(base), 0);
 }

@@ -218,6 +218,11 @@ static void test_autostart(void **state)
     assert_int_equal(err.code, 0);
 }
 
+static void free_verdict(gpointer v)
+{
+    job_verdict_free(v);
+}
+
 static void free_blockjob(gpointer j)
 {
     status_blockjob_free(j);
@@ -246,9 +251,18 @@ static void test_status(void **state)
     StatusBlockJob job = {.id = id, .kind = kind, .disk = disk, .target = target, .state = 2, .aborted_ready = true, .top = 4, .base = 2, .flags = 5, .begun_us = UINT64_MAX};
     rec.blockjobs = g_ptr_array_new_with_free_func(free_blockjob);
     g_ptr_array_add(rec.blockjobs, status_blockjob_copy(&job));
+    char why[] = "it's <full>";
+    JobVerdict ended = {.id = id, .kind = kind, .disk = disk, .type = 2, .status = 1, .error = why, .begun_us = 3, .ended_us = UINT64_MAX, .bytes = 9};
+    rec.verdicts = g_ptr_array_new_with_free_func(free_verdict);
+    g_ptr_array_add(rec.verdicts, job_verdict_copy(&ended));
     assert_int_equal(status_save(dir, &rec, &err), 0);
     g_auto(StatusRecord) back = {0};
     assert_int_equal(status_load(dir, "s", &back, &err), STATUS_OK);
+    assert_int_equal(back.verdicts->len, 1);
+    const JobVerdict *v = back.verdicts->pdata[0];
+    assert_true(job_verdict_same(v, &ended));
+    assert_string_equal(v->error, why);
+    assert_true(v->type == 2 && v->status == 1 && v->ended_us == UINT64_MAX && v->bytes == 9);
     assert_int_equal(back.blockjobs->len, 1);
     const StatusBlockJob *j = back.blockjobs->pdata[0];
     assert_string_equal(j->id, "berth-<copy>");

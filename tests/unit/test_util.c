@@ -213,6 +213,39 @@ static void sleepers_do_not_count(void **state)
     pool_free(p);
 }
 
+static void wait_threads(Pool *p, unsigned n)
+{
+    PoolStats st;
+    do
+        pool_stats(p, &st);
+    while (st.threads != n);
+}
+
+/* Those that are always to be there are made at once, stay when idle, and go when they are wanted no more. */
+static void some_are_always_there(void **state)
+{
+    PoolLimits l = limits;
+    Pool *p = pool_new(&l);
+    PoolStats st;
+    l.min_threads = 6;
+    pool_set_limits(p, &l);
+    pool_stats(p, &st);
+    assert_int_equal(st.threads, 6);
+    Gate g;
+    gate_init(&g, true);
+    for (int i = 0; i < 20; i++)
+        pool_submit(p, LANE_NORMAL, pass_gate, &g);
+    wait_inside(&g, 20);
+    open_and_wait(&g, 20);
+    wait_threads(p, 6);
+    l.min_threads = 0;
+    pool_set_limits(p, &l);
+    wait_threads(p, 1);
+    pool_get_limits(p, &l);
+    assert_int_equal(l.min_threads, 0);
+    pool_free(p);
+}
+
 /* ---- event loop ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct Order {
@@ -292,6 +325,7 @@ int main(void)
         cmocka_unit_test(error_text),
         cmocka_unit_test(lanes_have_caps),
         cmocka_unit_test(sleepers_do_not_count),
+        cmocka_unit_test(some_are_always_there),
         cmocka_unit_test(posts_keep_their_order),
     };
     return cmocka_run_group_tests_name("util", tests, NULL, NULL);
