@@ -13,6 +13,7 @@ typedef struct Client {
     Server *server;
     RpcConn *conn;       /* borrowed: the connection owns us */
     bool open;           /* CONNECT_OPEN succeeded */
+    gint gone;           /* atomic: the connection has ended */
     char *uri;           /* as opened: "qemu:///system" */
     GQueue calls;        /* Call*: under way, for cancelling when the connection goes */
 } Client;

@@ -160,6 +160,24 @@ static bool wants(const Reg *r, const DomainEvent *e)
     return r->event_id == e->id;
 }
 
+bool event_hub_wanted(const EventHub *h, EventClass class)
+{
+    for (unsigned i = 0; i < h->regs->len; i++) {
+        if (((const Reg *)h->regs->pdata[i])->class == class)
+            return true;
+    }
+    return false;
+}
+
+void event_hub_send(EventHub *h, const DomainEvent *e, uint32_t prog, uint32_t vers, int32_t proc, GBytes *payload)
+{
+    for (unsigned i = 0; i < h->regs->len; i++) {
+        const Reg *r = h->regs->pdata[i];
+        if (wants(r, e) && access_event_visible(r->conn, e))
+            rpc_event_send(r->conn, prog, vers, proc, &r->id, payload);
+    }
+}
+
 /* Encodes on first use; [0] callback generation, [1] legacy. */
 static GBytes *encoding(GBytes *enc[2], const DomainEvent *e, bool legacy)
 {

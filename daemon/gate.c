@@ -366,6 +366,7 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
     if (!cl)
         return;
     cl->open = false;
+    g_atomic_int_set(&cl->gone, true);
     event_hub_drop_conn(s->events, c);
     tidy_closed(s->tidy);
     /* refused() of a cancelled call frees it here and now, so its successor is taken first */

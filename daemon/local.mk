@@ -27,6 +27,7 @@ daemon_sources = \
 	daemon/gate.c daemon/gate.h \
 	daemon/host.c daemon/host.h \
 	daemon/idle.c daemon/idle.h \
+	daemon/progress.c daemon/progress.h \
 	daemon/tidy.c daemon/tidy.h \
 	daemon/listen.c daemon/listen.h \
 	daemon/options.c daemon/options.h \

@@ -28,6 +28,7 @@
 #include "daemon/listen.h"
 #include "daemon/options.h"
 #include "daemon/server.h"
+#include "daemon/progress.h"
 #include "daemon/tidy.h"
 #include "host/image.h"
 #include "qemu/caps.h"
@@ -273,6 +274,7 @@ static int up(Daemon *d, Err *err)
     s->pool = pool_new(&pl);
     s->bus = bus_new(s->client_loop);
     s->events = event_hub_new();
+    s->progress = progress_new(s);
     s->tidy = tidy_new(s);
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
@@ -322,6 +324,7 @@ static void down(Daemon *d)
     listen_close(d->listen);
     if (s->rpc)
         rpc_server_stop(s->rpc, "the daemon stops");
+    progress_stop(s->progress);
     tidy_free(g_steal_pointer(&s->tidy));
     if (d->pid_file_ours) /* while the machines' lock is ours still: after it another daemon may have written its own */
         unlink(d->options.pid_file);
@@ -344,6 +347,7 @@ static void down(Daemon *d)
         event_loop_stop(s->monitor_loop, 0);
     event_loop_free(s->monitor_loop);
     event_hub_free(s->events);
+    progress_free(s->progress);
     qemu_caps_cache_free(s->caps);
     daemon_config_unref(d->config);
     qemu_config_unref(d->qemu_config);

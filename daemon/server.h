@@ -9,6 +9,7 @@
 #include "util/pool.h"
 
 typedef struct EventHub EventHub;
+typedef struct Progress Progress;
 typedef struct Tidy Tidy;
 
 typedef struct Server {
@@ -20,6 +21,7 @@ typedef struct Server {
     struct QemuCapsCache *caps;
     RpcServer *rpc;
     EventHub *events;        /* daemon/events.c: who wants which event */
+    Progress *progress;      /* daemon/progress.c: of block jobs, for those who want to see it */
     Tidy *tidy;              /* daemon/tidy.c: memory given back */
     gint job_timeout_ms;     /* how long a call waits for a machine's job; atomic, changed by reload */
     uint8_t host_uuid[UUID_LEN];

@@ -15,7 +15,7 @@
 #include "xdr_sample.h"
 
 /* args and ret of all calls, messages of all events, header, error, hole: a row that loses its type is noticed here. */
-#define N_TYPES 695
+#define N_TYPES 699
 
 typedef void (*TypeCheck)(const WireType *type);
 
