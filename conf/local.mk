@@ -8,7 +8,7 @@ CLEANFILES += conf/generate$(EXEEXT)
 
 conf_samples = conf/libvirtd.conf conf/qemu.conf conf/berthd.conf
 libvirtconfdir = $(sysconfdir)/libvirt
-EXTRA_DIST += $(conf_samples) conf/generate.sh
+EXTRA_DIST += $(conf_samples) conf/libvirt.sasl conf/generate.sh
 
 # Rewrites what is generated from tables, in the source tree.
 .PHONY: update-generated
@@ -19,7 +19,9 @@ update-generated: conf/generate$(EXEEXT)
 install-data-local: install-conf
 .PHONY: install-conf
 install-conf:
-	$(MKDIR_P) $(DESTDIR)$(libvirtconfdir)
+	$(MKDIR_P) $(DESTDIR)$(libvirtconfdir) $(DESTDIR)$(sysconfdir)/sasl2
+	test -e $(DESTDIR)$(sysconfdir)/sasl2/libvirt.conf || \
+	    $(INSTALL_DATA) $(srcdir)/conf/libvirt.sasl $(DESTDIR)$(sysconfdir)/sasl2/libvirt.conf
 	for f in $(conf_samples); do \
 	    to=$(DESTDIR)$(libvirtconfdir)/$${f#conf/}; \
 	    test -e "$$to" || $(INSTALL_DATA) $(srcdir)/$$f "$$to" || exit 1; \
@@ -27,6 +29,9 @@ install-conf:
 uninstall-local: uninstall-conf
 .PHONY: uninstall-conf
 uninstall-conf:
+	if cmp -s $(srcdir)/conf/libvirt.sasl $(DESTDIR)$(sysconfdir)/sasl2/libvirt.conf; then \
+	    rm -f $(DESTDIR)$(sysconfdir)/sasl2/libvirt.conf; \
+	fi
 	for f in $(conf_samples); do \
 	    to=$(DESTDIR)$(libvirtconfdir)/$${f#conf/}; \
 	    if cmp -s $(srcdir)/$$f "$$to"; then rm -f "$$to"; fi; \

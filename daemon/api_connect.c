@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/api.h"
+#include "daemon/auth_polkit.h"
 #include "daemon/wire.h"
 #include "api_enums.h"
 #include "qemu/caps.h"
@@ -77,6 +78,10 @@ int api_auth_list(Call *call, remote_auth_list_ret *ret, Err *err)
     ret->types.types_val = arena_array(&call->arena, remote_auth_type, 1);
     ret->types.types_len = 1;
     ret->types.types_val[0] = (remote_auth_type)rpc_conn_auth_method(call->conn);
+    if (rpc_conn_auth_method(call->conn) == RPC_AUTH_POLKIT && auth_polkit_exempt(call->conn)) {
+        rpc_conn_authenticated(call->conn);
+        ret->types.types_val[0] = (remote_auth_type)RPC_AUTH_NONE;
+    }
     return 0;
 }
 

@@ -247,7 +247,7 @@ static GPtrArray *wanted(Call *call, const remote_connect_get_all_domain_stats_a
     }
     for (unsigned i = doms->len; i-- > 0;) {
         g_autoptr(DomainView) v = domain_view(doms->pdata[i]);
-        if (!domain_filter_match(v, filter) || !access_domain_visible(call->conn, v))
+        if (!domain_filter_match(v, filter) || !access_domain_visible(call, v))
             g_ptr_array_remove_index(doms, i);
     }
     return doms;

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "daemon/access.h"
 #include "daemon/api.h"
 #include "daemon/wire.h"
 #include "api_enums.h"
@@ -13,9 +14,15 @@
 
 /* ---- definitions ----------------------------------------------------------------------------------------------------------- */
 
+static int may_have(void *call, const char *name, const uint8_t *uuid, Err *err)
+{
+    return access_check_late(call, name, uuid, err);
+}
+
 static int define(Call *call, const char *xml, unsigned flags, remote_nonnull_domain *out, Err *err)
 {
-    Domain *d = domain_define(call_domains(call), xml, flags, err);
+    const DefinitionCheck check = {may_have, call};
+    Domain *d = domain_define_checked(call_domains(call), xml, flags, &check, err);
     if (!d)
         return -1;
     wire_domain_of(&call->arena, out, d);
@@ -91,7 +98,8 @@ int api_domain_create_with_flags(Call *call, Domain *dom, const remote_domain_cr
 
 int api_domain_create_xml(Call *call, const remote_domain_create_xml_args *args, remote_domain_create_xml_ret *ret, Err *err)
 {
-    Domain *d = domain_create_xml(call_domains(call), args->xml_desc, args->flags, rpc_conn_id(call->conn), err);
+    const DefinitionCheck check = {may_have, call};
+    Domain *d = domain_create_xml_checked(call_domains(call), args->xml_desc, args->flags, rpc_conn_id(call->conn), &check, err);
     if (!d)
         return -1;
     check_owner(call, args->flags);

@@ -29,7 +29,7 @@ static GBytes *encode_list(const GPtrArray *views)
 int api_connect_list_all_domains(Call *call, const remote_connect_list_all_domains_args *args,
                                  remote_connect_list_all_domains_ret *ret, Err *err)
 {
-    bool all = !args->flags && access_sees_all_domains(call->conn);
+    bool all = !args->flags && access_sees_all_domains(call);
     g_autoptr(DomainRoster) roster = all ? domain_roster(call_domains(call)) : NULL;
     g_autoptr(GPtrArray) views = all ? g_ptr_array_ref(roster->views) : domain_filter_list(call, args->flags);
     if (views->len > REMOTE_DOMAIN_LIST_MAX)

@@ -113,7 +113,7 @@ int api_domain_get_block_info(Call *call, Domain *dom, const remote_domain_get_b
     DiskFile f;
     if (disk_file_read(dom, disk, deadline_in_ms(STORAGE_MS), &f, err) < 0) {
         /* storage hangs, or the client that brought its descriptors is gone; QEMU knew the numbers: better than none */
-        bool known = b && b->capacity, late = v->live && disk->src->fdgroup;
+        bool known = b && b->capacity, late = v->live && (disk->src->fdgroup || disk->src->type == STORAGE_NETWORK);
         if (late && !known) {
             err_clear(err);
             return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "QEMU gave no statistics of '%s' within %u ms", v->name, STATS_FRESH_MS);

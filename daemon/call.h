@@ -24,9 +24,17 @@ struct Call {
     Domain *dom;   /* reference; NULL unless the procedure names a machine */
     JobRequest job;
     bool job_held;
+    const char *checked_name; /* of `dom` when permissions were checked; NULL: they did not depend on it */
+    bool access_asked;        /* by the handler, of a row that leaves it to it */
+    const char *late_name;    /* what it asked for, for the audit record; NULL: it has not */
+    uint8_t late_uuid[UUID_LEN];
+    void (*then)(Call *call); /* when polkit has answered */
+    GHashTable *visible;      /* uuids of the machines polkit lets a list show; NULL: it was not asked */
     int fds[RPC_FDS_MAX]; /* to go out with the reply */
     unsigned n_fds;
     GList link;    /* in client->calls */
+    int (*finish)(Call *call, Err *err); /* on the client event thread, answers a call that succeeded instead of the gate; -1 with err: the gate
+                                          * answers with that.  NULL as a rule */
     void (*after)(void *arg); /* runs once the reply is on its way; NULL as a rule */
     void *after_arg;
 };

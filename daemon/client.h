@@ -8,6 +8,9 @@
 #include "daemon/server.h"
 
 typedef struct Call Call;
+struct AccessProfile;
+typedef struct EventsHeld EventsHeld;
+typedef struct RpcSasl RpcSasl;
 
 typedef struct Client {
     Server *server;
@@ -15,5 +18,10 @@ typedef struct Client {
     bool open;           /* CONNECT_OPEN succeeded */
     gint gone;           /* atomic: the connection has ended */
     char *uri;           /* as opened: "qemu:///system" */
+    struct AccessProfile *profile; /* access.c's */
+    struct PolkitAsk *auth_ask;    /* auth_polkit.c's: AUTH_POLKIT under way */
+    EventsHeld *held;              /* events_held.c's */
+    RpcSasl *sasl;       /* the exchange under way; whose call has sasl_busy */
+    gint sasl_busy;      /* atomic bool; stays set when the exchange is over */
     GQueue calls;        /* Call*: under way, for cancelling when the connection goes */
 } Client;

@@ -55,8 +55,19 @@ static int check(const DaemonConfig *c, const char *path, Err *err)
     if (c->max_anonymous_clients > c->max_clients)
         return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: max_anonymous_clients is %d, must not be above max_clients, which is %d", path,
                        c->max_anonymous_clients, c->max_clients);
+    if (c->min_workers > c->max_workers)
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: min_workers is %d, must not be above max_workers, which is %d", path, c->min_workers,
+                       c->max_workers);
     if (c->unix_sock_dir && *c->unix_sock_dir != '/')
         return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: unix_sock_dir \"%s\" must start with /", path, c->unix_sock_dir);
+    if (daemon_config_has_driver(c, "none") && c->access_drivers[1])
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: access_drivers names \"none\" beside others; leave it out, or leave the others out", path);
+    if (c->tls_no_verify_certificate && c->tls_allowed_dn_list)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
+                       "%s: tls_allowed_dn_list cannot be kept with tls_no_verify_certificate = 1, which lets in clients whose names nobody "
+                       "vouches for; remove one of the two", path);
+    if (c->audit_file && *c->audit_file != '/')
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "audit_file \"%s\" must start with /", c->audit_file);
     if (c->log_level < 1)
         return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: log_level must be from 1 to 4", path);
     return 0;
@@ -72,6 +83,11 @@ DaemonConfig *daemon_config_load(const char *libvirtd_conf, const char *berthd_c
     if (check(c, libvirtd_conf ? libvirtd_conf : "libvirtd.conf", err) < 0)
         return NULL;
     return g_steal_pointer(&c);
+}
+
+bool daemon_config_has_driver(const DaemonConfig *c, const char *name)
+{
+    return c->access_drivers && g_strv_contains((const char *const *)c->access_drivers, name);
 }
 
 static void list_restarts(GPtrArray *out, const ConfKey *keys, const DaemonConfig *old, const DaemonConfig *new)

@@ -9,6 +9,8 @@
 
 typedef enum {
     AUTH_SCHEME_NONE,
+    AUTH_SCHEME_SASL,
+    AUTH_SCHEME_POLKIT, /* on UNIX sockets */
     AUTH_SCHEME_MAX,
 } AuthScheme;
 
@@ -34,11 +36,11 @@ typedef struct DaemonConfig {
     int refs;
 
     /* libvirtd.conf: sockets */
-    bool listen_tls;
+    int listen_tls; /* 1 yes, 0 no, -1 if --listen was given */
     bool listen_tcp;
-    int tls_port;
-    int tcp_port;
-    char *listen_addr;
+    char *tls_port; /* number or name of a service */
+    char *tcp_port;
+    char *listen_addr; /* NULL: all */
     char *unix_sock_group;
     unsigned unix_sock_ro_perms;
     unsigned unix_sock_rw_perms;
@@ -95,11 +97,14 @@ typedef struct DaemonConfig {
     int max_threads;             /* all workers, sleeping ones too */
     uint64_t max_client_queue;   /* bytes waiting for one client to read before it is disconnected */
     int client_stall_timeout;    /* seconds one may go without reading while something waits for it */
+    int auth_timeout;            /* seconds from accept until a client is authenticated */
     int job_timeout;             /* seconds a call waits for a domain's job */
     int start_timeout;           /* seconds until a started QEMU answers */
+    char *audit_file;            /* NULL: the journal */
     bool backing_format_probing;
-    int idle_timeout;            /* seconds without client and guest until the daemon ends; 0: never */
+    int idle_timeout;            /* seconds without client and guest until the daemon ends; 0: never; -1: as the sockets came */
     bool modular_sockets;
+    int handshake_timeout;       /* seconds a TLS handshake may take */
 } DaemonConfig;
 
 /* Rows in the order of the sample files; ended by a row without name. */
@@ -111,6 +116,8 @@ DaemonConfig *daemon_config_load(const char *libvirtd_conf, const char *berthd_c
 DaemonConfig *daemon_config_new(void);
 DaemonConfig *daemon_config_ref(DaemonConfig *c);
 DaemonConfig *daemon_config_unref(DaemonConfig *c);
+/* Does access_drivers name it? */
+bool daemon_config_has_driver(const DaemonConfig *c, const char *name);
 /* One line a key that differs and cannot be applied without a restart, in a NULL-ended list (empty: all can).  Caller g_strfreev()s. */
 char **daemon_config_needs_restart(const DaemonConfig *old, const DaemonConfig *new);
 

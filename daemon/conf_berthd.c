@@ -23,6 +23,10 @@ const ConfKey berthd_config_keys[] = {
                 "and costs nobody else anything."),
     ROW(client_stall_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 86400,
         .text = "Seconds a client may go without reading anything while something waits for it."),
+    ROW(handshake_timeout, CONF_INT, "10", RELOAD, .min = 1, .max = 600,
+        .text = "Seconds a client of the TLS port has for its handshake."),
+    ROW(auth_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 3600,
+        .text = "Seconds a client may take to show who it is, the handshake not counted."),
     ROW(modular_sockets, CONF_BOOL, "1", RESTART,
         .text = "Whether the socket names of libvirt's modular daemons (virtqemud-sock and its sisters) lead here too."),
 
@@ -31,9 +35,13 @@ const ConfKey berthd_config_keys[] = {
     ROW(start_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 3600,
         .text = "Seconds from the beginning of a start until QEMU answers on its monitor, the opening of disk images included. A start "
                 "that takes longer fails and leaves nothing behind."),
-    ROW(idle_timeout, CONF_INT, "0", RESTART, .min = 0, .max = 86400,
+    ROW(idle_timeout, CONF_INT, "-1", RELOAD, .min = -1, .max = 86400,
         .text = "Seconds without a client and without a running guest after which the daemon ends; systemd's sockets start it again. "
-                "0 is never. The option --timeout goes before it."),
+                "0 is never; -1 is 120 when systemd holds the sockets, else never. The option --timeout goes before it."),
+
+    ROW(audit_file, CONF_STRING, NULL, RELOAD, .heading = "Audit", .example = "\"/var/log/libvirt/audit.json\"",
+        .text = "File for audit records (audit_level in libvirtd.conf), one JSON object a line, instead of the journal. Opened anew on a reload, "
+                "made with permissions 0600."),
 
     ROW(backing_format_probing, CONF_BOOL, "0", RELOAD, .heading = "Images",
         .text = "Whether a backing file whose format its overlay does not record is taken for what it looks like, if it names no backing file "

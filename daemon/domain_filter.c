@@ -49,12 +49,12 @@ bool domain_filter_match(const DomainView *v, unsigned flags)
 GPtrArray *domain_filter_list(Call *call, unsigned flags)
 {
     g_autoptr(DomainRoster) all = domain_roster(call_domains(call));
-    if (!flags && access_sees_all_domains(call->conn))
+    if (!flags && access_sees_all_domains(call))
         return g_ptr_array_ref(all->views);
     GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)domain_view_unref);
     for (unsigned i = 0; i < all->views->len; i++) {
         DomainView *v = all->views->pdata[i];
-        if (domain_filter_match(v, flags) && access_domain_visible(call->conn, v))
+        if (domain_filter_match(v, flags) && access_domain_visible(call, v))
             g_ptr_array_add(out, domain_view_ref(v));
     }
     return out;

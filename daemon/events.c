@@ -12,6 +12,7 @@
 
 #include "daemon/access.h"
 #include "daemon/events.h"
+#include "daemon/events_held.h"
 #include "domain/driver.h"
 #include "protocol/qemu_protocol.h"
 #include "protocol/remote_protocol.h"
@@ -173,8 +174,10 @@ void event_hub_send(EventHub *h, const DomainEvent *e, uint32_t prog, uint32_t v
 {
     for (unsigned i = 0; i < h->regs->len; i++) {
         const Reg *r = h->regs->pdata[i];
-        if (wants(r, e) && access_event_visible(r->conn, e))
-            rpc_event_send(r->conn, prog, vers, proc, &r->id, payload);
+        AccessAnswer may = wants(r, e) ? access_event(r->conn, e) : ACCESS_NO;
+        EventPacket packet = {prog, vers, proc, true, r->id, payload};
+        if (may != ACCESS_NO)
+            events_held_send(r->conn, &packet, e, may == ACCESS_ASK);
     }
 }
 
@@ -204,17 +207,19 @@ void event_hub_sink(void *hub, void *event)
     }
     for (unsigned i = 0; i < h->regs->len; i++) {
         const Reg *r = h->regs->pdata[i];
-        if (!wants(r, e) || !access_event_visible(r->conn, e))
+        AccessAnswer may = wants(r, e) ? access_event(r->conn, e) : ACCESS_NO;
+        if (may == ACCESS_NO)
             continue;
         GBytes *payload = encoding(enc, e, r->legacy);
         if (!payload)
             continue;
-        int32_t id = r->id;
-        if (e->class == EVENT_QEMU_MONITOR)
-            rpc_event_send(r->conn, QEMU_PROGRAM, QEMU_PROTOCOL_VERSION, QEMU_PROC_DOMAIN_MONITOR_EVENT, &id, payload);
-        else
-            rpc_event_send(r->conn, REMOTE_PROGRAM, REMOTE_PROTOCOL_VERSION, r->legacy ? procs.legacy : procs.callback,
-                           r->legacy ? NULL : &id, payload);
+        EventPacket packet = {REMOTE_PROGRAM, REMOTE_PROTOCOL_VERSION, r->legacy ? procs.legacy : procs.callback, !r->legacy, r->id, payload};
+        if (e->class == EVENT_QEMU_MONITOR) {
+            packet.prog = QEMU_PROGRAM;
+            packet.vers = QEMU_PROTOCOL_VERSION;
+            packet.proc = QEMU_PROC_DOMAIN_MONITOR_EVENT;
+        }
+        events_held_send(r->conn, &packet, e, may == ACCESS_ASK);
     }
     g_clear_pointer(&enc[0], g_bytes_unref);
     g_clear_pointer(&enc[1], g_bytes_unref);

@@ -27,8 +27,12 @@
 
 #include "daemon/access.h"
 #include "daemon/api.h"
+#include "daemon/audit.h"
+#include "daemon/auth_polkit.h"
 #include "daemon/events.h"
+#include "daemon/events_held.h"
 #include "daemon/gate.h"
+#include "daemon/idle.h"
 #include "daemon/proctable.h"
 #include "daemon/tidy.h"
 #include "api_enums.h"
@@ -36,8 +40,11 @@
 #include "domain/fd_groups.h"
 #include "domain/inbox.h"
 #include "domain/lifecycle.h"
+#include "rpc/sasl.h"
 #include "util/log.h"
 #include "util/uuid.h"
+
+#define AUTH_QUEUE_MAX 64u /* calls that wait for a worker of authentication; each may hold a token of 256 KiB */
 
 /* ---- the life of a call ---------------------------------------------------------------------------------------------------- */
 
@@ -96,6 +103,7 @@ static void call_free(void *arg)
     if (call->body)
         g_bytes_unref(call->body);
     err_clear(&call->err);
+    g_clear_pointer(&call->visible, g_hash_table_unref);
     arena_done(&call->arena);
     if (call->dom)
         object_unref(call->dom);
@@ -104,9 +112,31 @@ static void call_free(void *arg)
     g_free(call);
 }
 
+static void call_done(Call *call);
+
+static void call_done_posted(void *arg)
+{
+    call_done(arg);
+}
+
+/* True when the call has seen to its answer itself. */
+static bool call_finish(Call *call)
+{
+    return !err_is_set(&call->err) && call->finish && call->finish(call, &call->err) == 0;
+}
+
 /* Answers with result or error and frees the call.  Lock and job are given back by now. */
 static void call_done(Call *call)
 {
+    if (call->finish && !event_on_thread(call_server(call)->client_loop)) {
+        event_post(call_server(call)->client_loop, call_done_posted, call);
+        return;
+    }
+    if (call_finish(call)) {
+        call_free(call);
+        return;
+    }
+    audit_call(call_server(call)->audit, call);
     if (err_is_set(&call->err)) {
         log_failure(call);
         rpc_reply_error(call->msg, &call->err);
@@ -155,9 +185,6 @@ static int check_procedure(const Call *call, Err *err)
         return err_set(err, VIR_ERR_INTERNAL_ERROR, "connection not open");
     if (!proc_handler(p))
         return err_set_full(err, VIR_FROM_NONE, VIR_ERR_NO_SUPPORT, 0, "%s", p->api);
-    if (call->msg->n_fds < (unsigned)p->fds_in_min || call->msg->n_fds > (unsigned)p->fds_in_max)
-        return err_set(err, VIR_ERR_RPC, "%s takes %d to %d file descriptors, %u came", p->api, p->fds_in_min, p->fds_in_max,
-                       call->msg->n_fds);
     return 0;
 }
 
@@ -199,12 +226,21 @@ static int resolve(Call *call, Err *err)
     default:
         g_assert_not_reached();
     }
-    if (!call->dom)
-        return -1;
+    return call->dom ? 0 : -1;
+}
+
+/* The rest, after the permissions: before them the state of a machine is nobody's business. */
+static int check_rest(const Call *call, Err *err)
+{
+    const ProcInfo *p = call->proc;
+    if (call->msg->n_fds < (unsigned)p->fds_in_min || call->msg->n_fds > (unsigned)p->fds_in_max)
+        return err_set(err, VIR_ERR_RPC, "%s takes %d to %d file descriptors, %u came", p->api, p->fds_in_min, p->fds_in_max,
+                       call->msg->n_fds);
+    if (!call->dom || (p->scope != SCOPE_DESTROY && p->scope != SCOPE_VIEW))
+        return 0;
     g_autoptr(DomainView) v = domain_view(call->dom);
-    if (p->scope == SCOPE_DESTROY) /* a start that hangs can be ended too */
-        return check_state(call, v->live || v->starting, err);
-    return p->scope == SCOPE_VIEW ? check_state(call, v->live != NULL, err) : 0;
+    /* a start that hangs can be ended too */
+    return check_state(call, v->live || (p->scope == SCOPE_DESTROY && v->starting), err);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------------- */
@@ -214,7 +250,11 @@ static void run_handler(Call *call)
     if (proc_handler(call->proc)(call, call->dom, call->args, call->ret, &call->err) < 0) {
         if (!err_is_set(&call->err))
             err_set(&call->err, VIR_ERR_INTERNAL_ERROR, "%s failed and did not say why", call->proc->api);
-    } else if (err_is_set(&call->err)) {
+        return;
+    }
+    /* A handler that must ask for permission itself cannot have forgotten to. */
+    g_assert(call->access_asked || call->proc->key != KEY_LATE || call->proc->object == OBJ_CONN);
+    if (err_is_set(&call->err)) {
         /* a handler that succeeded all the same */
         err_clear(&call->err);
     }
@@ -224,7 +264,7 @@ static void run_unlocked(Call *call)
 {
     if (call->proc->scope == SCOPE_LOCK) {
         domain_lock(call->dom);
-        if (check_state(call, domain_is_active(call->dom), &call->err) == 0)
+        if (access_check_again(call, &call->err) == 0 && check_state(call, domain_is_active(call->dom), &call->err) == 0)
             run_handler(call);
         domain_unlock(call->dom);
         domain_flush_or_retry(call->dom);
@@ -248,7 +288,7 @@ static void task_run_job(void *arg)
         run_handler(call); /* knows whether the machine is off because of its own signal */
     else if (d->removing)
         err_set_full(&call->err, VIR_FROM_QEMU, VIR_ERR_NO_DOMAIN, 0, "domain '%s' was removed while the call waited for it", d->name);
-    else if (check_state(call, domain_is_active(d), &call->err) == 0)
+    else if (access_check_again(call, &call->err) == 0 && check_state(call, domain_is_active(d), &call->err) == 0)
         run_handler(call);
     domain_unlock(d);
     domain_flush_or_retry(d);
@@ -278,6 +318,21 @@ static void job_refused(JobRequest *r, Err *err)
     call_done(call);
 }
 
+/* Those who are not in yet wait for libraries, files and servers of authentication on workers of their own. */
+static void submit_auth(Call *call)
+{
+    Server *s = call_server(call);
+    PoolStats st;
+    pool_stats(s->auth_pool, &st);
+    if (st.queued[LANE_FAST] + st.queued[LANE_NORMAL] + st.queued[LANE_LONG] < AUTH_QUEUE_MAX) {
+        pool_submit(s->auth_pool, call->proc->lane, task_run, call);
+        return;
+    }
+    err_set(&call->err, VIR_ERR_AUTH_FAILED, "too many clients wait for authentication");
+    rpc_conn_close_after_flush(call->conn, "too many clients wait for authentication");
+    call_done(call);
+}
+
 static void submit(Call *call)
 {
     const ProcInfo *p = call->proc;
@@ -296,9 +351,22 @@ static void submit(Call *call)
         job_request(call->dom, &call->job);
     } else if (p->lane == LANE_INLINE) {
         run_unlocked(call);
+    } else if (p->preauth) {
+        submit_auth(call);
     } else {
         pool_submit(call_server(call)->pool, p->lane, task_run, call);
     }
+}
+
+/* Whether the caller may is known by now; client event thread. */
+static void permitted(Call *call)
+{
+    if (!err_is_set(&call->err) && !rpc_conn_is_alive(call->conn)) /* polkit took its time */
+        err_set(&call->err, VIR_ERR_RPC, "the client has gone");
+    if (err_is_set(&call->err) || check_rest(call, &call->err) < 0)
+        call_done(call);
+    else
+        submit(call);
 }
 
 /* ---- callbacks of the server ------------------------------------------------------------------------------------------------ */
@@ -306,6 +374,11 @@ static void submit(Call *call)
 bool gate_known_program(void *ud, RpcConn *c, uint32_t prog, uint32_t vers)
 {
     return proc_program_known(prog, vers);
+}
+
+static bool is_auth_polkit(const ProcInfo *p)
+{
+    return p->prog == REMOTE_PROGRAM && p->nr == REMOTE_PROC_AUTH_POLKIT;
 }
 
 void gate_call(void *ud, RpcMsg *msg)
@@ -337,16 +410,18 @@ void gate_call(void *ud, RpcMsg *msg)
     }
     if (p->ret.size)
         call->ret = g_malloc0(p->ret.size);
-    if (check_args(call, &call->err) < 0 || resolve(call, &call->err) < 0 || access_check(call, &call->err) < 0) {
-        call_done(call);
-        return;
-    }
-    submit(call);
+    int asked = -1;
+    if (access_check_early(call, &call->err) == 0 && check_args(call, &call->err) == 0 && resolve(call, &call->err) == 0)
+        asked = is_auth_polkit(p) ? auth_polkit_check(call, permitted, &call->err) : access_check(call, permitted, &call->err);
+    if (asked <= 0)
+        permitted(call);
 }
 
 static void client_free(void *p)
 {
     Client *cl = p;
+    access_forget(cl);
+    rpc_sasl_free(cl->sasl);
     g_free(cl->uri);
     g_free(cl);
 }
@@ -357,6 +432,7 @@ void gate_opened(void *ud, RpcConn *c)
     cl->server = ud;
     cl->conn = c;
     rpc_conn_set_userdata(c, cl, client_free);
+    idle_watch_client(cl->server->idle);
 }
 
 void gate_closed(void *ud, RpcConn *c, const char *reason)
@@ -366,8 +442,13 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
     if (!cl)
         return;
     cl->open = false;
+<<<<<<< HEAD
     g_atomic_int_set(&cl->gone, true);
+=======
+    auth_polkit_gone(cl);
+>>>>>>> main
     event_hub_drop_conn(s->events, c);
+    events_held_drop(cl);
     tidy_closed(s->tidy);
     /* refused() of a cancelled call frees it here and now, so its successor is taken first */
     GList *next;
@@ -382,4 +463,5 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
     }
     domain_autodestroy(s->domains, rpc_conn_id(c));
     domain_fd_groups_drop(s->domains, rpc_conn_id(c));
+    idle_watch_client(s->idle);
 }

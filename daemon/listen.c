@@ -7,6 +7,8 @@
  * Theory of operation.  A file is ours when its device and inode are those noted after making it.  Permissions are set between bind and
  * listen: until listen every connect is refused, so nobody slips in under wider ones.  Whether a socket file found in place is alive is
  * asked by connecting to it: a refusal means that its daemon is gone.
+ *
+ * What sockets handed over are for is listen_role.c's to tell.
  */
 #include "config.h"
 
@@ -22,6 +24,8 @@
 #define ERR_FROM VIR_FROM_RPC
 
 #include "daemon/listen.h"
+#include "daemon/listen_net.h"
+#include "daemon/listen_role.h"
 #include "util/fd.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -44,14 +48,9 @@ typedef struct MadeFile {
 struct Listen {
     GArray *made; /* MadeFile, in the order made */
     bool activated;
+    bool tls_is_ready;
     unsigned count;
 };
-
-typedef enum {
-    ROLE_RW,
-    ROLE_RO,
-    ROLE_ADMIN,
-} Role;
 
 static void note_made(Listen *l, const char *path)
 {
@@ -62,52 +61,76 @@ static void note_made(Listen *l, const char *path)
     g_array_append_val(l->made, f);
 }
 
-/* Hands a listening descriptor (moved) to its server. */
-static int serve(Listen *l, RpcServer *server, const ListenSpec *spec, Role role, int fd, const char *name, Err *err)
+static RpcListenerSpec listener_spec(const ListenSpec *spec, ListenRole role, const char *name)
 {
-    RpcListenerSpec ls = {
-        .name = name,
-        .kind = RPC_KIND_UNIX,
-        .read_only = role == ROLE_RO,
-        .auth = role == ROLE_RO ? spec->ro_auth : role == ROLE_RW ? spec->rw_auth : RPC_AUTH_NONE,
-    };
-    if (rpc_server_listen(server, fd, &ls, err) < 0)
+    RpcListenerSpec ls = {.name = name, .kind = RPC_KIND_UNIX, .auth = RPC_AUTH_NONE};
+    switch (role) {
+    case LISTEN_RW:
+        ls.auth = spec->rw_auth;
+        break;
+    case LISTEN_RO:
+        ls.auth = spec->ro_auth;
+        ls.read_only = true;
+        break;
+    case LISTEN_ADMIN:
+        break;
+    case LISTEN_TCP:
+        ls.kind = RPC_KIND_TCP;
+        ls.auth = spec->tcp_auth;
+        break;
+    case LISTEN_TLS:
+        ls.kind = RPC_KIND_TLS;
+        ls.auth = spec->tls_auth;
+        ls.make_transport = spec->tls_transport;
+        ls.ud = spec->tls_ud;
+        break;
+    case LISTEN_ROLE_MAX:
+        g_assert_not_reached();
+    }
+    return ls;
+}
+
+static int tls_ready(Listen *l, const ListenSpec *spec, const char *name, Err *err)
+{
+    if (l->tls_is_ready)
+        return 0;
+    if (!spec->tls_ready)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "%s is a socket for TLS, which is not built yet", name);
+    if (spec->tls_ready(spec->tls_ud, err) < 0)
+        return -1;
+    l->tls_is_ready = true;
+    return 0;
+}
+
+/* Hands a listening descriptor (moved) to its server. */
+static int serve(Listen *l, RpcServer *server, const ListenSpec *spec, ListenRole role, int fd, const char *name, Err *err)
+{
+    AUTO_CLOSE int own = fd;
+    RpcListenerSpec ls = listener_spec(spec, role, name);
+    if ((role == LISTEN_TLS && tls_ready(l, spec, name, err) < 0) || rpc_server_listen(server, take_fd(&own), &ls, err) < 0)
         return -1;
     l->count++;
-    log_info("listening on %s%s", name, role == ROLE_RO ? ", read-only" : role == ROLE_ADMIN ? ", administration" : "");
+    log_info("listening on %s, %s, authentication %s", name, listen_role_names[role], rpc_auth_names[ls.auth]);
+    if (role == LISTEN_TCP && ls.auth == RPC_AUTH_NONE)
+        log_warning("whoever reaches %s controls this host: auth_tcp is \"none\"", name);
     return 0;
 }
 
 /* ---- sockets handed over ---- */
 
-/* What the socket is for, by its path, or by the name its unit gave it. */
-static Role role_of(const char *path, const char *name)
-{
-    if (g_str_has_suffix(path, "-admin-sock") || g_str_has_suffix(name, "-admin.socket"))
-        return ROLE_ADMIN;
-    if (g_str_has_suffix(path, "-sock-ro") || g_str_has_suffix(name, "-ro.socket"))
-        return ROLE_RO;
-    return ROLE_RW;
-}
-
 static int adopt_one(Listen *l, RpcServer *main_server, RpcServer *admin, const ListenSpec *spec, int fd, const char *name, Err *err)
 {
     AUTO_CLOSE int own = fd;
-    if (sd_is_socket_unix(own, SOCK_STREAM, 1, NULL, 0) <= 0)
-        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
-                       "descriptor %d (%s) from the service manager is no listening UNIX stream socket", fd, name);
-    struct sockaddr_un sun = {0};
-    socklen_t len = sizeof(sun) - 1; /* keeps a NUL behind a path of full length */
-    if (getsockname(own, (struct sockaddr *)&sun, &len) < 0)
-        return err_set_errno(err, errno, "descriptor %d (%s) from the service manager", fd, name);
-    const char *path = sun.sun_path[0] ? sun.sun_path : name;
-    Role role = role_of(path, name);
-    RpcServer *server = role == ROLE_ADMIN ? admin : main_server;
+    g_autofree char *where = NULL;
+    ListenRole role;
+    if (listen_role_find(own, name, &role, &where, err) < 0)
+        return -1;
+    RpcServer *server = role == LISTEN_ADMIN ? admin : main_server;
     if (!server) {
-        log_warning("%s: there is no administration server yet; the socket is not served", path);
+        log_warning("%s: there is no administration server; the socket is not served", where);
         return 0;
     }
-    return serve(l, server, spec, role, take_fd(&own), path, err);
+    return serve(l, server, spec, role, take_fd(&own), where, err);
 }
 
 /* 1 when there were any, 0 when not, -1 on error. */
@@ -174,10 +197,10 @@ static int clear_path(const char *path, const char *keep_link_to, Err *err)
     return 0;
 }
 
-static int make_socket(Listen *l, RpcServer *server, const ListenSpec *spec, Role role, gid_t gid, Err *err)
+static int make_socket(Listen *l, RpcServer *server, const ListenSpec *spec, ListenRole role, gid_t gid, Err *err)
 {
-    static const char *const names[] = {[ROLE_RW] = SOCK_RW, [ROLE_RO] = SOCK_RO, [ROLE_ADMIN] = SOCK_ADMIN};
-    const mode_t modes[] = {[ROLE_RW] = spec->rw_mode, [ROLE_RO] = spec->ro_mode, [ROLE_ADMIN] = spec->admin_mode};
+    static const char *const names[] = {[LISTEN_RW] = SOCK_RW, [LISTEN_RO] = SOCK_RO, [LISTEN_ADMIN] = SOCK_ADMIN};
+    const mode_t modes[] = {[LISTEN_RW] = spec->rw_mode, [LISTEN_RO] = spec->ro_mode, [LISTEN_ADMIN] = spec->admin_mode};
     g_autofree char *path = g_build_filename(spec->dir, names[role], NULL);
     struct sockaddr_un sun;
     if (address_of(path, &sun, err) < 0 || clear_path(path, NULL, err) < 0)
@@ -192,7 +215,7 @@ static int make_socket(Listen *l, RpcServer *server, const ListenSpec *spec, Rol
         return err_set_errno(err, errno, "cannot give %s to group %s", path, spec->group);
     if (chmod(path, modes[role]) < 0)
         return err_set_errno(err, errno, "cannot set the permissions of %s", path);
-    if (listen(fd, spec->backlog) < 0)
+    if (listen(fd, role == LISTEN_ADMIN ? spec->admin_backlog : spec->backlog) < 0)
         return err_set_errno(err, errno, "cannot listen on %s", path);
     return serve(l, server, spec, role, take_fd(&fd), path, err);
 }
@@ -237,14 +260,39 @@ static int find_group(const char *name, gid_t *ret, Err *err)
     return 0;
 }
 
+typedef struct MakeNet {
+    Listen *l;
+    RpcServer *server;
+    const ListenSpec *spec;
+    ListenRole role;
+} MakeNet;
+
+static int got_net(void *ud, int fd, const char *name, Err *err)
+{
+    const MakeNet *m = ud;
+    return serve(m->l, m->server, m->spec, m->role, fd, name, err);
+}
+
+static int make_net(Listen *l, RpcServer *server, const ListenSpec *spec, Err *err)
+{
+    MakeNet tcp = {l, server, spec, LISTEN_TCP}, tls = {l, server, spec, LISTEN_TLS};
+    if (spec->tcp_port && listen_net_open("tcp_port", spec->addr, spec->tcp_port, spec->backlog, got_net, &tcp, err) < 0)
+        return -1;
+    if (spec->tls_port && listen_net_open("tls_port", spec->addr, spec->tls_port, spec->backlog, got_net, &tls, err) < 0)
+        return -1;
+    return 0;
+}
+
 static int make_all(Listen *l, RpcServer *main_server, RpcServer *admin, const ListenSpec *spec, Err *err)
 {
     gid_t gid = (gid_t)-1;
-    if (find_group(spec->group, &gid, err) < 0 || make_socket(l, main_server, spec, ROLE_RW, gid, err) < 0)
+    if (find_group(spec->group, &gid, err) < 0 || make_socket(l, main_server, spec, LISTEN_RW, gid, err) < 0)
         return -1;
-    if (spec->privileged && make_socket(l, main_server, spec, ROLE_RO, gid, err) < 0)
+    if (spec->privileged && make_socket(l, main_server, spec, LISTEN_RO, gid, err) < 0)
         return -1;
-    return admin ? make_socket(l, admin, spec, ROLE_ADMIN, gid, err) : 0;
+    if (admin && make_socket(l, admin, spec, LISTEN_ADMIN, gid, err) < 0)
+        return -1;
+    return make_net(l, main_server, spec, err);
 }
 
 Listen *listen_open(RpcServer *main_server, RpcServer *admin, const ListenSpec *spec, Err *err)
@@ -253,6 +301,9 @@ Listen *listen_open(RpcServer *main_server, RpcServer *admin, const ListenSpec *
     l->made = g_array_new(FALSE, FALSE, sizeof(MadeFile));
     int r = adopt_all(l, main_server, admin, spec, err);
     l->activated = r > 0;
+    if (l->activated && (spec->tcp_port || spec->tls_port))
+        log_warning("listen_tcp, listen_tls, listen_addr, tcp_port and tls_port are ignored: the service manager holds the sockets; enable "
+                    "berthd-tcp.socket or berthd-tls.socket instead");
     if (r >= 0) {
         int made = dir_make(spec->dir, spec->privileged ? 0755 : 0700);
         r = made < 0 ? err_set_errno(err, -made, "cannot make directory %s", spec->dir) : r;

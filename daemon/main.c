@@ -12,6 +12,7 @@
 #define LOG_AREA "daemon.main"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,15 +22,23 @@
 #include <unistd.h>
 #include <systemd/sd-daemon.h>
 
+#include "daemon/access.h"
+#include "daemon/admin.h"
+#include "daemon/audit.h"
+#include "daemon/auth_sasl.h"
+#include "daemon/confine.h"
 #include "daemon/events.h"
 #include "daemon/gate.h"
 #include "daemon/host.h"
 #include "daemon/idle.h"
 #include "daemon/listen.h"
 #include "daemon/options.h"
+#include "daemon/polkit.h"
 #include "daemon/server.h"
 #include "daemon/progress.h"
 #include "daemon/tidy.h"
+#include "daemon/tls.h"
+#include "daemon/watchdog.h"
 #include "host/image.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
@@ -37,7 +46,11 @@
 #include "util/file.h"
 #include "util/log.h"
 
+#define START_MOST_S 600u /* definitions read at the start */
+#define SERVING "Serving clients"
+#define IDLE_ACTIVATED_S 120u /* as libvirtd's units have it */
 #define GRACE_MS 3000u /* what running calls get at the end */
+#define AUTH_WORKERS 16u /* who waits for a server of authentication takes one */
 #define LAST_MS  2000u /* and those that waited for a QEMU, when they are told to stop */
 
 typedef struct Daemon {
@@ -45,9 +58,9 @@ typedef struct Daemon {
     Options options;
     DaemonConfig *config;
     QemuConfig *qemu_config;
-    RpcService service;
+    RpcService service, admin_service;
     Listen *listen;
-    IdleWatch *idle;
+    Watchdog *watchdog;
     bool pid_file_ours;
     int ready_pipe; /* --daemon: the waiting parent reads our verdict here; -1 otherwise */
 } Daemon;
@@ -78,6 +91,7 @@ static PoolLimits pool_limits(const DaemonConfig *c)
     return (PoolLimits){.cap = {[LANE_FAST] = (unsigned)c->prio_workers,
                                 [LANE_NORMAL] = (unsigned)c->max_workers,
                                 [LANE_LONG] = (unsigned)c->long_workers},
+                        .min_threads = (unsigned)c->min_workers,
                         .max_threads = (unsigned)c->max_threads,
                         .idle_ms = 5000};
 }
@@ -89,10 +103,34 @@ static RpcLimits rpc_limits(const DaemonConfig *c)
     l.max_anonymous_clients = (unsigned)c->max_anonymous_clients;
     l.max_client_requests = (unsigned)c->max_client_requests;
     l.max_queue_bytes = c->max_client_queue;
+    l.auth_timeout_ms = (unsigned)c->auth_timeout * 1000;
     l.stall_timeout_ms = (unsigned)c->client_stall_timeout * 1000;
+    l.handshake_timeout_ms = (unsigned)c->handshake_timeout * 1000;
     l.keepalive_interval = c->keepalive_interval;
     l.keepalive_count = (unsigned)c->keepalive_count;
     return l;
+}
+
+static RpcLimits admin_limits(const DaemonConfig *c)
+{
+    RpcLimits l = rpc_limits(c);
+    l.max_clients = l.max_anonymous_clients = (unsigned)c->admin_max_clients;
+    l.max_client_requests = (unsigned)c->admin_max_client_requests;
+    l.keepalive_interval = c->admin_keepalive_interval;
+    l.keepalive_count = (unsigned)c->admin_keepalive_count;
+    return l;
+}
+
+/* Who holds the sockets starts the daemon again when it is needed. */
+static unsigned idle_seconds(const Daemon *d)
+{
+    int s = d->options.idle_timeout >= 0 ? d->options.idle_timeout : d->config->idle_timeout;
+    return s >= 0 ? (unsigned)s : listen_activated(d->listen) ? IDLE_ACTIVATED_S : 0;
+}
+
+static AuditSpec audit_spec(const DaemonConfig *c)
+{
+    return (AuditSpec){.level = c->audit_level, .logged = c->audit_logging, .file = c->audit_file};
 }
 
 static void reload(Daemon *d)
@@ -100,10 +138,12 @@ static void reload(Daemon *d)
     g_auto(Err) err = ERR_INIT;
     DaemonConfig *c = NULL;
     QemuConfig *q = NULL;
-    sd_notify(0, "RELOADING=1");
+    bool whole = true;
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)g_get_monotonic_time());
     if (config_load(&d->options, &c, &q, &err) < 0 || apply_log(&d->options, c, &err) < 0) {
         g_autofree char *text = err_message(&err);
         log_error("the configuration is not changed: %s", text);
+        whole = false;
         daemon_config_unref(c);
         qemu_config_unref(q);
     } else {
@@ -111,9 +151,11 @@ static void reload(Daemon *d)
         for (char **l = late; *l; l++)
             log_warning("%s: needs a restart of the daemon", *l);
         PoolLimits pl = pool_limits(c);
-        RpcLimits rl = rpc_limits(c);
+        RpcLimits rl = rpc_limits(c), al = admin_limits(c);
         pool_set_limits(d->server.pool, &pl);
         rpc_server_set_limits(d->server.rpc, &rl);
+        rpc_server_set_limits(d->server.admin, &al);
+        d->server.sasl_users = c->sasl_allowed_username_list;
         g_atomic_int_set(&d->server.job_timeout_ms, c->job_timeout * 1000);
         domain_driver_reload(d->server.domains, q);
         domain_driver_set_start_timeout(d->server.domains, (unsigned)c->start_timeout * 1000);
@@ -122,9 +164,29 @@ static void reload(Daemon *d)
         qemu_config_unref(d->qemu_config);
         d->config = c;
         d->qemu_config = q;
+        idle_watch_set(d->server.idle, idle_seconds(d));
+        tls_set_config(d->server.tls, c);
         log_info("configuration read again");
+        if (tls_reload(d->server.tls, &err) < 0) {
+            g_autofree char *text = err_message(&err);
+            log_error("%s", text);
+            whole = false;
+        }
     }
-    sd_notify(0, "READY=1");
+    g_auto(Err) audit_err = ERR_INIT;
+    AuditSpec audit = audit_spec(d->config);
+    if (audit_reload(d->server.audit, &audit, &audit_err) < 0) {
+        g_autofree char *text = err_message(&audit_err);
+        log_error("audit records go where they went: %s", text);
+        whole = false;
+    }
+    g_auto(Err) rules_err = ERR_INIT;
+    if (access_reload(d->server.access, &rules_err) < 0) {
+        g_autofree char *text = err_message(&rules_err);
+        log_error("the access rules are not changed: %s", text);
+        whole = false;
+    }
+    sd_notify(0, whole ? "READY=1\nSTATUS=" SERVING : "READY=1\nSTATUS=" SERVING "; not all of the configuration is in force, see the log");
 }
 
 /* ---- signals --------------------------------------------------------------------------------------------------------------- */
@@ -133,7 +195,6 @@ static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *
 {
     Daemon *d = userdata;
     log_info("signal %u from process %u: stopping, machines go on", si->ssi_signo, si->ssi_pid);
-    sd_notify(0, "STOPPING=1");
     event_loop_stop(d->server.client_loop, 0);
     return 0;
 }
@@ -151,8 +212,6 @@ static int signals_init(Daemon *d, Err *err)
     int r = sd_event_add_signal(e, NULL, SIGHUP, on_reload, d);
     for (size_t i = 0; i < N_ELEMENTS(stops) && r >= 0; i++)
         r = sd_event_add_signal(e, NULL, stops[i], on_stop, d);
-    if (r >= 0)
-        r = sd_event_set_watchdog(e, true);
     return r < 0 ? err_set_errno(err, -r, "catching signals") : 0;
 }
 
@@ -182,7 +241,7 @@ static int go_background(Daemon *d)
 
 static void say_ready(Daemon *d)
 {
-    sd_notify(0, "READY=1");
+    sd_notify(0, "READY=1\nSTATUS=" SERVING);
     if (d->ready_pipe < 0)
         return;
     AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -219,6 +278,24 @@ static int dirs_make(const ConfigDirs *d, Err *err)
     return 0;
 }
 
+static char *rules_path(const Options *o)
+{
+    return g_build_filename(o->dirs.sysconf, "berthd.conf.d", "access", NULL);
+}
+
+static int access_init(Daemon *d, Err *err)
+{
+    AuditSpec audit = audit_spec(d->config);
+    if (!(d->server.audit = audit_new(&audit, err)))
+        return -1;
+    g_autofree char *path = rules_path(&d->options);
+    bool by_polkit = daemon_config_has_driver(d->config, "polkit");
+    if (by_polkit || d->config->auth_unix_rw == AUTH_SCHEME_POLKIT || d->config->auth_unix_ro == AUTH_SCHEME_POLKIT)
+        d->server.polkit = polkit_new(d->server.client_loop);
+    d->server.access = access_new(daemon_config_has_driver(d->config, "berth") ? path : NULL, by_polkit ? d->server.polkit : NULL, err);
+    return d->server.access ? 0 : -1;
+}
+
 static int domains_init(Daemon *d, Err *err)
 {
     Server *s = &d->server;
@@ -248,6 +325,8 @@ static int domains_init(Daemon *d, Err *err)
                           .log_dir = log_dir,
                           .cache_dir = cache_dir,
                           .privileged = s->privileged};
+    /* Tens of thousands of definitions may take longer than a unit is commonly given to start. */
+    sd_notifyf(0, "STATUS=Reading definitions\nEXTEND_TIMEOUT_USEC=%u", START_MOST_S * 1000000u);
     s->domains = domain_driver_new(&o, err);
     if (!s->domains)
         return -1;
@@ -259,6 +338,36 @@ static int domains_init(Daemon *d, Err *err)
 static void free_event(void *e)
 {
     domain_event_free(e);
+}
+
+static RpcAuthMethod auth_method(AuthScheme scheme)
+{
+    static const RpcAuthMethod methods[AUTH_SCHEME_MAX] = {[AUTH_SCHEME_NONE] = RPC_AUTH_NONE, [AUTH_SCHEME_SASL] = RPC_AUTH_SASL,
+                                                            [AUTH_SCHEME_POLKIT] = RPC_AUTH_POLKIT};
+    return methods[scheme];
+}
+
+static bool wants_tls(const Daemon *d)
+{
+    return d->config->listen_tls > 0 || (d->config->listen_tls < 0 && d->options.listen);
+}
+
+/* What authentication stands on, for the sockets that ask for it. */
+static int auth_init(Daemon *d, Err *err)
+{
+    const DaemonConfig *c = d->config;
+    Server *s = &d->server;
+    const PoolLimits limits = {.cap = {[LANE_FAST] = AUTH_WORKERS, [LANE_NORMAL] = AUTH_WORKERS, [LANE_LONG] = AUTH_WORKERS},
+                               .max_threads = AUTH_WORKERS,
+                               .idle_ms = 5000};
+    s->auth_pool = pool_new(&limits);
+    s->tcp_min_ssf = (unsigned)c->tcp_min_ssf;
+    s->sasl_users = c->sasl_allowed_username_list;
+    bool handed = getenv("LISTEN_FDS") != NULL; /* which sockets, is seen later */
+    bool tcp = c->auth_tcp == AUTH_SCHEME_SASL && (c->listen_tcp || handed);
+    bool tls = c->auth_tls == AUTH_SCHEME_SASL && (wants_tls(d) || handed);
+    bool local = c->auth_unix_rw == AUTH_SCHEME_SASL || (c->auth_unix_ro == AUTH_SCHEME_SASL && s->privileged);
+    return auth_sasl_up(s, tcp, tls || local, err);
 }
 
 static int up(Daemon *d, Err *err)
@@ -278,7 +387,8 @@ static int up(Daemon *d, Err *err)
     s->tidy = tidy_new(s);
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
-    if (host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 || domains_init(d, err) < 0)
+    if (access_init(d, err) < 0 || host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 ||
+        domains_init(d, err) < 0 || auth_init(d, err) < 0)
         return -1;
     d->service = (RpcService){.ud = s,
                               .known_program = gate_known_program,
@@ -286,22 +396,39 @@ static int up(Daemon *d, Err *err)
                               .opened = gate_opened,
                               .closed = gate_closed};
     RpcLimits rl = rpc_limits(d->config);
-    s->rpc = rpc_server_new(s->client_loop, "libvirt", &rl, &d->service);
+    s->rpc = rpc_server_new(s->client_loop, ADMIN_SERVER_MAIN, &rl, &d->service);
+    d->admin_service = (RpcService){.ud = s,
+                                    .known_program = admin_known_program,
+                                    .call = admin_call,
+                                    .opened = admin_opened,
+                                    .closed = admin_closed};
+    RpcLimits al = admin_limits(d->config);
+    s->admin = rpc_server_new(s->client_loop, ADMIN_SERVER_ADMIN, &al, &d->admin_service);
+    s->tls = tls_new(s->client_loop, d->config, s->privileged);
     ListenSpec spec = {.dir = d->config->unix_sock_dir ? d->config->unix_sock_dir : d->options.dirs.run,
                        .privileged = s->privileged,
                        .group = d->config->unix_sock_group,
                        .rw_mode = d->config->unix_sock_rw_perms,
                        .ro_mode = d->config->unix_sock_ro_perms,
                        .admin_mode = d->config->unix_sock_admin_perms,
-                       .rw_auth = RPC_AUTH_NONE,
-                       .ro_auth = RPC_AUTH_NONE,
+                       .rw_auth = auth_method(d->config->auth_unix_rw),
+                       .ro_auth = auth_method(d->config->auth_unix_ro),
                        .modular = d->config->modular_sockets,
-                       .backlog = d->config->max_queued_clients};
-    d->listen = listen_open(s->rpc, NULL, &spec, err);
+                       .backlog = d->config->max_queued_clients,
+                       .admin_backlog = d->config->admin_max_queued_clients,
+                       .addr = d->config->listen_addr,
+                       .tcp_port = d->config->listen_tcp ? d->config->tcp_port : NULL,
+                       .tls_port = wants_tls(d) ? d->config->tls_port : NULL,
+                       .tcp_auth = auth_method(d->config->auth_tcp),
+                       .tls_auth = auth_method(d->config->auth_tls),
+                       .tls_ready = tls_ready,
+                       .tls_transport = tls_transport,
+                       .tls_ud = s->tls};
+    d->listen = listen_open(s->rpc, s->admin, &spec, err);
     if (!d->listen || pid_file_write(d, err) < 0)
         return -1;
-    int idle = d->options.idle_timeout >= 0 ? d->options.idle_timeout : d->config->idle_timeout;
-    d->idle = idle_watch_new(s, idle);
+    s->idle = idle_watch_new(s, idle_seconds(d));
+    d->watchdog = watchdog_new(s->client_loop, s->monitor_loop, s->pool);
     return 0;
 }
 
@@ -314,17 +441,25 @@ static void __attribute__((noreturn)) leave_them(Server *s)
     log_warning("%u calls wait for what does not answer: not waited for", st.blocked + st.running[LANE_FAST] + st.running[LANE_NORMAL] +
                                                                             st.running[LANE_LONG]);
     domain_driver_flush(s->domains);
+    audit_stop(s->audit);
     _exit(0);
 }
 
 static void down(Daemon *d)
 {
     Server *s = &d->server;
-    idle_watch_free(d->idle);
+    watchdog_free(d->watchdog);
+    idle_watch_free(g_steal_pointer(&s->idle));
     listen_close(d->listen);
     if (s->rpc)
         rpc_server_stop(s->rpc, "the daemon stops");
+<<<<<<< HEAD
     progress_stop(s->progress);
+=======
+    if (s->admin)
+        rpc_server_stop(s->admin, "the daemon stops");
+    polkit_free(s->polkit);
+>>>>>>> main
     tidy_free(g_steal_pointer(&s->tidy));
     if (d->pid_file_ours) /* while the machines' lock is ours still: after it another daemon may have written its own */
         unlink(d->options.pid_file);
@@ -337,17 +472,28 @@ static void down(Daemon *d)
         if (!pool_wait_idle(s->pool, deadline_in_ms(LAST_MS)))
             leave_them(s);
     }
+    if (s->auth_pool && !pool_wait_idle(s->auth_pool, deadline_in_ms(LAST_MS)))
+        leave_them(s);
+    pool_free(s->auth_pool);
     pool_free(s->pool);
     domain_driver_free(s->domains);
     bus_free(s->bus);
-    if (s->rpc)
-        rpc_server_free(s->rpc);
-    event_loop_free(s->client_loop);
-    if (s->monitor_loop)
+    rpc_server_free(s->rpc);
+    rpc_server_free(s->admin);
+    tls_free(s->tls);
+    if (s->monitor_loop) /* its thread may still post to the client loop (watchdog) */
         event_loop_stop(s->monitor_loop, 0);
+    event_loop_join(s->monitor_loop);
+    event_loop_free(s->client_loop);
     event_loop_free(s->monitor_loop);
+    auth_sasl_down();
     event_hub_free(s->events);
+<<<<<<< HEAD
     progress_free(s->progress);
+=======
+    access_free(s->access);
+    audit_free(s->audit);
+>>>>>>> main
     qemu_caps_cache_free(s->caps);
     daemon_config_unref(d->config);
     qemu_config_unref(d->qemu_config);
@@ -373,6 +519,11 @@ int main(int argc, char **argv)
         return 1;
     }
     if (d.options.check_config) {
+        g_autofree char *rules = rules_path(&d.options);
+        if (access_check_rules(rules, &err) < 0) {
+            report(&err);
+            return 1;
+        }
         puts("the configuration is valid");
         return 0;
     }
@@ -392,7 +543,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "berthd: going to the background: %s\n", g_strerror(-r));
         return 1;
     }
-    if (apply_log(&d.options, d.config, &err) < 0 || up(&d, &err) < 0) {
+    if (apply_log(&d.options, d.config, &err) < 0 || confine(&err) < 0 || up(&d, &err) < 0) {
         report(&err);
         down(&d);
         return 1;
@@ -401,6 +552,7 @@ int main(int argc, char **argv)
     domain_driver_go(d.server.domains);
     log_info("%s serves, process %d", PACKAGE_STRING, (int)getpid());
     r = event_loop_run(d.server.client_loop);
+    sd_notify(0, "STOPPING=1\nSTATUS=Stopping; machines go on");
     down(&d);
     return r < 0 ? 1 : 0;
 }

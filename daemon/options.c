@@ -50,7 +50,7 @@ static const char help[] =
     "      --qemu-config FILE    qemu.conf to read (SYSCONFDIR/qemu.conf)\n"
     "      --check-config        read the configuration, say what is wrong with it, end\n"
     "  -d, --daemon              go to the background once ready\n"
-    "  -l, --listen              open the TCP and TLS sockets of the configuration too\n"
+    "  -l, --listen              listen for TLS too, unless listen_tls is 0\n"
     "  -t, --timeout SECONDS     end when idle for so long\n"
     "  -v, --verbose             log from level info on\n"
     "  -p, --pid-file FILE       write the process id there\n"

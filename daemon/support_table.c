@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "daemon/proctable.h"
+#include "protocol/admin_procs.h"
 #include "protocol/events.h"
 #include "protocol/flag_masks.h"
 #include "protocol/berth_protocol.h"
@@ -137,6 +138,21 @@ static void print_program(const char *title, uint32_t prog)
     puts("");
 }
 
+/* Its rows all have a handler, or it would not link. */
+static void print_admin(void)
+{
+    size_t n;
+    const AdminProcInfo *procs = admin_proc_table(&n);
+    printf("## Admin program (on its own socket, for root alone): %zu of %zu calls\n\n", n, n);
+    puts("| nr | function | on | changes something |");
+    puts("|---:|---|---|---|");
+    for (size_t i = 0; i < n; i++) {
+        static const char *const objects[] = {[ADMIN_ON_CONN] = "daemon", [ADMIN_ON_SERVER] = "server", [ADMIN_ON_CLIENT] = "client"};
+        printf("| %d | %s | %s | %s |\n", procs[i].nr, procs[i].api, objects[procs[i].object], procs[i].changes ? "yes, logged" : "no");
+    }
+    puts("");
+}
+
 int main(void)
 {
     puts("# What is supported\n\n"
@@ -149,6 +165,7 @@ int main(void)
     print_program("QEMU program", QEMU_PROGRAM);
     print_program("LXC program", LXC_PROGRAM);
     print_program("Berth's own program", BERTH_PROGRAM);
+    print_admin();
     if (model_support_print)
         model_support_print(stdout);
     return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -9,6 +9,7 @@ libprotocol_a_SOURCES = \
 	protocol/wire_xdr.c protocol/wire_xdr.h protocol/wire_generated.h \
 	protocol/wire_types.c protocol/wire_types.h \
 	protocol/procs.c protocol/procs.h protocol/procs.def protocol/perms.def protocol/proc_columns.h protocol/flag_masks.h \
+	protocol/admin_procs.c protocol/admin_procs.h protocol/admin_procs.def \
 	protocol/events.c protocol/events.h protocol/events.def
 nodist_libprotocol_a_SOURCES = $(xdr_headers) $(xdr_headers:.h=.c)
 

@@ -10,12 +10,15 @@ include tests/unit/wire.mk
 include tests/fuzz/local.mk
 include tests/lint/local.mk
 include tests/unit/rpc.mk
+include tests/unit/sasl.mk
 include tests/unit/model.mk
 include tests/unit/node.mk
 include tests/bench/local.mk
 include tests/unit/util.mk
+include tests/unit/watch.mk
 include tests/soak/local.mk
 include tests/unit/blockjob.mk
 include tests/unit/chain.mk
 include tests/unit/definition.mk
 include tests/unit/snapshot.mk
+include tests/unit/access.mk

@@ -509,9 +509,12 @@ static void tell(Domain *d, const BlockJob *job, int status)
 {
     static const int ids[] = {VIR_DOMAIN_EVENT_ID_BLOCK_JOB, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2};
     for (unsigned i = 0; i < N_ELEMENTS(ids); i++) {
-        DomainEvent *e = domain_event_new(EVENT_DOMAIN, ids[i], d);
         bool by_path = ids[i] == VIR_DOMAIN_EVENT_ID_BLOCK_JOB;
-        e->block_job.path = by_path && job->ops->path ? job->ops->path(d, job) : g_strdup(job->target);
+        char *path = by_path && job->ops->path ? job->ops->path(d, job) : g_strdup(job->target);
+        if (!path)
+            continue; /* on the network: there is none to tell */
+        DomainEvent *e = domain_event_new(EVENT_DOMAIN, ids[i], d);
+        e->block_job.path = path;
         e->block_job.type = job->ops->type;
         e->block_job.status = status;
         domain_publish_event(d, e);

@@ -57,7 +57,8 @@ typedef struct BlockJobOps {
     bool can_pivot;
     /* It waits for us before it changes the chain (auto-finalize off) and goes by itself when it has (auto-dismiss on).  With `pivoted`. */
     bool finalized_by_us;
-    /* Optional: what the BLOCK_JOB event names (a path); the target name if there is none.  Caller frees. */
+    /* Optional: what the BLOCK_JOB event names (a path); without it the target.  NULL from it: an image on the network, of which that event does
+     * not tell.  Caller frees. */
     char *(*path)(Domain *d, const BlockJob *job);
     /* Optional: the job is in step (the live definition says so). */
     void (*ready)(Domain *d, BlockJob *job);

@@ -12,6 +12,7 @@
 #include "domain/blockjob_disk.h"
 #include "domain/blockjobs.h"
 #include "domain/private.h"
+#include "qemu/image_chain.h"
 #include "qemu/props.h"
 #include "api_enums.h"
 
@@ -116,6 +117,7 @@ const BlockJobOps blockjob_active_commit_ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYP
 typedef struct CommitPlan {
     DiskDef *disk;
     StorageSource *top, *above, *base; /* above: NULL when the top is the guest's own image */
+    char *base_name;                   /* what the image above will call it; NULL: by its path */
 } CommitPlan;
 
 static int find_base(CommitPlan *c, const char *name, bool shallow, Err *err)
@@ -148,12 +150,6 @@ static int plan(CommitPlan *c, const char *base, const char *top, unsigned flags
         return err_set(err, VIR_ERR_INVALID_ARG, "commit of '%s' active layer requires active flag", c->disk->dst);
     if (c->top != c->disk->src && active)
         return err_set(err, VIR_ERR_INVALID_ARG, "active commit requested but '%s' is not active", c->top->path);
-    if (active && c->disk->copy_on_read == TRI_YES)
-        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "active commit of disk '%s' with copy_on_read='on'", c->disk->dst);
-    if (flags & VIR_DOMAIN_BLOCK_COMMIT_RELATIVE) {
-        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag VIR_DOMAIN_BLOCK_COMMIT_RELATIVE");
-        return err_hint(err, "without it the path of the base is written into the image above");
-    }
     return 0;
 }
 
@@ -164,8 +160,10 @@ static json_t *commit_args(const CommitPlan *c)
     props_str(args, "device", device);
     props_str(args, "top-node", top);
     props_str(args, "base-node", base);
-    if (c->above) /* QEMU itself knows the base by a number only */
-        props_str(args, "backing-file", c->base->path);
+    if (c->above) { /* QEMU itself knows the base by a number only */
+        g_autofree char *name = qemu_backing_name(c->base);
+        props_str(args, "backing-file", c->base_name ? c->base_name : name);
+    }
     return args;
 }
 
@@ -191,6 +189,12 @@ int domain_block_commit(Domain *d, const char *disk, const char *base, const cha
     if (!c.disk || blockjob_bandwidth(bandwidth, flags & VIR_DOMAIN_BLOCK_COMMIT_BANDWIDTH_BYTES, &speed, err) < 0 ||
         plan(&c, base, top, flags, err) < 0)
         return -1;
+    g_autofree char *relative = NULL;
+    if (c.above && flags & VIR_DOMAIN_BLOCK_COMMIT_RELATIVE) {
+        c.base_name = relative = blockjob_relative_name(d, c.above, c.base, err);
+        if (!relative)
+            return -1;
+    }
     /* The base is written to; so is the header of the image above what goes. */
     if (chain_make_writable(d, c.disk, c.base, err) < 0)
         return -1;

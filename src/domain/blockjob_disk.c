@@ -149,20 +149,15 @@ void blockjob_mark_mirror(Domain *d, const BlockJob *job, MirrorState state)
     domain_set_live(d, def);
 }
 
-static bool same_place(const StorageSource *a, const StorageSource *b)
-{
-    return a->type == b->type && g_strcmp0(a->path, b->path) == 0;
-}
-
 static int config_follow(Domain *d, const BlockJob *job, const StorageSource *old, const StorageSource *now, Err *err)
 {
     g_autoptr(DomainDef) def = stored_def_parse(d->config, err);
     if (!def)
         return -1;
     DiskDef *disk = domain_def_find_disk(def, blockjob_target(job));
-    if (!disk || !disk->src->path || !same_place(disk->src, old))
+    if (!disk || !disk->src->path || !storage_source_same_place(disk->src, old))
         return 0; /* changed meanwhile: what the user wants next is not ours */
-    bool same_top = same_place(old, now);
+    bool same_top = storage_source_same_place(old, now);
     if (same_top && !disk->src->backing)
         return 0; /* the images below are found by reading this one */
     StorageSource *s = storage_source_copy(now);
@@ -218,6 +213,8 @@ int blockjob_leave_images(Domain *d, BlockJob *job, const StorageSource *removed
 char *blockjob_source_path(Domain *d, const BlockJob *job)
 {
     const DiskDef *disk = blockjob_live_disk(d, job);
+    if (disk && disk->src->type == STORAGE_NETWORK)
+        return NULL;
     return g_strdup(disk && disk->src->path ? disk->src->path : "");
 }
 
@@ -252,6 +249,30 @@ json_t *blockjob_query_inserted(Domain *d, const BlockJob *job, Err *err)
     return found;
 }
 
+/* The image a disk is on: what its device has, or what the filter the device has stands on.  Caller frees; NULL: none, or no answer (Err). */
+static char *node_in_use(Domain *d, const BlockJob *job, bool filtered, Err *err)
+{
+    char *node = NULL;
+    json_t *inserted = NULL, *devices = NULL, *dev;
+    size_t i;
+    if (!filtered) {
+        inserted = blockjob_query_inserted(d, job, err);
+        node = g_strdup(json_string_value(json_object_get(inserted, "node-name")));
+        json_decref(inserted);
+        return node;
+    }
+    if (domain_qmp(d, "query-blockstats", NULL, &devices, err) < 0)
+        return NULL;
+    json_array_foreach(devices, i, dev)
+    {
+        const char *qdev = json_string_value(json_object_get(dev, "qdev"));
+        if (qdev && !node && is_device(qdev, blockjob_disk(job)))
+            node = g_strdup(json_string_value(json_object_get(json_object_get(dev, "backing"), "node-name")));
+    }
+    json_decref(devices);
+    return node;
+}
+
 int blockjob_on_mirror(Domain *d, BlockJob *job)
 {
     const DiskDef *disk = blockjob_live_disk(d, job);
@@ -259,14 +280,12 @@ int blockjob_on_mirror(Domain *d, BlockJob *job)
         return 0; /* applied before */
     g_autofree char *want = qemu_node_format(disk->mirror);
     g_auto(Err) err = ERR_INIT;
-    json_t *inserted = blockjob_query_inserted(d, job, &err);
+    g_autofree char *node = node_in_use(d, job, disk->copy_on_read == TRI_YES, &err);
     if (err_is_set(&err)) {
         log_warning("%s: how block job %s ended is not known: %s", d->name, blockjob_id(job), err.detail);
         return -1;
     }
-    bool is = !g_strcmp0(json_string_value(json_object_get(inserted, "node-name")), want);
-    json_decref(inserted);
-    return is;
+    return !g_strcmp0(node, want);
 }
 
 void blockjob_drop_removed(Domain *d, BlockJob *job, int status, GArray *commands)

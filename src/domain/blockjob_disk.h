@@ -12,6 +12,11 @@ DiskDef *blockjob_call_disk(Domain *d, const DomainDef *def, const char *name, E
 /* A bandwidth of a call in bytes a second; `in_bytes`: it is that already, else MiB. */
 int blockjob_bandwidth(uint64_t value, bool in_bytes, uint64_t *ret, Err *err);
 
+/* The name of `base` relative to the image `above` (somewhere over it in one chain), made of the names in the headers from there down; they must
+ * all be relative.  Headers are read, the lock is released meanwhile.  NULL: VIR_ERR_OPERATION_INVALID naming the image that is in the way.
+ * Caller frees. */
+char *blockjob_relative_name(Domain *d, const StorageSource *above, const StorageSource *base, Err *err);
+
 /* Begins a job: notes it with its mirror (may be NULL; copied) in live definition and status file, sends the command.  `args` (stolen) lack
  * what is the same for all: job-id, speed, auto-finalize, auto-dismiss.  0, or -1: QEMU refused, and all is as before; or nobody knows, then
  * the job stays and resync decides (*ret_unsure). */
@@ -30,6 +35,8 @@ int blockjob_leave_images(Domain *d, BlockJob *job, const StorageSource *removed
                           bool unlink_them);
 /* Deletes the files of params->removed, but those that something else needs (blockjob_delete.c).  The lock is released meanwhile. */
 void blockjob_delete_removed(Domain *d, BlockJob *job);
+/* The same for one file that a machine which is off had, and its stored definition has no more. */
+void blockjob_delete_file(Domain *d, const char *path);
 /* The mirror's state in the live definition. */
 void blockjob_mark_mirror(Domain *d, const BlockJob *job, MirrorState state);
 

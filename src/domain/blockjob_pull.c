@@ -12,6 +12,7 @@
 #include "domain/blockjob_disk.h"
 #include "domain/blockjobs.h"
 #include "domain/private.h"
+#include "qemu/image_chain.h"
 #include "qemu/props.h"
 #include "qmp/commands.h"
 #include "api_enums.h"
@@ -106,20 +107,22 @@ static int pull(Domain *d, const char *name, const char *base_name, uint64_t spe
     DiskDef *disk = blockjob_call_disk(d, live, name, err);
     if (!disk)
         return -1;
-    if (flags & VIR_DOMAIN_BLOCK_REBASE_RELATIVE) {
-        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag VIR_DOMAIN_BLOCK_REBASE_RELATIVE");
-        return err_hint(err, "without it the path of the base is written into '%s'", disk->src->path);
-    }
+    bool keep_relative = flags & VIR_DOMAIN_BLOCK_REBASE_RELATIVE;
+    if (keep_relative && !base_name)
+        return err_set(err, VIR_ERR_INVALID_ARG, "flag VIR_DOMAIN_BLOCK_REBASE_RELATIVE is valid only with non-null base");
     StorageSource *base = base_name ? chain_image(disk, disk->src, base_name, NULL, err) : NULL;
     if (base_name && !base)
         return -1;
-    g_autofree char *node = qemu_node_top(disk);
+    g_autofree char *relative = keep_relative ? blockjob_relative_name(d, disk->src, base, err) : NULL;
+    if (keep_relative && !relative)
+        return -1;
+    g_autofree char *node = qemu_node_format(disk->src); /* not a filter above it, which would keep the image from the job */
     json_t *args = json_object();
     props_str(args, "device", node);
     if (base) {
-        g_autofree char *base_node = qemu_node_format(base);
+        g_autofree char *base_node = qemu_node_format(base), *name_of_base = qemu_backing_name(base);
         props_str(args, "base-node", base_node);
-        props_str(args, "backing-file", base->path); /* QEMU itself knows it by a number only */
+        props_str(args, "backing-file", relative ? relative : name_of_base); /* QEMU itself knows it by a number only */
     }
     BlockJobParams params = {.top = (unsigned)disk->src->index.v, .base = base ? (unsigned)base->index.v : 0, .flags = flags};
     bool unsure;
@@ -147,7 +150,7 @@ static int rebase_copy(Domain *d, const char *disk, const char *target, uint64_t
     if (*target != '/')
         return err_set(err, VIR_ERR_INVALID_ARG, "target '%s' is no absolute path", target);
     if (flags & VIR_DOMAIN_BLOCK_REBASE_RELATIVE)
-        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag VIR_DOMAIN_BLOCK_REBASE_RELATIVE with a copy");
+        return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "flag VIR_DOMAIN_BLOCK_REBASE_RELATIVE with a copy");
     StorageSource *s = storage_source_new();
     s->type = flags & VIR_DOMAIN_BLOCK_REBASE_COPY_DEV ? STORAGE_BLOCK : STORAGE_FILE;
     s->path = g_strdup(target);

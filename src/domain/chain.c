@@ -30,6 +30,7 @@ Chain *chain_free(Chain *c)
     if (c) {
         storage_source_free(c->src);
         image_set_free(c->images);
+        g_array_unref(c->want_of);
         g_free(c);
     }
     return NULL;
@@ -40,15 +41,12 @@ StorageSource *chain_take(Chain *c)
     return g_steal_pointer(&c->src);
 }
 
-/* Each image the definition names is a want of its own, those found below the last are at its depths. */
+/* Each file the definition names is a want of its own, those found below the last are at its depths. */
 static ImageNode *node_of(const Chain *c, unsigned place)
 {
-    unsigned wants = 0;
-    for (unsigned i = 0; i < c->images->nodes->len; i++) {
-        const ImageNode *n = c->images->nodes->pdata[i];
-        wants = MAX(wants, n->want + 1);
-    }
-    return place < wants ? image_set_node(c->images, place, 0) : image_set_node(c->images, wants - 1, place - wants + 1);
+    unsigned named = c->want_of->len, last = MIN(place, named - 1);
+    int want = g_array_index(c->want_of, int, last);
+    return want < 0 ? NULL : image_set_node(c->images, (unsigned)want, place - last);
 }
 
 const ImageHeader *chain_header(const Chain *c, unsigned depth)
@@ -60,15 +58,19 @@ const ImageHeader *chain_header(const Chain *c, unsigned depth)
 static int add_wants(const Chain *c, GArray *wants, Err *err)
 {
     for (StorageSource *s = c->src; s; s = c->flags & CHAIN_ALONE ? NULL : s->backing) {
-        if (s != c->src && s->type == STORAGE_NETWORK && s->format == STORAGE_FORMAT_RAW && !s->backing)
-            break; /* QEMU connects by itself */
+        int want = s->type == STORAGE_NETWORK ? -1 : (int)wants->len;
+        g_array_append_val(c->want_of, want);
+        if (want < 0) {
+            qemu_network_settle(s); /* QEMU connects by itself */
+            continue;
+        }
         if ((s->type != STORAGE_FILE && s->type != STORAGE_BLOCK) || !s->path || s->fdgroup)
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "an image that is no file or block device of this host by its path");
         bool writable = s == c->src && c->flags & CHAIN_WRITABLE;
         ImageWant w = {.path = s->path, .open_flags = writable ? O_RDWR : O_RDONLY, .fmt = qemu_image_fmt(s->format), .flags = IMAGE_WANT_HEADER};
         if (!(c->flags & CHAIN_ALONE) && qemu_chain_leads_on(s))
             w.flags |= IMAGE_WANT_CHAIN;
-        if (s != c->src)
+        if (want > 0)
             w.flags |= IMAGE_WANT_BELOW;
         g_array_append_val(wants, w);
     }
@@ -80,7 +82,7 @@ Chain *chain_open(Domain *d, StorageSource *src, ChainFlags flags, Err *err)
     domain_assert_locked(d);
     job_assert_held(d);
     g_autoptr(Chain) c = g_new0(Chain, 1);
-    *c = (Chain){.src = src, .flags = flags};
+    *c = (Chain){.src = src, .flags = flags, .want_of = g_array_new(FALSE, FALSE, sizeof(int))};
     g_autoptr(GArray) wants = g_array_new(FALSE, TRUE, sizeof(ImageWant));
     if (add_wants(c, wants, err) < 0)
         return NULL;
@@ -199,14 +201,15 @@ int chain_attach_storage(Domain *d, const DiskDef *disk, Chain *c, Err *err)
     for (StorageSource *s = c->src; s; s = is_alone(c) ? NULL : s->backing)
         s->index = (OptU64){true, ++d->priv->proc.node_index};
     domain_mark_changed(d);
+    g_autofree char *name = qemu_backing_name(c->src);
     DiskDef top = as_if_top(disk, c);
     StorageSource *below = is_alone(c) ? NULL : c->src->backing;
     if (attach_below(d, &top, c, below, 1, err) < 0)
-        return err_wrap(err, "adding the images below '%s' to the running guest", c->src->path);
+        return err_wrap(err, "adding the images below '%s' to the running guest", name);
     if (add_storage(d, &top, c->src, node_of(c, 0), c->flags & CHAIN_WRITABLE, err) == 0)
         return 0;
     chain_detach(d, below, NULL);
-    return err_wrap(err, "adding image '%s' to the running guest", c->src->path);
+    return err_wrap(err, "adding image '%s' to the running guest", name);
 }
 
 int chain_attach_format(Domain *d, const DiskDef *disk, Chain *c, const StorageSource *below, Err *err)
@@ -218,9 +221,10 @@ int chain_attach_format(Domain *d, const DiskDef *disk, Chain *c, const StorageS
         s.backing = (StorageSource *)(uintptr_t)below;
     s.backing_ends = !s.backing;
     top.src = &s;
-    if (add_format(d, &top, &s, c->flags & CHAIN_WRITABLE, err) < 0)
-        return err_wrap(err, "adding image '%s' to the running guest", c->src->path);
-    return 0;
+    if (add_format(d, &top, &s, c->flags & CHAIN_WRITABLE, err) == 0)
+        return 0;
+    g_autofree char *name = qemu_backing_name(c->src);
+    return err_wrap(err, "adding image '%s' to the running guest", name);
 }
 
 int chain_attach(Domain *d, const DiskDef *disk, Chain *c, const StorageSource *below, Err *err)
@@ -315,6 +319,8 @@ int chain_make_writable(Domain *d, const DiskDef *disk, const StorageSource *src
 {
     domain_assert_locked(d);
     job_assert_held(d);
+    if (src->type == STORAGE_NETWORK)
+        return 0; /* QEMU writes where the server lets it */
     g_autoptr(QmpClient) qmp = domain_monitor_ref(d);
     AUTO_CLOSE int pidfd = kill_switch_pidfd(d);
     if (!qmp || pidfd < 0 || d->priv->dying)

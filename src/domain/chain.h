@@ -36,6 +36,7 @@ typedef enum {
 typedef struct Chain {
     StorageSource *src; /* owned; after chain_open() the chain goes down to its end (not with CHAIN_ALONE) */
     ImageSet *images;   /* as opened; descriptors are closed once QEMU has its own */
+    GArray *want_of;    /* int: of each image the definition names, its want in images; -1: it is on the network */
     ChainFlags flags;
 } Chain;
 

@@ -60,7 +60,8 @@ static int run_qemu_img(const StorageSource *src, const ChainCreate *how, int fd
     g_autofree char *program = g_find_program_in_path("qemu-img");
     if (!program)
         return err_set(err, VIR_ERR_OPERATION_FAILED, "qemu-img is not installed (not found in PATH)");
-    g_autofree char *target = g_strdup_printf("/dev/fd/%d", TARGET_FD);
+    g_autofree char *target = fd < 0 ? qemu_backing_name(src) : g_strdup_printf("/dev/fd/%d", TARGET_FD);
+    g_autofree char *below = how->backing ? qemu_backing_name(how->backing) : NULL;
     g_autofree char *size = g_strdup_printf("%" PRIu64, how->size);
     g_autofree char *cluster = g_strdup_printf("cluster_size=%u", how->cluster_size);
     const StorageSource *b = how->backing;
@@ -78,7 +79,7 @@ static int run_qemu_img(const StorageSource *src, const ChainCreate *how, int fd
     if (b) {
         argv[n++] = "-u";
         argv[n++] = "-b";
-        argv[n++] = how->backing_name ? how->backing_name : b->path;
+        argv[n++] = how->backing_name ? how->backing_name : below;
         argv[n++] = "-F";
         argv[n++] = image_fmt_names[qemu_image_fmt(b->format)];
     }
@@ -86,13 +87,16 @@ static int run_qemu_img(const StorageSource *src, const ChainCreate *how, int fd
     argv[n++] = size;
     argv[n] = NULL;
     SpawnFd pass = {fd, TARGET_FD};
-    SpawnOpts o = {.argv = argv, .fd_in = -1, .fds = &pass, .n_fds = 1, .die_with_parent = true, .no_new_privs = true};
+    SpawnOpts o = {.argv = argv, .fd_in = -1, .fds = &pass, .n_fds = fd >= 0, .die_with_parent = true, .no_new_privs = true};
     return spawn_run(&o, end, 65536, NULL, err);
 }
 
 static int create(const StorageSource *src, const ChainCreate *how, bool *ret_made, Err *err)
 {
     Deadline end = deadline_in_ms(CREATE_MS);
+    *ret_made = false;
+    if (src->type == STORAGE_NETWORK)
+        return run_qemu_img(src, how, -1, end, err) < 0 ? err_wrap(err, "creating an image in export '%s'", src->path) : 0;
     g_autoptr(ImageSet) set = open_target(src, how, end, ret_made, err);
     if (!set)
         return -1;
@@ -108,7 +112,8 @@ int chain_create(Domain *d, const StorageSource *src, const ChainCreate *how, bo
 {
     domain_assert_locked(d);
     job_assert_held(d);
-    if ((src->type != STORAGE_FILE && src->type != STORAGE_BLOCK) || !src->path || src->fdgroup)
+    bool known = src->type == STORAGE_FILE || src->type == STORAGE_BLOCK || src->type == STORAGE_NETWORK;
+    if (!known || !src->path || src->fdgroup)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "creating an image that is no file or block device of this host by its path");
     if (src->format != STORAGE_FORMAT_RAW && src->format != STORAGE_FORMAT_QCOW2 && src->format != STORAGE_FORMAT_QED)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "creating images of format '%s', allowed: raw, qcow2, qed",

@@ -116,11 +116,11 @@ static StoredDef *from_client(DomainDriver *drv, const char *xml, bool strict, c
     return stored_def_new(def);
 }
 
-Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *err)
+Domain *domain_define_checked(DomainDriver *drv, const char *xml, unsigned flags, const DefinitionCheck *check, Err *err)
 {
     g_autofree char *name = NULL;
     g_autoptr(StoredDef) def = from_client(drv, xml, flags & VIR_DOMAIN_DEFINE_VALIDATE, &name, err);
-    if (!def)
+    if (!def || (check && check->allowed(check->ud, name, def->uuid, err) < 0))
         return NULL;
     Domain *d = claim_turn(drv, name, def, err);
     if (!d)

@@ -27,6 +27,9 @@ static DiskFile numbers_of(const ImageNode *n)
 
 int disk_file_read(Domain *dom, const DiskDef *disk, Deadline d, DiskFile *ret, Err *err)
 {
+    if (disk->src->type == STORAGE_NETWORK)
+        return err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "the size of disk '%s', which is on the network, is known while the guest runs only",
+                       disk->dst);
     ImageWant w = want_of(disk);
     const char *name = disk->src->fdgroup;
     g_autoptr(FdGroup) group = name ? domain_fd_group(dom, name) : NULL;
@@ -52,7 +55,7 @@ GHashTable *disk_files_read(const GPtrArray *disks, Deadline d)
     g_autoptr(GPtrArray) of = g_ptr_array_new(); /* the disk of each want */
     for (unsigned i = 0; i < disks->len; i++) {
         DiskDef *disk = disks->pdata[i];
-        if (!disk->src->path || disk->src->fdgroup)
+        if (!disk->src->path || disk->src->fdgroup || disk->src->type == STORAGE_NETWORK)
             continue;
         ImageWant w = want_of(disk);
         g_array_append_val(wants, w);

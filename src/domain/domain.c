@@ -43,7 +43,7 @@ static void domain_free(Object *o)
     timer_free(p->flush_retry);
     timer_free(p->blockjob_again);
     timer_free(p->sweep_again);
-    fd_groups_done(&p->fd_groups, d->drv);
+    fd_groups_done(d);
     inbox_done(&p->inbox);
     domain_view_done(d);
     stats_slot_free(d->stats);
@@ -76,7 +76,6 @@ Domain *domain_new(DomainDriver *drv, const uint8_t uuid[UUID_LEN], const char *
     DomainPrivate *p = d->priv = g_new0(DomainPrivate, 1);
     job_queue_init(&p->jobs, d, loop, domain_view_job);
     inbox_init(&p->inbox);
-    fd_groups_init(&p->fd_groups);
     kill_switch_init(d);
     domain_view_init(d);
     mutex_lock(&d->obj.lock);

@@ -2,7 +2,7 @@
  *
  * Owns:    the table of groups of each machine
  * Threads: any; descriptors are closed on workers only, because close() may have to wait for a file system
- * Locks:   fd_groups.lock (leaf); no domain lock is needed
+ * Locks:   view_lock (leaf); no domain lock is needed
  * Errors:  VIR_ERR_INVALID_ARG, VIR_ERR_OPERATION_FAILED
  */
 #include "config.h"
@@ -18,12 +18,6 @@ static gint ever;
 static void unref_group(gpointer g)
 {
     fd_group_unref(g);
-}
-
-void fd_groups_init(FdGroups *t)
-{
-    mutex_init(&t->lock, LOCK_LEAF, "fd groups");
-    t->groups = NULL;
 }
 
 /* ---- closing ----------------------------------------------------------------------------------------------------------------- */
@@ -60,19 +54,18 @@ static void close_later(DomainDriver *drv, GPtrArray *groups)
     g_free(c);
 }
 
-void fd_groups_done(FdGroups *t, DomainDriver *drv)
+void fd_groups_done(Domain *d)
 {
-    close_later(drv, g_steal_pointer(&t->groups));
-    mutex_done(&t->lock);
+    close_later(d->drv, g_steal_pointer(&d->priv->fd_groups));
 }
 
 /* ---- the table --------------------------------------------------------------------------------------------------------------- */
 
 /* Index of a name, or -1.  Lock held. */
-static int find(const FdGroups *t, const char *name)
+static int find(const GPtrArray *groups, const char *name)
 {
-    for (unsigned i = 0; t->groups && i < t->groups->len; i++) {
-        if (strcmp(fd_group_name(t->groups->pdata[i]), name) == 0)
+    for (unsigned i = 0; groups && i < groups->len; i++) {
+        if (strcmp(fd_group_name(groups->pdata[i]), name) == 0)
             return (int)i;
     }
     return -1;
@@ -85,26 +78,26 @@ static GPtrArray *group_array(void)
 
 int domain_fd_associate(Domain *d, FdGroup *g, Err *err)
 {
-    FdGroups *t = &d->priv->fd_groups;
+    DomainPrivate *p = d->priv;
     GPtrArray *old = group_array();
     int r = 0;
     g_atomic_int_set(&ever, 1);
-    mutex_lock(&t->lock);
-    int at = find(t, fd_group_name(g));
+    mutex_lock(&p->view_lock);
+    int at = find(p->fd_groups, fd_group_name(g));
     if (strlen(fd_group_name(g)) > FD_GROUP_NAME_MAX) {
         r = err_set(err, VIR_ERR_INVALID_ARG, "the name of a file descriptor group is at most %u bytes long", FD_GROUP_NAME_MAX);
-    } else if (at < 0 && t->groups && t->groups->len >= FD_GROUPS_MAX) {
+    } else if (at < 0 && p->fd_groups && p->fd_groups->len >= FD_GROUPS_MAX) {
         r = err_set(err, VIR_ERR_OPERATION_FAILED, "the domain has %u file descriptor groups already, and no more are kept",
                     FD_GROUPS_MAX);
     } else {
         if (at >= 0)
-            g_ptr_array_add(old, g_ptr_array_steal_index_fast(t->groups, (guint)at));
-        if (t->groups == NULL)
-            t->groups = group_array();
-        g_ptr_array_add(t->groups, g);
+            g_ptr_array_add(old, g_ptr_array_steal_index_fast(p->fd_groups, (guint)at));
+        if (p->fd_groups == NULL)
+            p->fd_groups = group_array();
+        g_ptr_array_add(p->fd_groups, g);
         g = NULL;
     }
-    mutex_unlock(&t->lock);
+    mutex_unlock(&p->view_lock);
     if (g)
         g_ptr_array_add(old, g);
     close_later(d->drv, old);
@@ -113,20 +106,20 @@ int domain_fd_associate(Domain *d, FdGroup *g, Err *err)
 
 GPtrArray *domain_fd_groups(Domain *d)
 {
-    FdGroups *t = &d->priv->fd_groups;
+    DomainPrivate *p = d->priv;
     GPtrArray *copy = group_array();
-    LOCK_SCOPE(&t->lock);
-    for (unsigned i = 0; t->groups && i < t->groups->len; i++)
-        g_ptr_array_add(copy, fd_group_ref(t->groups->pdata[i]));
+    LOCK_SCOPE(&p->view_lock);
+    for (unsigned i = 0; p->fd_groups && i < p->fd_groups->len; i++)
+        g_ptr_array_add(copy, fd_group_ref(p->fd_groups->pdata[i]));
     return copy;
 }
 
 FdGroup *domain_fd_group(Domain *d, const char *name)
 {
-    FdGroups *t = &d->priv->fd_groups;
-    LOCK_SCOPE(&t->lock);
-    int at = find(t, name);
-    return at < 0 ? NULL : fd_group_ref(t->groups->pdata[at]);
+    DomainPrivate *p = d->priv;
+    LOCK_SCOPE(&p->view_lock);
+    int at = find(p->fd_groups, name);
+    return at < 0 ? NULL : fd_group_ref(p->fd_groups->pdata[at]);
 }
 
 /* ---- the end of a connection ------------------------------------------------------------------------------------------------- */
@@ -134,11 +127,11 @@ FdGroup *domain_fd_group(Domain *d, const char *name)
 /* Moves what the connection brought from the machine to `gone`. */
 static void take_owned(Domain *d, uint64_t conn, GPtrArray *gone)
 {
-    FdGroups *t = &d->priv->fd_groups;
-    LOCK_SCOPE(&t->lock);
-    for (unsigned i = t->groups ? t->groups->len : 0; i > 0; i--) {
-        if (fd_group_owner(t->groups->pdata[i - 1]) == conn)
-            g_ptr_array_add(gone, g_ptr_array_steal_index_fast(t->groups, i - 1));
+    DomainPrivate *p = d->priv;
+    LOCK_SCOPE(&p->view_lock);
+    for (unsigned i = p->fd_groups ? p->fd_groups->len : 0; i > 0; i--) {
+        if (fd_group_owner(p->fd_groups->pdata[i - 1]) == conn)
+            g_ptr_array_add(gone, g_ptr_array_steal_index_fast(p->fd_groups, i - 1));
     }
 }
 

@@ -6,14 +6,29 @@
 
 #include "domain/domain.h"
 
+/* Asked for a client's document once its name and uuid are known and before anything is done with it; no lock held.  -1 with Err refuses it. */
+typedef struct DefinitionCheck {
+    int (*allowed)(void *ud, const char *name, const uint8_t *uuid, Err *err);
+    void *ud;
+} DefinitionCheck;
+
 /* DEFINE_XML(_FLAGS).  No job: a definition can change while the guest is busy.  flags: VIR_DOMAIN_DEFINE_VALIDATE.  Durable before
- * return.  Returns a reference. */
-Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *err);
+ * return.  check may be NULL.  Returns a reference. */
+Domain *domain_define_checked(DomainDriver *drv, const char *xml, unsigned flags, const DefinitionCheck *check, Err *err);
+static inline Domain *domain_define(DomainDriver *drv, const char *xml, unsigned flags, Err *err)
+{
+    return domain_define_checked(drv, xml, flags, NULL, err);
+}
 /* UNDEFINE(_FLAGS).  flags: VIR_DOMAIN_UNDEFINE_*.  Lock and MODIFY job. */
 int domain_undefine(Domain *d, unsigned flags, Err *err);
 /* CREATE_XML(_FLAGS): a transient machine, or a start of the defined one with the same name and uuid.  Takes its own job (may sleep).
- * fds/n_fds: descriptors for init (always refused on QEMU).  owner_conn: for AUTODESTROY, 0 none.  Returns a reference. */
-Domain *domain_create_xml(DomainDriver *drv, const char *xml, unsigned flags, uint64_t owner_conn, Err *err);
+ * fds/n_fds: descriptors for init (always refused on QEMU).  owner_conn: for AUTODESTROY, 0 none.  check may be NULL.  Returns a reference. */
+Domain *domain_create_xml_checked(DomainDriver *drv, const char *xml, unsigned flags, uint64_t owner_conn, const DefinitionCheck *check,
+                                  Err *err);
+static inline Domain *domain_create_xml(DomainDriver *drv, const char *xml, unsigned flags, uint64_t owner_conn, Err *err)
+{
+    return domain_create_xml_checked(drv, xml, flags, owner_conn, NULL, err);
+}
 /* CREATE(_WITH_FLAGS): VIR_DOMAIN_START_*.  Lock and MODIFY job, inactive. */
 int domain_start(Domain *d, unsigned flags, uint64_t owner_conn, Err *err);
 /* DESTROY(_FLAGS).  Called WITHOUT job and lock, before the DESTROY job is asked for: signals QEMU by pidfd at once (SIGTERM, or

@@ -6,6 +6,7 @@ libdomain_a_SOURCES = \
 	src/domain/blockjob_kinds.h src/domain/blockjob_record.c \
 	src/domain/blockjob_disk.c src/domain/blockjob_disk.h \
 	src/domain/blockjob_commit.c src/domain/blockjob_control.c src/domain/blockjob_copy.c src/domain/blockjob_delete.c \
+	src/domain/blockjob_pull.c src/domain/blockjob_relative.c src/domain/blockjob_sweep.c src/domain/blockjobs.h \
 	src/domain/blockjob_pull.c src/domain/blockjob_sweep.c src/domain/blockjob_verdict.c src/domain/blockjobs.h \
 	src/domain/chain.c src/domain/chain_create.c src/domain/chain.h \
 	src/domain/complete.c src/domain/complete.h \
@@ -35,6 +36,7 @@ libdomain_a_SOURCES = \
 	src/domain/snapshot_disks.c \
 	src/domain/snapshot_live.c src/domain/snapshot_settle.c \
 	src/domain/snapshot_list.c src/domain/snapshot_list.h \
+	src/domain/snapshot_merge.c \
 	src/domain/snapshot_offline.c \
 	src/domain/snapshot_redefine.c \
 	src/domain/start.c \

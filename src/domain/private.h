@@ -31,12 +31,6 @@ typedef struct KillSwitch {
     Timer *timer;        /* SIGKILL when the grace is over; made with the first life, set once */
 } KillSwitch;
 
-/* Descriptors clients associated with the machine. */
-typedef struct FdGroups {
-    Mutex lock; /* leaf */
-    GPtrArray *groups; /* FdGroup*; NULL: none yet */
-} FdGroups;
-
 typedef struct DomainPrivate {
     JobQueue jobs;
     Inbox inbox;
@@ -46,9 +40,9 @@ typedef struct DomainPrivate {
     Timer *sweep_again;    /* what QEMU did not let go (blockjob_sweep.c); NULL until needed */
     Timer *flush_retry; /* of the status file (flush.c); NULL until needed */
     gint flush_failed;  /* the last try at the status file failed */
-    FdGroups fd_groups;
 
-    Mutex view_lock; /* leaf: view, job, monitor */
+    Mutex view_lock;      /* leaf: the next four */
+    GPtrArray *fd_groups; /* FdGroup*: descriptors clients associated with the machine; NULL: none yet */
     DomainView *view;
     JobInfo job;
     QmpClient *monitor; /* the client again, for those without the domain lock */
@@ -200,9 +194,8 @@ Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *
 
 /* fd_groups.c */
 
-void fd_groups_init(FdGroups *t);
 /* Closes what is left, on a worker if there is one. */
-void fd_groups_done(FdGroups *t, DomainDriver *drv);
+void fd_groups_done(Domain *d);
 
 /* start.c */
 

@@ -112,7 +112,7 @@ static int check_in_use(const DomainDef *def, const SnapshotDisk *d, Err *err)
     for (unsigned i = 0; i < def->disks->len; i++) {
         const DiskDef *disk = def->disks->pdata[i];
         for (const StorageSource *src = disk->src; src; src = src->backing) {
-            if (src->path && strcmp(src->path, d->path) == 0)
+            if (src->path && src->type != STORAGE_NETWORK && strcmp(src->path, d->path) == 0)
                 return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
                                "external snapshot file for disk %s already exists and is not a block device: %s", d->name, d->path);
         }
@@ -120,7 +120,7 @@ static int check_in_use(const DomainDef *def, const SnapshotDisk *d, Err *err)
     return 0;
 }
 
-static int check_one(SnapshotDisk *d, const DomainDef *def, Err *err)
+static int check_one(SnapshotDisk *d, const DomainDef *def, bool running, Err *err)
 {
     const DiskDef *disk = domain_def_find_disk(def, d->name);
     if (!disk->src->path)
@@ -134,6 +134,10 @@ static int check_one(SnapshotDisk *d, const DomainDef *def, Err *err)
     if (disk->src->fdgroup)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
                        "a snapshot of disk '%s' cannot be taken: its image is a client's descriptor, which the overlay cannot name", d->name);
+    if (disk->src->type == STORAGE_NETWORK && !running)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
+                       "a snapshot of disk '%s' cannot be taken while the machine is off: the size of an image on the network is not known",
+                       d->name);
     if (disk->src->slice_size.set)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "a snapshot of disk '%s' cannot be taken: it is a slice of its image", d->name);
     if (!d->format)
@@ -161,7 +165,7 @@ int snapshot_disks_check(SnapshotDef *s, const DomainDef *def, bool running, Err
         if (d->location != SNAPSHOT_EXTERNAL)
             continue;
         external++;
-        if (check_one(d, def, err) < 0)
+        if (check_one(d, def, running, err) < 0)
             return -1;
     }
     return external ? 0 : err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "nothing selected for snapshot");

@@ -17,6 +17,7 @@
 #include "util/log.h"
 #include "domain/chain.h"
 #include "domain/snapshot_private.h"
+#include "qemu/image_chain.h"
 #include "qemu/props.h"
 #include "api_enums.h"
 
@@ -101,7 +102,8 @@ static SnapshotIntent *intent_of(const Taking *t, const SnapshotDef *s, unsigned
     for (unsigned i = 0; i < t->disks->len; i++) {
         const Taken *one = &g_array_index(t->disks, Taken, i);
         bool made = !reuse && one->what->type == STORAGE_FILE;
-        snapshot_intent_add(in, one->disk->dst, one->disk->src->path, ++index, made);
+        g_autofree char *below = qemu_backing_name(one->disk->src);
+        snapshot_intent_add(in, one->disk->dst, below, ++index, made);
     }
     return in;
 }

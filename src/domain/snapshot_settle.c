@@ -88,7 +88,8 @@ static int change_config(Domain *d, const SnapshotIntent *in, Err *err)
         const SnapshotIntentDisk *one = in->disks->pdata[i];
         DiskDef *disk = domain_def_find_disk(def, one->target);
         /* defined anew with another image: that is what shall be */
-        if (!disk || !disk->src->path || strcmp(disk->src->path, one->old_path) != 0)
+        g_autofree char *now = disk && disk->src->path ? qemu_backing_name(disk->src) : NULL;
+        if (!now || strcmp(now, one->old_path) != 0)
             continue;
         snapshot_put_on_top(disk, snapshot_def_disk(in->def, one->target));
         changed = true;

@@ -452,10 +452,11 @@ static Domain *claim_job(DomainDriver *drv, const char *name, StoredDef *def, Jo
     }
 }
 
-Domain *domain_create_xml(DomainDriver *drv, const char *xml, unsigned flags, uint64_t owner_conn, Err *err)
+Domain *domain_create_xml_checked(DomainDriver *drv, const char *xml, unsigned flags, uint64_t owner_conn, const DefinitionCheck *check,
+                                  Err *err)
 {
     g_autoptr(DomainDef) def = domain_def_from_client(drv, xml, flags & VIR_DOMAIN_START_VALIDATE, err);
-    if (!def)
+    if (!def || (check && check->allowed(check->ud, def->name, def->uuid, err) < 0))
         return NULL;
     JobRequest job = {
         .kind = JOB_MODIFY, .what = "DOMAIN_CREATE_XML", .owner = owner_conn, .deadline = deadline_in_ms(JOB_WAIT_MS)};

@@ -204,6 +204,13 @@ static DomainBlockStats *block_of(DomainStats *s, const char *alias, unsigned de
 
 #define MAX_DEPTH 200u
 
+/* A filter of ours in front of the images counts for the device, not as an image. */
+static bool is_filter(json_t *layer)
+{
+    const char *node = json_string_value(json_object_get(layer, "node-name"));
+    return node && g_str_has_prefix(node, "libvirt-CoR-");
+}
+
 static void on_blockstats(void *ud, QmpStatus status, json_t *ret, Err *err)
 {
     Probe *p = ud;
@@ -217,6 +224,8 @@ static void on_blockstats(void *ud, QmpStatus status, json_t *ret, Err *err)
         for (json_t *layer = dev; alias && layer && depth < MAX_DEPTH; layer = json_object_get(layer, "backing"), depth++) {
             json_t *st = json_object_get(layer, "stats");
             DomainBlockStats *b = block_of(p->sample, alias, depth);
+            if (depth == 0 && is_filter(layer))
+                layer = json_object_get(layer, "backing");
             g_free(b->node);
             b->node = g_strdup(json_string_value(json_object_get(layer, "node-name")));
             b->rd_reqs = number(st, "rd_operations");
@@ -229,7 +238,7 @@ static void on_blockstats(void *ud, QmpStatus status, json_t *ret, Err *err)
             b->fl_ns = number(st, "flush_total_time_ns");
             /* of the file, where the format's node stands on one */
             json_t *below = json_object_get(json_object_get(layer, "parent"), "stats");
-            b->allocation = number(below ? below : st, "wr_highest_offset");
+            b->allocation = number(below ? below : json_object_get(layer, "stats"), "wr_highest_offset");
         }
     }
     probe_answered(p);
@@ -244,6 +253,8 @@ static void on_block(void *ud, QmpStatus status, json_t *ret, Err *err)
     {
         json_t *inserted = json_object_get(dev, "inserted");
         json_t *image = json_object_get(inserted, "image");
+        if (is_filter(inserted))
+            image = json_object_get(image, "backing-image");
         g_autofree char *alias = alias_of_qdev(json_string_value(json_object_get(dev, "qdev")));
         const char *io = json_string_value(json_object_get(dev, "io-status"));
         if (alias && io && strcmp(io, "ok") != 0)

@@ -462,18 +462,6 @@ static int backing_format(Opener *o, const ImageWant *want, const ImageNode *n, 
     return image_backing_format(n->path, &n->header, path, looks, ret, err);
 }
 
-/* Headers behind a server are not read here: only what has none can be below. */
-static int check_nbd(const ImageNode *n, Err *err)
-{
-    ImageFmt fmt;
-    if (image_backing_format(n->path, &n->header, n->header.backing, IMAGE_FMT_RAW, &fmt, err) < 0)
-        return -1;
-    if (fmt != IMAGE_FMT_RAW)
-        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "format '%s' of network image '%s' below image '%s', allowed: raw",
-                       image_fmt_names[fmt], n->header.backing, n->path);
-    return 0;
-}
-
 /* `seen`: files of the chain so far. */
 static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned index, GHashTable *seen, Err *err)
 {
@@ -496,7 +484,7 @@ static int open_want(Opener *o, ImageSet *set, const ImageWant *want, unsigned i
             return 0;
         n->nbd = image_backing_nbd(&n->header);
         if (n->nbd)
-            return check_nbd(n, err);
+            return image_backing_format(n->path, &n->header, n->header.backing, IMAGE_FMT_RAW, &n->nbd_fmt, err); /* read by QEMU alone */
         char *next = image_backing_path(n->path, &n->header, err);
         if (next == NULL)
             return -1;

@@ -111,7 +111,8 @@ typedef struct ImageNode {
     uid_t uid;
     gid_t gid;
     ImageHeader header;
-    ImageNbd *nbd; /* what is below, when it is no file: the chain ends there, raw; NULL: a file or nothing */
+    ImageNbd *nbd; /* what is below, when it is no file: the chain ends there, for us; NULL: a file or nothing */
+    ImageFmt nbd_fmt; /* of that */
 } ImageNode;
 
 typedef struct ImageSet {

@@ -58,14 +58,14 @@ static bool is_ich9(const ControllerDef *ctl)
 /* Does `ctl` belong before `other` of its type?  A companion follows its master. */
 static bool goes_before(const ControllerDef *ctl, const ControllerDef *other)
 {
-    if (other->index.set != ctl->index.set)
-        return other->index.set;
+    if (!other->index.set)
+        return false;
     if (other->index.v != ctl->index.v)
         return other->index.v > ctl->index.v;
     return other->usb_master_startport.set && !ctl->usb_master_startport.set;
 }
 
-/* Among those of its type by index, after the last of them, or at the end: where libvirt puts a controller it reads. */
+/* Among those of its type by index, without one after the last of them, or at the end: where libvirt puts a controller it reads. */
 void controller_insert(GPtrArray *list, ControllerDef *ctl)
 {
     gint at = -1;
@@ -73,6 +73,10 @@ void controller_insert(GPtrArray *list, ControllerDef *ctl)
         const ControllerDef *other = list->pdata[k];
         if (other->type != ctl->type)
             continue;
+        if (!ctl->index.set) {
+            at = (gint)k + 1;
+            break;
+        }
         if (goes_before(ctl, other))
             at = (gint)k;
         else if (at < 0)
@@ -127,24 +131,34 @@ static int check_usb(const DomainDef *d, Err *err)
     return err_set(err, VIR_ERR_XML_DETAIL, "Can't add another USB controller: USB is disabled for this domain");
 }
 
+static uint64_t first_unused(const DomainDef *d, ControllerType type)
+{
+    uint64_t next = 0;
+    for (bool taken = true; taken;) {
+        taken = false;
+        for (guint k = 0; k < d->controllers->len && !taken; k++) {
+            const ControllerDef *other = d->controllers->pdata[k];
+            taken = other->type == type && other->index.set && other->index.v == next;
+        }
+        next += taken;
+    }
+    return next;
+}
+
 int controllers_settle(DomainDef *d, Err *err)
 {
     if (check_usb(d, err) < 0)
         return -1;
-    /* The next free index of each type; a companion shares its master's. */
+    /* The first free index of each type; a companion shares its master's. */
     for (guint i = 0; i < d->controllers->len; i++) {
         ControllerDef *ctl = d->controllers->pdata[i];
         if (ctl->index.set)
             continue;
-        uint64_t next = 0;
+        uint64_t next = first_unused(d, ctl->type);
         const ControllerDef *previous = NULL;
         for (guint k = 0; k < d->controllers->len; k++) {
             const ControllerDef *other = d->controllers->pdata[k];
-            if (other->type != ctl->type || !other->index.set)
-                continue;
-            if (other->index.v >= next)
-                next = other->index.v + 1;
-            if (is_ich9(other))
+            if (other->type == ctl->type && other->index.set && is_ich9(other))
                 previous = other;
         }
         if (ctl->type == CONTROLLER_USB && is_ich9(ctl) && ctl->usb_master_startport.set && previous)

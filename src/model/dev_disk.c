@@ -216,11 +216,18 @@ static int disk_finish(ParseCtx *c, xmlNode *node, void *base)
         d->src->type = STORAGE_FILE;
     if (!d->device)
         d->device = DISK_DEVICE_DISK;
-    if (d->src->type != STORAGE_FILE && d->src->type != STORAGE_BLOCK)
+    if (d->src->type != STORAGE_FILE && d->src->type != STORAGE_BLOCK && d->src->type != STORAGE_NETWORK)
         return refuse_element(c, node, "type");
     xmlNode *source = node_child(node, "source");
+    if (!source && d->src->type == STORAGE_NETWORK)
+        d->src->type = STORAGE_FILE; /* an empty drive is on no network */
     if (source && storage_source_parse(c, source, d->src, &d->startup_policy) < 0)
         return -1;
+    if (d->startup_policy && d->src->type == STORAGE_NETWORK) {
+        where = node_where(node);
+        return err_set(c->err, VIR_ERR_XML_ERROR, "startupPolicy '%s' is not allowed for a disk of type 'network' (%s)",
+                       startup_policy_names[d->startup_policy], where);
+    }
     if (storage_backing_parse(c, node, d->src) < 0)
         return -1;
     if (!d->dst) {

@@ -14,6 +14,7 @@
 #define ERR_FROM VIR_FROM_DOMAIN
 #include "model/storage_xml.h"
 
+#define NBD_PORT  10809u
 #define CHAIN_MAX 200 /* images in one chain; the document's depth limit comes first in practice */
 
 static const Field slice_table_fields[] = {
@@ -27,6 +28,12 @@ static const Field slices_table_fields[] = {
     GROUP("slice", slice_table, 0),
 };
 GROUP_TABLE(slices_table, "slices");
+
+/* Read by hand: it means something on the network only. */
+static const Field reconnect_table_fields[] = {
+    IGNORE("@delay"),
+};
+GROUP_TABLE(reconnect_table, "reconnect");
 
 static const Field seclabel_table_fields[] = {
     IGNORE("@model"),
@@ -80,12 +87,16 @@ static const Field storage_source_table_fields[] = {
     REFUSE("identity"),
     REFUSE("knownHosts"),
     IGNORE("privateData"),
+    {.name = "reconnect", .at = AT_IGNORE, .flags = CHECKED, .sub = &reconnect_table},
     GROUP("slices", slices_table, 0),
     GROUP("seclabel", seclabel_table, 0),
     M_STR("@file", StorageSource, path, ABI),
     M_STR("@fdgroup", StorageSource, fdgroup, 0),
     M_STR("host/@name", StorageSource, nbd_host, 0),
     M_STR("host/@socket", StorageSource, nbd_socket, 0),
+    {.name = "@tls", .at = AT_MEMORY, .type = T_ENUM, .off = offsetof(StorageSource, nbd_tls), .flags = 0},
+    M_OPT("reconnect/@delay", StorageSource, nbd_reconnect, 0),
+    {.name = "host/@port", .at = AT_MEMORY, .type = T_UINT, .off = offsetof(StorageSource, nbd_port), .flags = 0},
     {.name = "@type", .at = AT_MEMORY, .type = T_ENUM, .off = offsetof(StorageSource, type), .flags = 0},
     {.name = "format", .at = AT_MEMORY, .type = T_ENUM, .off = offsetof(StorageSource, format), .flags = 0},
     M_OPT("@index", StorageSource, index, RUNTIME),
@@ -118,60 +129,107 @@ void storage_source_free(StorageSource *s)
     table_free(&storage_source_table, s);
 }
 
+bool storage_source_same_place(const StorageSource *a, const StorageSource *b)
+{
+    return a->type == b->type && g_strcmp0(a->path, b->path) == 0 && g_strcmp0(a->nbd_host, b->nbd_host) == 0 &&
+           g_strcmp0(a->nbd_socket, b->nbd_socket) == 0 && a->nbd_port == b->nbd_port;
+}
+
+/* What libvirt knows. */
+static const char *const protocol_names[] = {"nbd", "rbd",  "sheepdog", "gluster", "iscsi", "http", "https",
+                                             "ftp", "ftps", "tftp",     "ssh",     "vxhs",  "nfs"};
+
 static const char *path_attr(const StorageSource *src)
 {
     return src->type == STORAGE_BLOCK ? "dev" : "file";
 }
 
-/* A server of network block devices: <source protocol='nbd' name='x'><host name='h' port='10809'/>, or transport='unix' socket='/s'. */
+/* ---- servers of network block devices -------------------------------------------------------------------------------------- */
+
+static int refuse_protocol(ParseCtx *c, xmlNode *node, const char *protocol)
+{
+    g_autofree char *where = node_where(node);
+    err_set_full(c->err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "protocol '%s' of a network disk is not supported, allowed: nbd (%s)",
+                 protocol, where);
+    return err_hint(c->err, "a program such as nbdkit serves other storage as nbd");
+}
+
+/* <host name='h' port='10809'/>, or <host transport='unix' socket='/s'/>. */
+static int nbd_host_parse(ParseCtx *c, xmlNode *host, StorageSource *src)
+{
+    g_autofree char *transport = node_attr(host, "transport"), *socket = node_attr(host, "socket");
+    bool is_unix = transport && strcmp(transport, "unix") == 0;
+    if (transport && !is_unix && strcmp(transport, "tcp") != 0)
+        return strcmp(transport, "rdma") == 0 ? refuse_element(c, host, "transport")
+                                              : unsupported_value(c, host, "transport", transport, "tcp, unix");
+    if (is_unix) {
+        src->nbd_socket = g_steal_pointer(&socket);
+        return src->nbd_socket ? 0 : missing_attr(c, host, "socket");
+    }
+    if (socket)
+        return bad_value(c, host, "socket", socket, "one with transport='unix'");
+    g_autofree char *port = node_attr(host, "port");
+    uint64_t n = 0;
+    src->nbd_host = node_attr(host, "name");
+    if (!src->nbd_host)
+        return missing_attr(c, host, "name");
+    if (port && !parse_u64(port, 10, 65535, &n)) {
+        g_autofree char *where = node_where(host);
+        return err_set_full(c->err, VIR_FROM_NONE, VIR_ERR_INVALID_ARG, 0, "'%s' is no port, allowed: 1 to 65535 (%s)", port, where);
+    }
+    src->nbd_port = n ? (unsigned)n : NBD_PORT;
+    return 0;
+}
+
 static int nbd_parse(ParseCtx *c, xmlNode *node, StorageSource *src)
 {
     g_autofree char *protocol = node_attr(node, "protocol");
     if (!protocol)
         return missing_attr(c, node, "protocol");
+    if (enum_find(protocol_names, N_ELEMENTS(protocol_names), protocol) < 0)
+        return bad_value(c, node, "protocol", protocol, "nbd");
     if (strcmp(protocol, "nbd") != 0)
-        return refuse_element(c, node, "protocol");
-    g_autofree char *tls = node_attr(node, "tls");
-    if (tls && strcmp(tls, "no") != 0)
+        return refuse_protocol(c, node, protocol);
+    if (attr_enum(c, node, "tls", tri_yesno_names, TRI_NO + 1, &src->nbd_tls) < 0)
+        return -1;
+    if (src->nbd_tls == TRI_YES)
         return refuse_element(c, node, "tls");
     src->path = node_attr(node, "name");
     if (!src->path)
         src->path = g_strdup("");
-    xmlNode *host = node_child(node, "host");
+    xmlNode *host = node_child(node, "host"), *reconnect = node_child(node, "reconnect");
     if (!host) {
         g_autofree char *where = node_where(node);
         return err_set(c->err, VIR_ERR_XML_ERROR, "missing <host> of protocol nbd (%s)", where);
     }
-    g_autofree char *transport = node_attr(host, "transport");
-    if (transport && strcmp(transport, "unix") == 0) {
-        src->nbd_socket = node_attr(host, "socket");
-        return src->nbd_socket ? 0 : missing_attr(c, host, "socket");
+    for (xmlNode *n = host->next; n; n = n->next) {
+        if (node_is(n, "host")) {
+            g_autofree char *where = node_where(n);
+            return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED, "protocol nbd has one <host> (%s)", where);
+        }
     }
-    if (transport && strcmp(transport, "tcp") != 0)
-        return refuse_element(c, host, "transport");
-    uint64_t port = 0;
-    src->nbd_host = node_attr(host, "name");
-    if (!src->nbd_host)
-        return missing_attr(c, host, "name");
-    if (attr_u64(c, host, "port", 10, 65535, &port, NULL) < 0)
+    if (reconnect && attr_u64(c, reconnect, "delay", 10, UINT32_MAX, &src->nbd_reconnect.v, &src->nbd_reconnect.set) < 0)
         return -1;
-    src->nbd_port = (unsigned)port;
-    return 0;
+    return nbd_host_parse(c, host, src);
 }
 
 static void nbd_format(FormatCtx *c, const StorageSource *src)
 {
     XmlWriter *w = &c->w;
     xml_begin(w, "host");
+    xml_attr(w, "name", src->nbd_host);
+    if (src->nbd_host)
+        xml_attrf(w, "port", "%u", src->nbd_port);
     if (src->nbd_socket) {
         xml_attr(w, "transport", "unix");
         xml_attr(w, "socket", src->nbd_socket);
-    } else {
-        xml_attr(w, "name", src->nbd_host);
-        if (src->nbd_port)
-            xml_attrf(w, "port", "%u", src->nbd_port);
     }
     xml_end(w);
+    if (src->nbd_reconnect.set && src->nbd_reconnect.v) {
+        xml_begin(w, "reconnect");
+        xml_attrf(w, "delay", "%" PRIu64, src->nbd_reconnect.v);
+        xml_end(w);
+    }
 }
 
 /* Descriptors stand in for files; the path beside them is what the image is called. */
@@ -234,15 +292,14 @@ void storage_source_format(FormatCtx *c, const StorageSource *src, StartupPolicy
 {
     XmlWriter *w = &c->w;
     bool index = src->index.set && src->index.v && field_written(c, RUNTIME) && (src->path || !format_is_live(c));
-    bool label = src->relabel != TRI_ABSENT, slice = src->slice_size.set;
+    bool label = src->relabel != TRI_ABSENT && src->type != STORAGE_NETWORK, slice = src->slice_size.set;
     if (!src->path && !policy && !index && !label && !slice)
         return;
     xml_begin(w, "source");
     if (src->type == STORAGE_NETWORK) {
         xml_attr(w, "protocol", "nbd");
         xml_attr(w, "name", src->path && *src->path ? src->path : NULL);
-        if (field_written(c, RUNTIME))
-            xml_attr(w, "tls", "no");
+        xml_attr(w, "tls", enum_word(tri_yesno_names, TRI_NO + 1, (int)src->nbd_tls));
     } else {
         xml_attr(w, path_attr(src), src->path);
     }

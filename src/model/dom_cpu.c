@@ -138,6 +138,14 @@ TABLE(cpu_table, "cpu", CpuDef, .finish = cpu_finish);
 
 /* ---- <clock> --------------------------------------------------------------------------------------------------------------- */
 
+#define CATCHUP(n, m) ROW(AT_ATTR, T_U64, n, TimerDef, m, ABI)
+static const Field catchup_table_fields[] = {
+    CATCHUP("threshold", catchup_threshold),
+    CATCHUP("slew", catchup_slew),
+    CATCHUP("limit", catchup_limit),
+};
+GROUP_TABLE(catchup_table, "catchup");
+
 static const Field timer_table_fields[] = {
     A_ENUM("name", TimerDef, name, timer_name_names, TIMER_MAX, REQUIRED | ABI),
     A_ENUM("tickpolicy", TimerDef, tickpolicy, timer_tick_policy_names, TIMER_TICK_MAX, ABI),
@@ -145,9 +153,15 @@ static const Field timer_table_fields[] = {
     A_OPT("frequency", TimerDef, frequency, ABI, 0),
     A_ENUM("mode", TimerDef, mode, timer_mode_names, TIMER_MODE_MAX, ABI),
     A_YESNO("present", TimerDef, present, ABI),
-    REFUSE("catchup"),
+    GROUP("catchup", catchup_table, 0),
 };
-static TABLE(timer_table, "timer", TimerDef, );
+static int timer_finish(ParseCtx *c, xmlNode *node, void *base)
+{
+    TimerDef *t = base;
+    t->frequency.set = t->frequency.v > 0; /* 0 is none */
+    return 0;
+}
+static TABLE(timer_table, "timer", TimerDef, .finish = timer_finish);
 
 static void adjustment_format(FormatCtx *c, const void *base, const Field *f)
 {

@@ -72,7 +72,7 @@ DiskDef *domain_def_find_disk(const DomainDef *d, const char *target_or_path)
     }
     for (guint i = 0; i < d->disks->len; i++) {
         DiskDef *disk = d->disks->pdata[i];
-        if (disk->src->path && strcmp(disk->src->path, target_or_path) == 0)
+        if (disk->src->path && disk->src->type != STORAGE_NETWORK && strcmp(disk->src->path, target_or_path) == 0)
             return disk;
     }
     return NULL;

@@ -70,10 +70,12 @@ typedef struct DeviceInfo {
 
 /* One image: the top of a chain or a backing image. */
 typedef struct StorageSource {
-    StorageType type;      /* file, block; network (nbd alone) below another image; others are refused for now */
+    StorageType type;      /* file, block, network (nbd alone); others are refused for now */
     char *path;            /* file= or dev=; the export's name, "" for none; NULL: empty drive */
     char *nbd_host, *nbd_socket; /* network: one of them */
-    unsigned nbd_port;     /* with nbd_host; 0: not given */
+    unsigned nbd_port;     /* with nbd_host */
+    TriState nbd_tls;      /* no; of a running machine always said */
+    OptU64 nbd_reconnect;  /* seconds for which a lost server may come back */
     char *fdgroup;         /* file only: the descriptors associated with the machine under this name, instead of opening path */
     StorageFormat format;  /* 0: not given */
     OptU64 index;          /* live only: index= */
@@ -91,6 +93,8 @@ typedef struct StorageSource {
 StorageSource *storage_source_new(void);
 StorageSource *storage_source_copy(const StorageSource *s);
 void storage_source_free(StorageSource *s);
+/* Whether both are the same file, device or export, by their names; what is below them does not count.  Pure. */
+bool storage_source_same_place(const StorageSource *a, const StorageSource *b);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StorageSource, storage_source_free)
 
 typedef struct DiskIoTune {
@@ -327,6 +331,7 @@ typedef struct TimerDef {
     TimerTrack track;
     TimerMode mode;
     OptU64 frequency;
+    uint64_t catchup_threshold, catchup_slew, catchup_limit; /* for other hypervisors; 0: not given */
 } TimerDef;
 
 typedef struct ClockDef {

@@ -57,6 +57,27 @@ static int check_machine(const DomainDef *d, Err *err)
 
 /* ---- timers ---------------------------------------------------------------------------------------------------------------- */
 
+static int timer_lacks(const TimerDef *t, const char *what, Err *err)
+{
+    return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_CONFIG_UNSUPPORTED, 0, "timer %s doesn't support setting of timer %s",
+                        timer_name_names[t->name], what);
+}
+
+/* What each timer has of the attributes they share. */
+static int check_timer_parts(const TimerDef *t, Err *err)
+{
+    if (t->tickpolicy != TIMER_TICK_CATCHUP && (t->catchup_threshold || t->catchup_slew || t->catchup_limit))
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "<catchup> of timer %s needs tickpolicy='catchup'",
+                            timer_name_names[t->name]);
+    if (t->name != TIMER_TSC && t->frequency.set)
+        return timer_lacks(t, "frequency", err);
+    if (t->name != TIMER_TSC && t->mode)
+        return timer_lacks(t, "mode", err);
+    if (t->name != TIMER_RTC && t->name != TIMER_PLATFORM && t->track)
+        return timer_lacks(t, "track", err);
+    return 0;
+}
+
 static int check_timer(const TimerDef *t, Err *err)
 {
     switch (t->name) {
@@ -76,8 +97,7 @@ static int check_timer(const TimerDef *t, Err *err)
     case TIMER_HYPERVCLOCK:
     case TIMER_ARMVTIMER:
         if (t->tickpolicy && t->name != TIMER_ARMVTIMER)
-            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_CONFIG_UNSUPPORTED, 0, "timer %s doesn't support setting of timer tickpolicy",
-                                timer_name_names[t->name]);
+            return timer_lacks(t, "tickpolicy", err);
         return 0;
     default:
         return 0;
@@ -87,7 +107,7 @@ static int check_timer(const TimerDef *t, Err *err)
 static int check_timers(const DomainDef *d, Err *err)
 {
     for (guint i = 0; d->clock.timers && i < d->clock.timers->len; i++) {
-        if (check_timer(d->clock.timers->pdata[i], err) < 0)
+        if (check_timer(d->clock.timers->pdata[i], err) < 0 || check_timer_parts(d->clock.timers->pdata[i], err) < 0)
             return -1;
     }
     return 0;

@@ -293,8 +293,16 @@ static int rtc_timer(GString *s, const TimerDef *t, Err *err)
     return 0;
 }
 
+/* In kHz it is 32 bits wide, and 0 would be none. */
+#define TSC_MIN UINT64_C(1000)
+#define TSC_MAX (UINT64_C(1000) * UINT32_MAX)
+
 int argv_clock(ArgvBuild *b, Err *err)
 {
+    const TimerDef *tsc = find_timer(b->def, TIMER_TSC);
+    if (tsc && tsc->frequency.set && (tsc->frequency.v < TSC_MIN || tsc->frequency.v > TSC_MAX))
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "frequency '%" PRIu64 "' of timer tsc, allowed: %" PRIu64 " to %" PRIu64 " Hz",
+                       tsc->frequency.v, TSC_MIN, TSC_MAX);
     g_autoptr(GString) s = g_string_new(NULL);
     if (rtc_base(b, s, err) < 0)
         return -1;

@@ -126,11 +126,13 @@ static json_t *nbd_props(const StorageSource *src)
         props_str(server, "path", src->nbd_socket);
     } else {
         props_str(server, "host", src->nbd_host);
-        props_strf(server, "port", "%u", src->nbd_port ? src->nbd_port : 10809);
+        props_strf(server, "port", "%u", src->nbd_port);
     }
     json_object_set_new(o, "server", server);
     if (*src->path)
         props_str(o, "export", src->path);
+    if (src->nbd_reconnect.v)
+        props_u64(o, "reconnect-delay", src->nbd_reconnect.v);
     return o;
 }
 

@@ -184,15 +184,19 @@ static int want_group(const Launch *l, const DiskDef *disk, StorageSource *s, bo
 /* One want per image the definition names; the last of them leads on where the definition does not say it ends. */
 static int want_disk(Launch *l, DiskDef *disk, GArray *wants, GArray *jobs, Err *err)
 {
-    for (StorageSource *s = disk->src; s && s->path && s->type != STORAGE_NETWORK; s = s->backing) {
+    bool first = true;
+    for (StorageSource *s = disk->src; s && s->path; s = s->backing) {
+        if (s->type == STORAGE_NETWORK)
+            continue; /* QEMU connects by itself */
         bool writable = s == disk->src && !disk_is_read_only(disk);
         ImageWant w = {.path = s->path, .open_flags = writable ? O_RDWR : O_RDONLY, .fmt = qemu_image_fmt(s->format)};
         if (s->fdgroup && want_group(l, disk, s, writable, &w, err) < 0)
             return -1;
         if (qemu_chain_leads_on(s))
             w.flags |= IMAGE_WANT_CHAIN;
-        if (s != disk->src)
+        if (!first)
             w.flags |= IMAGE_WANT_BELOW;
+        first = false;
         if (s == disk->src && may_be_missing(disk))
             w.flags |= IMAGE_WANT_OPTIONAL;
         ImageJob j = {disk, s};
@@ -279,15 +283,20 @@ static void index_images(Launch *l, const GArray *jobs)
 static int check_source(const DiskDef *disk, Err *err)
 {
     for (const StorageSource *s = disk->src; s; s = s->backing) {
-        bool network = s->type == STORAGE_NETWORK && s != disk->src;
-        if (s->path && s->type != STORAGE_FILE && s->type != STORAGE_BLOCK && !network)
+        if (s->path && s->type != STORAGE_FILE && s->type != STORAGE_BLOCK && s->type != STORAGE_NETWORK)
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "source type '%s' of disk '%s'",
                            enum_word(storage_type_names, STORAGE_MAX, (int)s->type), disk->dst);
-        if (network && (s->format != STORAGE_FORMAT_RAW || s->backing))
-            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "format '%s' of a network image of disk '%s', allowed: raw, without a backing image",
-                           enum_word(storage_format_names, STORAGE_FORMAT_MAX, (int)s->format), disk->dst);
     }
     return 0;
+}
+
+/* The header of an image behind a server QEMU alone reads: what it has below, nobody is told. */
+static void adopt_network(DiskDef *disk)
+{
+    for (StorageSource *s = disk->src; s && s->path; s = s->backing) {
+        if (s->type == STORAGE_NETWORK)
+            qemu_network_settle(s);
+    }
 }
 
 /* Whether the image belongs to a disk that was dropped, for lack of the image above. */
@@ -324,6 +333,8 @@ int launch_open_images(Launch *l, Err *err)
         if (j->disk && !is_gone(jobs, i))
             adopt_disk(l, i, j);
     }
+    for (unsigned i = 0; i < l->def->disks->len; i++)
+        adopt_network(l->def->disks->pdata[i]);
     qemu_assign_nodes(l->def, &l->proc.node_index);
     index_images(l, jobs);
     return 0;

@@ -194,10 +194,12 @@ static void write_queue(QmpClient *c)
         give_back(c, ch, n, r < 0);
     }
     if (r < 0)
-        c->write_dead = true; /* its last words are still to be read; the end of file closes the client */
+        c->write_dead = true; /* its last words are still to be read: read_some() closes */
     if (c->io)
         sd_event_source_set_io_events(c->io, r == 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
+
+static void read_some(QmpClient *c);
 
 void qmp_io_flush(void *client)
 {
@@ -207,6 +209,8 @@ void qmp_io_flush(void *client)
         c->flush_posted = false;
     }
     write_queue(c);
+    if (c->write_dead && !is_closed(c))
+        read_some(c);
     timer_update(c);
     qmp_client_unref(c);
 }
@@ -363,8 +367,11 @@ static void read_some(QmpClient *c)
         ssize_t n = recv(c->fd, buf, sizeof(buf), MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            if (c->write_dead)
+                qmp_client_close(c, "cannot write to the monitor");
             return;
+        }
         if (n < 0) {
             g_autofree char *reason = g_strdup_printf("reading from QEMU: %s", g_strerror(errno));
             qmp_client_close(c, reason);
@@ -394,7 +401,7 @@ static int on_io(sd_event_source *src, int fd, uint32_t revents, void *userdata)
     }
     if (revents & EPOLLOUT)
         write_queue(c);
-    if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
+    if ((revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) || c->write_dead)
         read_some(c);
     if (is_closed(c))
         sd_event_source_set_enabled(src, SD_EVENT_OFF);

@@ -41,8 +41,11 @@ bool rpc_conn_is_authenticated(const RpcConn *c);
 /* Records the identity; before rpc_conn_authenticated.  Copied. */
 void rpc_conn_set_sasl_user(RpcConn *c, const char *user);
 void rpc_conn_set_x509_dname(RpcConn *c, const char *dname);
+/* Strength of the TLS session, before rpc_conn_authenticated: SASL needs no encryption of its own then. */
+void rpc_conn_set_tls_bits(RpcConn *c, unsigned bits);
 /* As rpc_reply, and from the byte after this reply on the connection reads and writes through `next` (owned): when the reply has left,
- * next->ops->adopt gets the present transport.  Input that came before is not given to it: peers wait for the reply.  Event thread only. */
+ * next->ops->adopt gets the present transport.  Until then nothing is read, and a peer that sent more before it had the reply is
+ * disconnected: such bytes may be anybody's.  Event thread only. */
 int rpc_reply_switch_transport(RpcMsg *call, xdrproc_t filter, const void *ret, RpcTransport *next, Err *err);
 /* The transport in use. */
 RpcTransport *rpc_conn_transport(RpcConn *c);

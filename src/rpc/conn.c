@@ -46,10 +46,7 @@ RpcConn *rpc_conn_unref(RpcConn *c)
     g_ptr_array_unref(c->streams);
     mutex_done(&c->lock);
     g_free(c->reason);
-    g_free(c->name);
-    g_free(c->peer.address);
-    g_free(c->peer.sasl_user);
-    g_free(c->peer.x509_dname);
+    conn_free_peer(c);
     listener_unref(c->listener);
     server_unref(c->server);
     g_free(c);
@@ -76,7 +73,7 @@ void conn_update_events(RpcConn *c)
     uint32_t events = 0;
     uint32_t wants = c->transport->ops->wants ? c->transport->ops->wants(c->transport) : 0;
     if (state == RPC_CONN_HANDSHAKE)
-        events = wants ? wants : EPOLLIN;
+        events = wants == RPC_WANTS_NOTHING ? 0 : wants ? wants : EPOLLIN;
     else if (state < RPC_CONN_CLOSING && !c->muted)
         events = EPOLLIN | wants;
     if (c->blocked)
@@ -90,10 +87,7 @@ static void count_anonymous(RpcConn *c, bool anonymous)
     if (c->anonymous == anonymous)
         return;
     c->anonymous = anonymous;
-    if (anonymous)
-        c->server->n_anonymous++;
-    else
-        c->server->n_anonymous--;
+    server_count_anonymous(c);
     server_update_accept(c->server);
 }
 
@@ -102,6 +96,8 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata)
     RpcConn *c = userdata;
     if (rpc_conn_state(c) == RPC_CONN_CLOSING)
         conn_fail(c, "takes no data while closing");
+    else if (rpc_conn_state(c) == RPC_CONN_HANDSHAKE)
+        conn_fail(c, "no handshake in time");
     else
         conn_fail(c, "not authenticated in time");
     return 0;
@@ -118,15 +114,19 @@ static void set_deadline(RpcConn *c, unsigned ms)
 /* The transport is ready: authentication, or straight to work. */
 static void enter_auth(RpcConn *c)
 {
-    if (c->listener->spec.auth == RPC_AUTH_NONE)
+    if (c->listener->spec.auth == RPC_AUTH_NONE) {
         rpc_conn_authenticated(c);
-    else
+    } else {
         set_state(c, RPC_CONN_AUTH);
+        set_deadline(c, c->server->limits.auth_timeout_ms);
+    }
     conn_update_events(c);
 }
 
-static void do_handshake(RpcConn *c)
+void conn_handshake(RpcConn *c)
 {
+    if (c->dead || rpc_conn_state(c) != RPC_CONN_HANDSHAKE)
+        return;
     const char *why = "handshake failed";
     int r = c->transport->ops->handshake ? c->transport->ops->handshake(c->transport, &why) : 0;
     if (r == 0)
@@ -143,7 +143,7 @@ static void do_handshake(RpcConn *c)
 static bool may_take(const RpcConn *c)
 {
     RpcConnState state = rpc_conn_state(c);
-    return !c->dead && (state == RPC_CONN_AUTH || state == RPC_CONN_OPEN) &&
+    return !c->dead && !c->switching && (state == RPC_CONN_AUTH || state == RPC_CONN_OPEN) &&
            conn_in_flight(c) < c->server->limits.max_client_requests && c->answers <= RPC_ANSWERS_BYTES;
 }
 
@@ -256,7 +256,10 @@ static void on_io(void *userdata, uint32_t revents)
     if (c->dead)
         return;
     if (rpc_conn_state(c) == RPC_CONN_HANDSHAKE) {
-        do_handshake(c);
+        if (revents & (EPOLLIN | EPOLLOUT))
+            conn_handshake(c);
+        else
+            conn_fail(c, "hung up");
         return;
     }
     if (revents & EPOLLOUT) {
@@ -412,8 +415,7 @@ void rpc_conn_keepalive_start(RpcConn *c)
 static void do_begin(void *arg)
 {
     g_autoptr(RpcConn) c = arg;
-    if (!c->dead && rpc_conn_state(c) == RPC_CONN_HANDSHAKE)
-        do_handshake(c);
+    conn_handshake(c);
 }
 
 RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
@@ -429,7 +431,7 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     c->connected_at = g_get_real_time() / G_USEC_PER_SEC;
     c->fd = fd;
     c->read_only = l->spec.read_only;
-    c->last_rx_us = now_us();
+    c->last_rx_us = c->accepted_us = now_us();
     c->orphan_fd = -1;
     mutex_init(&c->lock, LOCK_LEAF, "rpc connection");
     out_queue_init(&c->out);
@@ -450,8 +452,8 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     }
     g_hash_table_insert(s->conns, &c->id, c);
     count_anonymous(c, true);
-    if (l->spec.auth != RPC_AUTH_NONE || c->transport->ops->handshake)
-        set_deadline(c, s->limits.auth_timeout_ms);
+    if (c->transport->ops->handshake)
+        set_deadline(c, s->limits.handshake_timeout_ms);
     log_info("%s: connected to %s", c->name, l->name);
     if (s->service.opened)
         s->service.opened(s->service.ud, c);

@@ -15,6 +15,7 @@
 
 #include "event/event.h"
 #include "rpc/forward.h"
+#include "rpc/peer.h"
 
 typedef enum {
     RPC_CONN_HANDSHAKE,
@@ -36,18 +37,6 @@ typedef enum {
 
 extern const char *const rpc_kind_names[RPC_KIND_MAX];
 
-/* Who is at the other end, as far as the kernel (UNIX) and later TLS and SASL tell. */
-typedef struct RpcPeer {
-    bool has_creds; /* the next four are from SO_PEERCRED */
-    uid_t uid;
-    gid_t gid;
-    pid_t pid;
-    uint64_t pid_start; /* start time of pid in clock ticks since boot; 0 unknown */
-    char *address;      /* "127.0.0.1;1234" form of TCP peers; NULL on UNIX */
-    char *sasl_user;    /* set by authentication, else NULL */
-    char *x509_dname;   /* set by the TLS handshake, else NULL */
-} RpcPeer;
-
 RpcConn *rpc_conn_ref(RpcConn *c);
 /* Returns NULL.  Any thread. */
 RpcConn *rpc_conn_unref(RpcConn *c);
@@ -55,7 +44,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(RpcConn, rpc_conn_unref)
 
 /* ---- any thread ---- */
 uint64_t rpc_conn_id(const RpcConn *c);               /* from 1, never reused */
-const RpcPeer *rpc_conn_peer(const RpcConn *c);       /* sasl_user, x509_dname: only after authentication */
+const RpcPeer *rpc_conn_peer(const RpcConn *c);       /* as long as the ref; sasl_user, x509_dname: only after authentication */
 const RpcListener *rpc_conn_listener(const RpcConn *c);
 RpcKind rpc_conn_kind(const RpcConn *c);
 int64_t rpc_conn_connected_at(const RpcConn *c);      /* seconds since the epoch */
@@ -64,7 +53,7 @@ bool rpc_conn_is_alive(const RpcConn *c);             /* state below CLOSING */
 /* From the listener; set for good by CONNECT_OPEN's flag. */
 bool rpc_conn_read_only(const RpcConn *c);
 void rpc_conn_set_read_only(RpcConn *c);
-/* Text for logs: "client 7 (uid 0 pid 123)".  Valid as long as the ref. */
+/* Text for logs: "client 7 (uid 0 pid 123)", with what TLS and SASL said once they have.  Valid as long as the ref. */
 const char *rpc_conn_name(const RpcConn *c);
 EventLoop *rpc_conn_loop(const RpcConn *c);
 /* Marks the peer authenticated: full limits from here on, no longer anonymous. */

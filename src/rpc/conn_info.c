@@ -1,6 +1,6 @@
 /* rpc/conn_info.c - who is at the other end, and what may be asked about a connection
  *
- * Owns:    the peer's identity; the getters
+ * Owns:    the connection's name; the getters; who the peer is asks peer.c
  * Threads: any (identity is found before the connection is shown to anybody); stats on the client event thread
  * Errors:  none; what cannot be found out stays unset
  */
@@ -8,11 +8,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #define LOG_AREA "rpc.conn"
@@ -31,57 +28,44 @@ const char *const rpc_kind_names[RPC_KIND_MAX] = {
     [RPC_KIND_TLS] = "tls",
 };
 
-/* Field 22 of /proc/PID/stat; procfs answers from memory. */
-static uint64_t process_start_time(pid_t pid)
+/* Small packets leave at once; who goes without a word, and cannot be asked by our own pings, is found out within two minutes. */
+static void set_tcp_options(RpcConn *c)
 {
-    char path[64], buf[1024];
-    g_snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *f = fopen(path, "re");
-    if (!f)
-        return 0;
-    size_t n = fread(buf, 1, sizeof(buf) - 1, f);
-    fclose(f);
-    buf[n] = 0;
-    char *p = strrchr(buf, ')'); /* the name before it may hold anything */
-    for (int field = 2; p && field < 22; field++)
-        p = strchr(p + 1, ' ');
-    return p ? g_ascii_strtoull(p + 1, NULL, 10) : 0;
+    static const struct {
+        int level, name, value;
+    } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1},  {IPPROTO_TCP, TCP_KEEPIDLE, 60},
+                   {IPPROTO_TCP, TCP_KEEPINTVL, 10}, {IPPROTO_TCP, TCP_KEEPCNT, 6}};
+    for (size_t i = 0; i < N_ELEMENTS(options); i++)
+        if (setsockopt(c->fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value)) < 0)
+            log_debug("socket options of %s: %s", c->peer.address, g_strerror(errno));
 }
 
-/* "address;port" of a TCP peer, and what small packets need. */
-static void tcp_peer(RpcConn *c)
+/* Other threads may hold the old name: it stays as long as the connection. */
+static void update_name(RpcConn *c)
 {
-    struct sockaddr_storage ss;
-    socklen_t len = sizeof(ss);
-    char host[NI_MAXHOST], port[NI_MAXSERV];
-    int on = 1;
-    if (getpeername(c->fd, (struct sockaddr *)&ss, &len) == 0 &&
-        getnameinfo((struct sockaddr *)&ss, len, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) == 0)
-        c->peer.address = g_strdup_printf("%s;%s", host, port);
-    if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-        setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0)
-        log_debug("socket options of %s: %s", c->peer.address, g_strerror(errno));
+    g_autofree char *who = rpc_peer_text(&c->peer);
+    char *name = g_strdup_printf("client %" PRIu64 " (%s%s)", c->id, who, c->listener->spec.read_only ? " read-only" : "");
+    char *old = __atomic_exchange_n(&c->name, name, __ATOMIC_SEQ_CST);
+    if (old)
+        c->old_names = g_slist_prepend(c->old_names, old);
 }
 
 void conn_find_peer(RpcConn *c)
 {
-    struct ucred cred;
-    socklen_t len = sizeof(cred);
     if (c->listener->spec.kind == RPC_KIND_UNIX) {
-        if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0) {
-            c->peer.has_creds = true;
-            c->peer.uid = cred.uid;
-            c->peer.gid = cred.gid;
-            c->peer.pid = cred.pid;
-            c->peer.pid_start = process_start_time(cred.pid);
-        }
-        c->name = g_strdup_printf("client %" PRIu64 " (uid %u pid %d%s)", c->id, (unsigned)c->peer.uid,
-                                  (int)c->peer.pid, c->listener->spec.read_only ? " read-only" : "");
-        return;
+        rpc_peer_read_unix(&c->peer, c->fd);
+    } else {
+        rpc_peer_read_tcp(&c->peer, c->fd);
+        set_tcp_options(c);
     }
-    tcp_peer(c);
-    c->name = g_strdup_printf("client %" PRIu64 " (%s)", c->id, c->peer.address ? c->peer.address : "unknown");
+    update_name(c);
+}
+
+void conn_free_peer(RpcConn *c)
+{
+    rpc_peer_done(&c->peer);
+    g_slist_free_full(c->old_names, g_free);
+    g_free(c->name);
 }
 
 void conn_set_flag(int *flag)
@@ -141,7 +125,7 @@ void rpc_conn_set_read_only(RpcConn *c)
 
 const char *rpc_conn_name(const RpcConn *c)
 {
-    return c->name;
+    return __atomic_load_n(&c->name, __ATOMIC_SEQ_CST);
 }
 
 EventLoop *rpc_conn_loop(const RpcConn *c)
@@ -172,14 +156,19 @@ bool rpc_conn_is_authenticated(const RpcConn *c)
 
 void rpc_conn_set_sasl_user(RpcConn *c, const char *user)
 {
-    g_free(c->peer.sasl_user);
-    c->peer.sasl_user = g_strdup(user);
+    rpc_peer_set_sasl_user(&c->peer, user);
+    update_name(c);
 }
 
 void rpc_conn_set_x509_dname(RpcConn *c, const char *dname)
 {
-    g_free(c->peer.x509_dname);
-    c->peer.x509_dname = g_strdup(dname);
+    rpc_peer_set_x509_dname(&c->peer, dname);
+    update_name(c);
+}
+
+void rpc_conn_set_tls_bits(RpcConn *c, unsigned bits)
+{
+    c->peer.tls_bits = bits;
 }
 
 RpcTransport *rpc_conn_transport(RpcConn *c)

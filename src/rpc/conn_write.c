@@ -63,6 +63,11 @@ static void on_sent(void *ud, OutItem *it)
         c->answers -= it->head_len + it->len;
     if (it->pumps)
         stream_sent(it->pumps);
+    if (it->switches) {
+        c->switching = false;
+        if (!frame_reader_is_empty(&c->reader))
+            conn_fail(c, "protocol error: more was sent before the encryption began");
+    }
 }
 
 static void watch_stall(RpcConn *c);
@@ -128,7 +133,7 @@ void conn_flush(RpcConn *c)
 {
     if (c->dead || c->flushing || !take_right(c))
         return;
-    if (!c->out.head) {
+    if (!c->out.head && !c->blocked) { /* blocked with nothing queued: the transport holds some */
         give_right(c);
         return;
     }
@@ -153,7 +158,7 @@ void conn_flush(RpcConn *c)
 
 void conn_finish_closing(RpcConn *c)
 {
-    if (c->dead || rpc_conn_state(c) != RPC_CONN_CLOSING || c->out.head)
+    if (c->dead || rpc_conn_state(c) != RPC_CONN_CLOSING || c->out.head || c->blocked) /* blocked: the transport holds the last of it */
         return;
     conn_expect_release(c);
     if (conn_in_flight(c) == 0) /* a worker gives the place back only when what it writes has left or is posted */

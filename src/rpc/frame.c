@@ -102,6 +102,11 @@ bool frame_reader_has_input(const FrameReader *r)
     return r->in_len > 0;
 }
 
+bool frame_reader_is_empty(const FrameReader *r)
+{
+    return r->in_len == 0 && r->head_len == 0 && !r->msg && r->n_fds == 0;
+}
+
 void frame_reader_pause(FrameReader *r)
 {
     if (r->in_len == 0) {

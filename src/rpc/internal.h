@@ -40,6 +40,7 @@ struct OutItem {
     RpcStream *starts;   /* ref: stream to start once this reply is queued */
     RpcStream *pumps;    /* ref: stream that waits for this data packet to leave */
     RpcTransport *next_transport;
+    bool switches;       /* it had one, and it is in place */
     uint8_t inline_data[];
 };
 
@@ -84,6 +85,9 @@ struct RpcServer {
     GPtrArray *listeners; /* RpcListener */
     GHashTable *conns;    /* id -> RpcConn, a ref each */
     unsigned n_anonymous;
+    GQueue strangers;     /* those of them that come from the network, through their `stranger` link, oldest first */
+    sd_event_source *room; /* the oldest stranger has had its time */
+    uint64_t told_full_us;
     uint64_t last_id;
     uint8_t *scratch;
     int reserve_fd;       /* closed for a moment to turn a client away when descriptors run out */
@@ -93,6 +97,8 @@ struct RpcServer {
 };
 
 void server_unref(RpcServer *s);
+/* The connection has become one of the anonymous, or is none any more. */
+void server_count_anonymous(RpcConn *c);
 /* Listeners are watched only while there is room for clients. */
 void server_update_accept(RpcServer *s);
 
@@ -110,7 +116,8 @@ struct RpcConn {
     uint64_t id;
     int64_t connected_at;
     RpcPeer peer;
-    char *name;
+    char *name;        /* atomic; the event thread sets another when more is known */
+    GSList *old_names; /* which others may still read */
     void *userdata;
     void (*userdata_free)(void *ud);
     int state;         /* atomic RpcConnState; written on the event thread */
@@ -142,9 +149,12 @@ struct RpcConn {
     bool muted;        /* it has input we may not take: not watched for more */
     bool turn_posted;
     bool anonymous;    /* counted in server->n_anonymous */
+    GList stranger;    /* in server->strangers; data: this, while it is there */
+    uint64_t accepted_us;
     bool processing;   /* in conn_process: sends are batched */
     bool reading;      /* in conn_read */
     bool flushing;     /* in out_queue_write */
+    bool switching;    /* an answer waits behind which another transport begins: nothing is read until then */
     bool dead;         /* teardown is posted; touch nothing */
     GPtrArray *streams; /* RpcStream, a ref each */
     uint64_t calls, bytes_in;
@@ -157,6 +167,8 @@ struct RpcConn {
 RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err);
 /* Event thread: closes soon (posted), so callers deep in a callback need not expect it.  reason as rpc_conn_close. */
 void conn_fail(RpcConn *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Goes on with the handshake; event thread. */
+void conn_handshake(RpcConn *c);
 /* Dispatches the input that waits, as far as may be; event thread. */
 void conn_process(RpcConn *c);
 /* Posts that when calls wait which may be taken now; whoever frees a place or lets answers leave on the event thread. */
@@ -188,6 +200,7 @@ static inline unsigned conn_in_flight(const RpcConn *c)
 
 /* conn_info.c */
 void conn_find_peer(RpcConn *c);
+void conn_free_peer(RpcConn *c);
 /* Sets one of the atomic flags. */
 void conn_set_flag(int *flag);
 

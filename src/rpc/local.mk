@@ -12,9 +12,15 @@ librpc_a_SOURCES = \
 	src/rpc/keepalive.c \
 	src/rpc/msg.c src/rpc/msg.h \
 	src/rpc/outq.c \
+	src/rpc/peer.c src/rpc/peer.h \
+	src/rpc/sasl.c src/rpc/sasl.h \
 	src/rpc/server.c src/rpc/server.h \
 	src/rpc/stream.c src/rpc/stream.h \
 	src/rpc/stream_fd.c \
 	src/rpc/stream_file.c \
 	src/rpc/stream_internal.h \
-	src/rpc/transport.c src/rpc/transport.h
+	src/rpc/tls.c src/rpc/tls.h src/rpc/tls_internal.h \
+	src/rpc/tls_peer.c \
+	src/rpc/transport.c src/rpc/transport.h \
+	src/rpc/transport_sasl.c \
+	src/rpc/transport_tls.c

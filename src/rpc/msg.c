@@ -251,8 +251,13 @@ int rpc_reply_encoded(RpcMsg *call, GBytes *body, Err *err)
 
 int rpc_reply_switch_transport(RpcMsg *call, xdrproc_t filter, const void *ret, RpcTransport *next, Err *err)
 {
-    event_assert_thread(rpc_conn_loop(call->conn));
-    return reply(call, filter, ret, NULL, 0, next, err);
+    RpcConn *c = call->conn;
+    event_assert_thread(c->loop);
+    c->switching = true;
+    int r = reply(call, filter, ret, NULL, 0, next, err);
+    if (r < 0)
+        c->switching = false;
+    return r;
 }
 
 void rpc_event_send(RpcConn *c, uint32_t prog, uint32_t vers, int32_t proc, const int32_t *callback_id, GBytes *payload)

@@ -127,6 +127,7 @@ static void pop(OutQueue *q, RpcTransport **t, void (*sent)(void *ud, OutItem *i
     if (it->next_transport) {
         it->next_transport->ops->adopt(it->next_transport, *t);
         *t = g_steal_pointer(&it->next_transport);
+        it->switches = true;
     }
     sent(ud, it);
     out_item_free(it);

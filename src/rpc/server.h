@@ -28,11 +28,13 @@ typedef struct RpcService {
 
 typedef struct RpcLimits {
     unsigned max_clients;           /* beyond: accept pauses until one leaves */
-    unsigned max_anonymous_clients; /* not yet authenticated; beyond: accept pauses */
+    unsigned max_anonymous_clients; /* not yet authenticated, on local sockets and on the network each; beyond: accept pauses until one
+                                     * leaves, or on the network has had its time; 0: no limit of their own */
     unsigned max_client_requests;   /* calls and stream packets of one client under way; beyond: its socket is not read */
     size_t max_queue_bytes;         /* unsent bytes of one client; beyond: it is disconnected */
     unsigned stall_timeout_ms;      /* disconnected when so long nothing was read while more than RPC_STALL_BYTES wait; 0: never */
-    unsigned auth_timeout_ms;       /* accept to authenticated; 0: none */
+    unsigned handshake_timeout_ms;  /* accept to a transport that is ready; 0: none */
+    unsigned auth_timeout_ms;       /* from there to authenticated; 0: none */
     int keepalive_interval;         /* seconds; <= 0: never ping */
     unsigned keepalive_count;       /* unanswered pings before the connection is closed */
 } RpcLimits;
@@ -47,6 +49,7 @@ typedef struct RpcLimits {
                  .max_client_requests = 5, \
                  .max_queue_bytes = 32u << 20, \
                  .stall_timeout_ms = 60000, \
+                 .handshake_timeout_ms = 10000, \
                  .auth_timeout_ms = 60000, \
                  .keepalive_interval = 5, \
                  .keepalive_count = 5})
@@ -70,6 +73,8 @@ RpcConn *rpc_server_adopt(RpcServer *s, int fd, const RpcListenerSpec *spec, Err
 /* New limits; connections that exist keep running. */
 void rpc_server_set_limits(RpcServer *s, const RpcLimits *limits);
 const RpcLimits *rpc_server_limits(const RpcServer *s);
+/* As given to rpc_server_new. */
+const char *rpc_server_name(const RpcServer *s);
 unsigned rpc_server_n_clients(const RpcServer *s);
 unsigned rpc_server_n_anonymous(const RpcServer *s);
 /* Connections that are not closed; fn must not close any. */

@@ -1,6 +1,6 @@
 /* rpc/transport.h - how bytes get to and from a socket
  *
- * Plain sockets now; TLS replaces the plain transport at accept, a SASL security layer wraps whichever is there after authentication.
+ * Plain sockets; TLS takes the place of the plain transport at accept (transport_tls.c), a SASL security layer wraps whichever is there after authentication.
  * All functions run on the client event thread and never block: -EAGAIN means wait for the events of `wants`.
  */
 #pragma once
@@ -9,6 +9,8 @@
 
 #include "base.h"
 #include "rpc/forward.h"
+
+#define RPC_WANTS_NOTHING (1u << 30)
 
 typedef struct RpcTransportOps {
     const char *name;
@@ -25,7 +27,8 @@ typedef struct RpcTransportOps {
     bool (*pending)(RpcTransport *t);
     /* Writes what the transport has buffered: 0, -EAGAIN or negative errno.  NULL: it buffers nothing. */
     int (*flush)(RpcTransport *t);
-    /* EPOLLIN/EPOLLOUT the handshake, or a read or write that returned -EAGAIN, waits for; NULL: the natural one. */
+    /* EPOLLIN/EPOLLOUT the handshake, or a read or write that returned -EAGAIN, waits for; 0, or no function: the natural one;
+     * RPC_WANTS_NOTHING: the handshake goes on by itself and calls conn_handshake. */
     uint32_t (*wants)(RpcTransport *t);
     /* Put in place of `inner` while the connection runs: takes it over and goes on through it.  NULL: this transport wraps nothing. */
     void (*adopt)(RpcTransport *t, RpcTransport *inner);

@@ -9,7 +9,7 @@
 
 typedef struct SnapshotIntentDisk {
     char *target;
-    char *old_path;  /* what the guest was writing to */
+    char *old_path;  /* what the guest was writing to, as a header names it */
     unsigned index;  /* of the new image in QEMU */
     bool made;       /* the new file is ours to remove if nothing comes of it */
 } SnapshotIntentDisk;

@@ -305,18 +305,32 @@ static int store_mode(Scanner *s, const ConfKey *k, const Value *v, unsigned *sl
     return 0;
 }
 
-static int store_port(Scanner *s, const ConfKey *k, const Value *v, int *slot)
+/* Names as /etc/services has them; whether there is such a service is seen when the port is opened. */
+static bool service_name_is_valid(const char *name)
+{
+    bool letter = false;
+    for (const char *p = name; *p; p++) {
+        letter = letter || g_ascii_isalpha(*p);
+        if (!g_ascii_isalnum(*p) && *p != '-' && *p != '_' && *p != '.')
+            return false;
+    }
+    return letter && *name != '-' && strlen(name) <= 64;
+}
+
+static int store_port(Scanner *s, const ConfKey *k, const Value *v, char **slot)
 {
     int64_t port = v->number;
-    if (v->kind == VALUE_TEXT) {
+    bool service = v->kind == VALUE_TEXT && service_name_is_valid(v->text);
+    if (v->kind == VALUE_TEXT && !service) {
         char *end = NULL;
-        port = g_ascii_strtoll(v->text, &end, 10);
-        if (end == v->text || *end)
+        port = g_ascii_isdigit(*v->text) ? g_ascii_strtoll(v->text, &end, 10) : -1;
+        if (end && *end)
             port = -1;
     }
-    if (v->kind == VALUE_LIST || port < 1 || port > 65535)
-        return fail(s, VIR_ERR_CONF_SYNTAX, "%s takes a port number from 1 to 65535", k->name);
-    *slot = (int)port;
+    if (v->kind == VALUE_LIST || (!service && (port < 1 || port > 65535)))
+        return fail(s, VIR_ERR_CONF_SYNTAX, "%s takes a port number from 1 to 65535 or the name of a service", k->name);
+    g_free(*slot);
+    *slot = service ? g_strdup(v->text) : g_strdup_printf("%d", (int)port);
     return 0;
 }
 
@@ -356,12 +370,12 @@ static bool same(const ConfKey *k, const void *a, const void *b)
         return *(const bool *)x == *(const bool *)y;
     case CONF_INT:
     case CONF_ENUM:
-    case CONF_PORT:
     case CONF_MODE:
         return *(const int *)x == *(const int *)y;
     case CONF_SIZE:
         return *(const uint64_t *)x == *(const uint64_t *)y;
     case CONF_STRING:
+    case CONF_PORT:
         return g_strcmp0(*(char *const *)x, *(char *const *)y) == 0;
     case CONF_LIST: {
         const char *const *p = *(const char *const *const *)x, *const *q = *(const char *const *const *)y;
@@ -377,7 +391,7 @@ static bool same(const ConfKey *k, const void *a, const void *b)
 static void free_row(const ConfKey *k, void *object)
 {
     void *slot = (char *)object + k->offset;
-    if (k->type == CONF_STRING)
+    if (k->type == CONF_STRING || k->type == CONF_PORT)
         g_clear_pointer((char **)slot, g_free);
     else if (k->type == CONF_LIST)
         g_clear_pointer((char ***)slot, g_strfreev);

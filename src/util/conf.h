@@ -19,7 +19,7 @@ typedef enum {
     CONF_LIST,    /* char **: NULL-ended; a single string is a list of one */
     CONF_ENUM,    /* int: index into `words` */
     CONF_MODE,    /* unsigned: permissions as octal digits in a string, "0770" */
-    CONF_PORT,    /* int: a number or a string of digits, 1..65535 */
+    CONF_PORT,    /* char *: a port number from 1 to 65535, quoted or not, or the name of a service */
     CONF_REFUSED, /* known and not honoured: its appearance is an error that gives `text` as the reason */
     CONF_IGNORED, /* known, and without meaning here: accepted, with a note in the log that gives `text` */
 } ConfType;

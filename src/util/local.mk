@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libutil.a
 libutil_a_SOURCES = \
 	src/util/arena.c src/util/arena.h \
+	src/util/cert.c src/util/cert_check.c src/util/cert.h \
 	src/util/closer.c src/util/closer.h \
 	src/util/conf.c src/util/conf_doc.c src/util/conf.h \
 	src/util/deadline.h \

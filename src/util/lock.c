@@ -1,6 +1,6 @@
 /* util/lock.c - mutexes with a rank, condition variables with a deadline
  *
- * Owns:    the per-thread list of held ranks (fault builds only)
+ * Owns:    the numbers of threads, and the per-thread list of held ranks (fault builds only)
  * Errors:  a broken lock order or an unlocked access is a bug and aborts
  */
 #include "config.h"
@@ -9,14 +9,24 @@
 
 #include "util/lock.h"
 
+static gint last_thread;
+static __thread uint32_t thread_number;
+
+static inline uint32_t this_thread(void)
+{
+    if (G_UNLIKELY(thread_number == 0))
+        thread_number = (uint32_t)g_atomic_int_add(&last_thread, 1) + 1;
+    return thread_number;
+}
+
 #ifdef ENABLE_FAULTS
 static __thread unsigned held_count[LOCK_QUEUE + 1];
 
 static void rank_enter(const Mutex *m)
 {
-    for (int r = (int)m->rank; r <= LOCK_QUEUE; r++) {
+    for (int r = m->rank; r <= LOCK_QUEUE; r++) {
         if (held_count[r])
-            g_error("lock order: taking %s (rank %d) while holding rank %d", m->name, (int)m->rank, r);
+            g_error("lock order: taking %s (rank %d) while holding rank %d", m->name, m->rank, r);
     }
     held_count[m->rank]++;
 }
@@ -38,9 +48,9 @@ static inline void rank_leave(const Mutex *m)
 void mutex_init(Mutex *m, LockRank rank, const char *name)
 {
     pthread_mutex_init(&m->m, NULL);
-    m->rank = rank;
+    m->rank = (uint8_t)rank;
     m->name = name;
-    m->held = false;
+    m->owner = 0;
 }
 
 void mutex_done(Mutex *m)
@@ -54,20 +64,19 @@ void mutex_lock(Mutex *m)
     int r = pthread_mutex_lock(&m->m);
     if (r)
         g_error("locking %s: %s", m->name, g_strerror(r));
-    m->owner = pthread_self();
-    m->held = true;
+    m->owner = this_thread();
 }
 
 void mutex_unlock(Mutex *m)
 {
-    m->held = false;
+    m->owner = 0;
     rank_leave(m); /* before: who waits for the lock may free it */
     pthread_mutex_unlock(&m->m);
 }
 
 void mutex_assert_held(const Mutex *m)
 {
-    if (!m->held || !pthread_equal(m->owner, pthread_self()))
+    if (m->owner != this_thread())
         g_error("%s is not held by this thread", m->name);
 }
 
@@ -93,9 +102,8 @@ void cond_broadcast(Cond *c)
 bool cond_wait_until(Cond *c, Mutex *m, Deadline d)
 {
     struct timespec ts = {.tv_sec = (time_t)(d.at_us / 1000000), .tv_nsec = (long)(d.at_us % 1000000) * 1000};
-    m->held = false;
+    m->owner = 0;
     int r = pthread_cond_timedwait(&c->c, &m->m, &ts);
-    m->owner = pthread_self();
-    m->held = true;
+    m->owner = this_thread();
     return r != ETIMEDOUT;
 }

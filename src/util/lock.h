@@ -17,12 +17,12 @@ typedef enum {
     LOCK_QUEUE = 5, /* where work is handed over (event loops, the pool): may be taken under a leaf, nothing is taken under it */
 } LockRank;
 
+/* There are four in every machine, so it is kept small. */
 typedef struct Mutex {
     pthread_mutex_t m;
-    LockRank rank;
     const char *name;
-    pthread_t owner; /* meaningful while held */
-    bool held;
+    uint32_t owner; /* the number this file gave the thread that holds it; 0: nobody */
+    uint8_t rank;
 } Mutex;
 
 typedef struct Cond {

@@ -119,6 +119,18 @@ static bool wait_for_work(Pool *p)
     return called;
 }
 
+/* Makes the threads that are always to be there.  Lock held. */
+static void make_least(Pool *p)
+{
+    while (p->st.threads < MIN(p->limits.min_threads, p->limits.max_threads)) {
+        p->st.threads++;
+        if (!thread_make(p)) {
+            p->st.threads--; /* they are made when there is work, then */
+            return;
+        }
+    }
+}
+
 /* Sees to it that somebody takes the next startable task.  Lock held; the caller gives what is returned to wake() without it. */
 static int *kick(Pool *p)
 {
@@ -149,7 +161,7 @@ static void *worker_main(void *arg)
             if (p->closing)
                 break;
             /* The last one that could take a task stays: the host may refuse a new thread just when one is needed. */
-            if (!wait_for_work(p) && next_lane(p) == LANE_MAX && p->st.threads - p->st.blocked > 1)
+            if (!wait_for_work(p) && next_lane(p) == LANE_MAX && p->st.threads - p->st.blocked > MAX(p->limits.min_threads, 1))
                 break;
             continue;
         }
@@ -169,6 +181,7 @@ static void *worker_main(void *arg)
 
         mutex_lock(&p->lock);
         p->st.running[l]--;
+        p->st.done[l]++;
         cond_broadcast(&p->idle_change);
     }
     p->st.threads--;
@@ -188,6 +201,9 @@ Pool *pool_new(const PoolLimits *limits)
     p->st.threads = 1;
     if (!thread_make(p))
         g_error("no thread for the workers");
+    mutex_lock(&p->lock);
+    make_least(p);
+    mutex_unlock(&p->lock);
     return p;
 }
 
@@ -268,9 +284,16 @@ void pool_stats(Pool *p, PoolStats *ret)
     *ret = p->st;
 }
 
+void pool_get_limits(Pool *p, PoolLimits *ret)
+{
+    LOCK_SCOPE(&p->lock);
+    *ret = p->limits;
+}
+
 void pool_set_limits(Pool *p, const PoolLimits *limits)
 {
     LOCK_SCOPE(&p->lock);
     p->limits = *limits;
+    make_least(p);
     wake(kick(p));
 }

@@ -2,7 +2,8 @@
  *
  * Each lane has a cap on tasks that run at once, so long work never takes the threads of short work.  A task that sleeps (on QEMU,
  * on a child) says so with pool_blocking_begin/end and does not count against its lane's cap meanwhile: a hundred sick guests hold a
- * hundred sleeping threads and no lane.  Threads are made on demand and end after some idle seconds, but for one.
+ * hundred sleeping threads and no lane.  Threads are made on demand and end after some idle seconds, but for
+ * those that are always to be there.
  */
 #pragma once
 
@@ -14,6 +15,7 @@ typedef struct Pool Pool;
 
 typedef struct PoolLimits {
     unsigned cap[LANE_MAX];   /* tasks running and not blocked, per lane */
+    unsigned min_threads;     /* so many are always there; 0 is one */
     unsigned max_threads;     /* of all kinds, blocked ones too */
     unsigned idle_ms;         /* an idle thread ends after this */
 } PoolLimits;
@@ -34,8 +36,11 @@ void pool_blocking_end(void);
 typedef struct PoolStats {
     unsigned threads, idle, blocked;
     unsigned running[LANE_MAX], queued[LANE_MAX];
+    uint64_t done[LANE_MAX]; /* tasks ended since the beginning */
 } PoolStats;
 
 void pool_stats(Pool *p, PoolStats *ret);
-/* Applies new caps; running tasks are not disturbed. */
+/* The limits in force. */
+void pool_get_limits(Pool *p, PoolLimits *ret);
+/* Applies new limits; running tasks are not disturbed, threads beyond what is wanted end when they are idle. */
 void pool_set_limits(Pool *p, const PoolLimits *limits);

@@ -172,7 +172,7 @@ def test_what_a_commit_refuses(vm, images):
     refused(lambda: dom.blockCommit("vda", None, base, 0, 0), arg, "base image")
     refused(lambda: dom.blockCommit("vdq", None, None, 0, L.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE), arg, "vdq")
     refused(lambda: dom.blockCommit("vda", None, None, 1 << 62, L.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE), L.VIR_ERR_OVERFLOW)
-    refused(lambda: dom.blockCommit("vda", base, top, 0, L.VIR_DOMAIN_BLOCK_COMMIT_RELATIVE), L.VIR_ERR_CONFIG_UNSUPPORTED, "RELATIVE")
+    refused(lambda: dom.blockCommit("vda", base, top, 0, L.VIR_DOMAIN_BLOCK_COMMIT_RELATIVE), L.VIR_ERR_OPERATION_INVALID, "relative")
     assert dom.blockJobInfo("vda", 0) == {}
     dom.destroy()
     for call in (lambda: dom.blockCommit("vda", None, None, 0, L.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE), lambda: dom.blockPull("vda"),
@@ -266,6 +266,34 @@ def test_shallow_copies(server, images, vm, heard):
     images.same("copy2", "before", other_fmt="raw")
 
 
+@pytest.mark.parametrize("how", ["made", "reused"])
+def test_shallow_copy_onto_a_chain_of_the_call(server, images, vm, heard, how):
+    """<backingStore> beside the target: what is below it is told, and neither the disk's own nor what a header says."""
+    dom = vm()
+    images.raw("top", "before")
+    images.run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", IMAGES + "mid", IMAGES + "flat")
+    images.run("chmod", "666", IMAGES + "flat")
+    if how == "reused":
+        server.image("copy", None, backing=(IMAGES + "flat", "raw"))
+    below = "<backingStore type='file'><format type='raw'/><source file='%sflat'/></backingStore>" % IMAGES
+    target = "<disk type='file'><driver type='qcow2'/><source file='%scopy'/>%s</disk>"
+    flags = L.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB | L.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT * (how == "reused")
+    refused(lambda: dom.blockCopy("vda", target % (IMAGES, below), {}, flags), L.VIR_ERR_INVALID_ARG, "SHALLOW")
+    refused(lambda: dom.blockCopy("vda", target % (IMAGES, "<backingStore/>"), {}, flags | L.VIR_DOMAIN_BLOCK_COPY_SHALLOW), L.VIR_ERR_INVALID_ARG)
+    for end in ("--finish", "--pivot"):
+        extra = ["--reuse-external"] if how == "reused" else []
+        server.sh("blockcopy", "vm", "vda", "--xml", server.file("to.xml", target % (IMAGES, below)), "--shallow", "--wait", end, TRANSIENT, *extra)
+        assert not blockdev.truthful(dom)
+        if end == "--finish" and how == "made":
+            images.run("rm", IMAGES + "copy")
+    assert blockdev.paths(dom) == ["copy", "flat"]
+    assert images.backing("copy") == IMAGES + "flat"
+    dom.destroy()
+    images.same("copy", "before", other_fmt="raw")
+    dom.create()
+    assert blockdev.paths(dom) == ["copy", "flat"]
+
+
 def test_a_copy_given_up_is_a_copy(server, images, vm, heard):
     dom = vm()
     server.sh("blockcopy", "vm", "vda", IMAGES + "copy", "--wait", "--finish", TRANSIENT)
@@ -301,7 +329,7 @@ def test_what_a_copy_refuses(server, images, vm):
     disk = "<disk type='%s'><driver type='%s'/><source %s/></disk>"
     server.image("full")
     refused(lambda: dom.blockCopy("vda", disk % ("file", "qcow2", "file='%sfull'" % IMAGES)), unsupported, "already exists")
-    refused(lambda: dom.blockCopy("vda", disk % ("network", "raw", "protocol='nbd' name='x'")), unsupported, "type")
+    refused(lambda: dom.blockCopy("vda", disk % ("volume", "raw", "pool='p' volume='v'")), unsupported, "type")
     refused(lambda: dom.blockCopy("vda", disk % ("file", "vmdk", "file='%snew'" % IMAGES)), unsupported, "vmdk")
     refused(lambda: dom.blockCopy("vda", disk % ("file", "raw", "file='%snew'" % IMAGES), {}, L.VIR_DOMAIN_BLOCK_COPY_SHALLOW), arg, "raw")
     refused(lambda: dom.blockCopy("vda", disk % ("file", "raw", "file='%snew'" % IMAGES), {"granularity": 1000}), arg, "power of 2")

@@ -43,9 +43,13 @@ def domain(name, uuid=b"\0" * 16, ident=-1):
 
 class Client:
     def __init__(self, path, timeout=20):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(timeout)
-        self.sock.connect(path)
+        """`path` of a UNIX socket, or a socket that is connected."""
+        if isinstance(path, socket.socket):
+            self.sock = path
+        else:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(timeout)
+            self.sock.connect(path)
         self.serial = 0
 
     def close(self):

@@ -147,9 +147,9 @@ class Server:
     def uri(self):
         return "qemu+unix:///system?socket=" + self.socket
 
-    def virsh(self, *args, timeout=120, input=None, readonly=False, env=None):
+    def virsh(self, *args, timeout=120, input=None, readonly=False, env=None, uri="qemu:///system"):
         """Stock virsh with no more than the URI it would use anyway."""
-        argv = ["virsh", "-c", "qemu:///system"] + (["-r"] if readonly else []) + [str(a) for a in args]
+        argv = ["virsh", "-c", uri] + (["-r"] if readonly else []) + [str(a) for a in args]
         environment = self.environment()
         environment.update({"LC_ALL": "C", "HOME": self.box.path("home"), "TZ": "UTC"})
         environment.update(env or {})

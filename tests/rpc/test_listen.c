@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include <sys/wait.h>
 
 #include "daemon/listen.h"
+#include "daemon/listen_role.h"
 #include "tests/rpc/toy.h"
 #include "util/fd.h"
 
@@ -215,6 +217,62 @@ static void unknown_group(void **state)
     assert_int_equal(files_in_dir(), 0);
 }
 
+/* ---- what a socket of the service manager is for ---- */
+
+/* The role, or -1; `path` NULL: a TCP socket at a port of the kernel's choice, "" one without a path. */
+static int role_of(const char *path, const char *name)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_un un;
+        struct sockaddr_in in;
+    } a = {.any = {.sa_family = path ? AF_UNIX : AF_INET}};
+    socklen_t len = path ? sizeof(sa_family_t) : sizeof(a.in);
+    g_autofree char *full = path && *path ? g_build_filename(place->dir, path, NULL) : NULL;
+    if (full) {
+        g_strlcpy(a.un.sun_path, full, sizeof(a.un.sun_path));
+        len = sizeof(a.un);
+    }
+    AUTO_CLOSE int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_return_code(bind(fd, &a.any, len), errno);
+    assert_return_code(listen(fd, 1), errno);
+    g_auto(Err) err = ERR_INIT;
+    g_autofree char *where = NULL;
+    ListenRole role = LISTEN_ROLE_MAX;
+    int r = listen_role_find(fd, name, &role, &where, &err);
+    assert_int_equal(r < 0, err_is_set(&err));
+    if (full)
+        unlink(full);
+    return r < 0 ? -1 : (int)role;
+}
+
+static void roles_of_sockets(void **state)
+{
+    /* by name, wherever it is */
+    assert_int_equal(role_of("odd", "berthd"), LISTEN_RW);
+    assert_int_equal(role_of("odd", "rw"), LISTEN_RW);
+    assert_int_equal(role_of("odd", "berthd-ro"), LISTEN_RO);
+    assert_int_equal(role_of("odd", "ro"), LISTEN_RO);
+    assert_int_equal(role_of("odd", "libvirtd-ro.socket"), LISTEN_RO);
+    assert_int_equal(role_of("odd", "berthd-admin"), LISTEN_ADMIN);
+    assert_int_equal(role_of("", "virtqemud-admin.socket"), LISTEN_ADMIN);
+    assert_int_equal(role_of(NULL, "berthd-tcp"), LISTEN_TCP);
+    assert_int_equal(role_of(NULL, "tls"), LISTEN_TLS);
+    /* by path where the name says nothing */
+    assert_int_equal(role_of("libvirt-sock", "unknown"), LISTEN_RW);
+    assert_int_equal(role_of("virtqemud-sock-ro", "unknown"), LISTEN_RO);
+    assert_int_equal(role_of("libvirt-admin-sock", "mine"), LISTEN_ADMIN);
+    /* unclear, of another kind, contradicting */
+    assert_int_equal(role_of("odd", "unknown"), -1);
+    assert_int_equal(role_of(NULL, "unknown"), -1);
+    assert_int_equal(role_of("odd", "berthd-tcp"), -1);
+    assert_int_equal(role_of(NULL, "berthd"), -1);
+    assert_int_equal(role_of(NULL, "berthd-admin"), -1);
+    assert_int_equal(role_of("libvirt-sock-ro", "berthd"), -1);
+    assert_int_equal(role_of("libvirt-admin-sock", "berthd-ro"), -1);
+    assert_int_equal(role_of("odd", "berthd-rw-admin-x"), -1);
+}
+
 /* In a child, because the descriptors must be 3 and up, and the variables name the process. */
 static int activated_child(const char *dir)
 {
@@ -331,6 +389,7 @@ int main(void)
         TEST(files_that_are_no_sockets_stay),
         TEST(successors_socket_stays),
         TEST(unknown_group),
+        TEST(roles_of_sockets),
         TEST(too_many_clients_wait),
         TEST(out_of_descriptors),
     };

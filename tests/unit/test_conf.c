@@ -17,7 +17,7 @@ typedef struct Sample {
     char **items;
     int color;
     unsigned mode;
-    int port;
+    char *port;
     bool fixed;
     char **limited;
     int inert;
@@ -71,7 +71,7 @@ static void test_defaults(void **state)
     assert_null(s.items);
     assert_int_equal(s.color, 1);
     assert_int_equal(s.mode, 0700);
-    assert_int_equal(s.port, 16509);
+    assert_string_equal(s.port, "16509");
     conf_free(keys, &s);
     assert_null(s.name);
 }
@@ -104,7 +104,7 @@ static void test_values(void **state)
     assert_string_equal(s.items[1], "b");
     assert_int_equal(s.color, 0);
     assert_int_equal(s.mode, 0770);
-    assert_int_equal(s.port, 99);
+    assert_string_equal(s.port, "99");
     assert_string_equal(s.limited[0], "green");
     assert_string_equal(last_note, "f:14: idle has no effect: nothing to do");
     conf_free(keys, &s);
@@ -151,8 +151,9 @@ static void test_errors(void **state)
         {"limited = [ \"blue\" ]", VIR_ERR_CONFIG_UNSUPPORTED, "f:1: limited: \"blue\" is not accepted, no paint; allowed: red, green"},
         {"mode = \"0800\"", VIR_ERR_CONF_SYNTAX, "f:1: mode: \"0800\" is not permissions; up to \"0777\" in octal digits"},
         {"mode = \"00000\"", VIR_ERR_CONF_SYNTAX, "f:1: mode: \"00000\" is not permissions; up to \"0777\" in octal digits"},
-        {"port = \"0\"", VIR_ERR_CONF_SYNTAX, "f:1: port takes a port number from 1 to 65535"},
-        {"port = \"7x\"", VIR_ERR_CONF_SYNTAX, "f:1: port takes a port number from 1 to 65535"},
+        {"port = \"0\"", VIR_ERR_CONF_SYNTAX, "f:1: port takes a port number from 1 to 65535 or the name of a service"},
+        {"port = \"7 x\"", VIR_ERR_CONF_SYNTAX, "f:1: port takes a port number from 1 to 65535 or the name of a service"},
+        {"port = 70000", VIR_ERR_CONF_SYNTAX, "f:1: port takes a port number from 1 to 65535 or the name of a service"},
         {"size = -1", VIR_ERR_CONF_SYNTAX, "f:1: size takes a number of bytes or \"unlimited\""},
         {"\n\nfixed = 1", VIR_ERR_CONFIG_UNSUPPORTED, "f:3: fixed: only 0 is accepted, it is not built"},
         {"gone = [\n\"x\" ]", VIR_ERR_CONFIG_UNSUPPORTED, "f:1: gone is not supported: it was a bad idea"},

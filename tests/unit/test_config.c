@@ -175,8 +175,10 @@ static void test_daemon_refusals(void **state)
     static const struct {
         const char *text, *words;
     } cases[] = {
-        {"listen_tls = 1", "listen_tls: only 0 is accepted"},
-        {"auth_unix_rw = \"polkit\"", "auth_unix_rw: \"polkit\" is not accepted, polkit and SASL are not built yet"},
+        {"listen_tls = 2", "listen_tls is 2, must be from -1 to 1"},
+        {"tls_no_verify_certificate = 1\ntls_allowed_dn_list = [ \"CN=*\" ]", "tls_allowed_dn_list cannot be kept"},
+        {"tcp_port = \"0\"", "tcp_port takes a port number"},
+        {"auth_tcp = \"polkit\"", "auth_tcp: \"polkit\" is not accepted, polkit knows local clients only"},
         {"host_uuid = \"11111111-1111-1111-1111-111111111111\"", "host_uuid"},
         {"max_clients = 10", "max_anonymous_clients is 20"},
         {"unix_sock_dir = \"run\"", "must start with /"},

@@ -65,8 +65,8 @@ static void test_words(void **state)
            "'bus'", "/domain/devices/disk/target line 8", "zork", "virtio", "sata");
     EXPECT(HEAD "<devices>\n<hostdev mode='subsystem'/></devices></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "<hostdev>", "line 6");
     EXPECT(HEAD "<cputune/></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "<cputune>", "line 5");
-    EXPECT(HEAD "<devices><disk type='network'><source protocol='nbd' name='x'/><target dev='vda'/></disk></devices></domain>", 0,
-           VIR_ERR_CONFIG_UNSUPPORTED, "<disk>", "'type'");
+    EXPECT(HEAD "<devices><disk type='network'><source protocol='rbd' name='x/y'/><target dev='vda'/></disk></devices></domain>", 0,
+           VIR_ERR_CONFIG_UNSUPPORTED, "protocol 'rbd'", "disk/source line 5", "nbd");
     EXPECT(HEAD "<zork/></domain>", PARSE_VALIDATE, VIR_ERR_XML_INVALID_SCHEMA, "/domain/zork line 5");
     EXPECT(HEAD "<devices><disk colour='red'><source file='/a'/><target dev='vda'/></disk></devices></domain>", PARSE_VALIDATE,
            VIR_ERR_XML_INVALID_SCHEMA, "colour", "line 5");

@@ -197,6 +197,28 @@ static void lanes_have_caps(void **state)
     pool_free(p);
 }
 
+/* A cap that is raised lets those that wait in at once. */
+static void caps_change(void **state)
+{
+    PoolLimits l = limits;
+    l.cap[LANE_NORMAL] = 1;
+    Pool *p = pool_new(&l);
+    Gate g;
+    gate_init(&g, false);
+    for (int i = 0; i < 10; i++)
+        pool_submit(p, LANE_NORMAL, pass_gate, &g);
+    wait_inside(&g, 1);
+    assert_int_equal(g.max_inside, 1);
+    l.cap[LANE_NORMAL] = 4;
+    pool_set_limits(p, &l);
+    wait_inside(&g, 4);
+    l.cap[LANE_NORMAL] = 2;
+    pool_set_limits(p, &l);
+    open_and_wait(&g, 10);
+    assert_true(g.max_inside <= 4);
+    pool_free(p);
+}
+
 /* Sleeping tasks take no place: all of them are inside at once. */
 static void sleepers_do_not_count(void **state)
 {
@@ -210,6 +232,39 @@ static void sleepers_do_not_count(void **state)
     pool_stats(p, &st);
     assert_int_equal(st.blocked, 20);
     open_and_wait(&g, 20);
+    pool_free(p);
+}
+
+static void wait_threads(Pool *p, unsigned n)
+{
+    PoolStats st;
+    do
+        pool_stats(p, &st);
+    while (st.threads != n);
+}
+
+/* Those that are always to be there are made at once, stay when idle, and go when they are wanted no more. */
+static void some_are_always_there(void **state)
+{
+    PoolLimits l = limits;
+    Pool *p = pool_new(&l);
+    PoolStats st;
+    l.min_threads = 6;
+    pool_set_limits(p, &l);
+    pool_stats(p, &st);
+    assert_int_equal(st.threads, 6);
+    Gate g;
+    gate_init(&g, true);
+    for (int i = 0; i < 20; i++)
+        pool_submit(p, LANE_NORMAL, pass_gate, &g);
+    wait_inside(&g, 20);
+    open_and_wait(&g, 20);
+    wait_threads(p, 6);
+    l.min_threads = 0;
+    pool_set_limits(p, &l);
+    wait_threads(p, 1);
+    pool_get_limits(p, &l);
+    assert_int_equal(l.min_threads, 0);
     pool_free(p);
 }
 
@@ -291,7 +346,9 @@ int main(void)
         cmocka_unit_test(replaced_as_one),
         cmocka_unit_test(error_text),
         cmocka_unit_test(lanes_have_caps),
+        cmocka_unit_test(caps_change),
         cmocka_unit_test(sleepers_do_not_count),
+        cmocka_unit_test(some_are_always_there),
         cmocka_unit_test(posts_keep_their_order),
     };
     return cmocka_run_group_tests_name("util", tests, NULL, NULL);
