@@ -442,11 +442,8 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
     if (!cl)
         return;
     cl->open = false;
-<<<<<<< HEAD
     g_atomic_int_set(&cl->gone, true);
-=======
     auth_polkit_gone(cl);
->>>>>>> main
     event_hub_drop_conn(s->events, c);
     events_held_drop(cl);
     tidy_closed(s->tidy);

@@ -453,13 +453,10 @@ static void down(Daemon *d)
     listen_close(d->listen);
     if (s->rpc)
         rpc_server_stop(s->rpc, "the daemon stops");
-<<<<<<< HEAD
     progress_stop(s->progress);
-=======
     if (s->admin)
         rpc_server_stop(s->admin, "the daemon stops");
     polkit_free(s->polkit);
->>>>>>> main
     tidy_free(g_steal_pointer(&s->tidy));
     if (d->pid_file_ours) /* while the machines' lock is ours still: after it another daemon may have written its own */
         unlink(d->options.pid_file);
@@ -488,12 +485,9 @@ static void down(Daemon *d)
     event_loop_free(s->monitor_loop);
     auth_sasl_down();
     event_hub_free(s->events);
-<<<<<<< HEAD
     progress_free(s->progress);
-=======
     access_free(s->access);
     audit_free(s->audit);
->>>>>>> main
     qemu_caps_cache_free(s->caps);
     daemon_config_unref(d->config);
     qemu_config_unref(d->qemu_config);

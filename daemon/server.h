@@ -28,13 +28,10 @@ typedef struct Server {
     RpcServer *admin;        /* those of the admin socket */
     IdleWatch *idle;         /* daemon/idle.c: the end when nobody needs the daemon */
     EventHub *events;        /* daemon/events.c: who wants which event */
-<<<<<<< HEAD
     Progress *progress;      /* daemon/progress.c: of block jobs, for those who want to see it */
-=======
     struct Audit *audit;     /* daemon/audit.h */
     struct Polkit *polkit;   /* daemon/polkit.h; NULL: nobody needs it */
     struct Access *access;   /* daemon/access.h: who may do what */
->>>>>>> main
     Tidy *tidy;              /* daemon/tidy.c: memory given back */
     Tls *tls;                /* daemon/tls.c: certificates, for those who let them be read again */
     gint job_timeout_ms;     /* how long a call waits for a machine's job; atomic, changed by reload */
