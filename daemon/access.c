@@ -393,6 +393,8 @@ static int late_wait(Call *call, const AccessObject *o, char *text, Err *err)
 int access_check_late(Call *call, const char *name, const uint8_t *uuid, Err *err)
 {
     call->access_asked = true;
+    call->late_name = arena_strdup(&call->arena, name);
+    memcpy(call->late_uuid, uuid, UUID_LEN);
     if (!is_on(call))
         return 0;
     const AccessObject o = {name, uuid};

@@ -66,6 +66,8 @@ static int check(const DaemonConfig *c, const char *path, Err *err)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED,
                        "%s: tls_allowed_dn_list cannot be kept with tls_no_verify_certificate = 1, which lets in clients whose names nobody "
                        "vouches for; remove one of the two", path);
+    if (c->audit_file && *c->audit_file != '/')
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "audit_file \"%s\" must start with /", c->audit_file);
     if (c->log_level < 1)
         return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: log_level must be from 1 to 4", path);
     return 0;

@@ -120,9 +120,11 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(log_outputs, CONF_STRING, NULL, RELOAD, .example = "\"2:journald 1:file:/var/log/libvirt/berthd.log\"",
         .text = "Where lines go: \"LEVEL:stderr\", \"LEVEL:syslog:NAME\", \"LEVEL:file:PATH\", \"LEVEL:journald\", separated by blanks. "
                 "Unset means the journal where there is one, else stderr."),
-    INERT(audit_level, CONF_INT, "1", "records of the kernel's audit system are not written", .min = 0, .max = 2,
-        .text = "How much goes to the kernel's audit system."),
-    INERT(audit_logging, CONF_BOOL, "0", "records of the kernel's audit system are not written", .text = "Whether audit records are logged too."),
+    ROW(audit_level, CONF_INT, "1", RELOAD, .min = 0, .max = 2,
+        .text = "Records of what clients change, of connections and of refusals: who, from where, which call, which object, with what result. "
+                "0: none. 1: to audit_file of berthd.conf, else to the journal, where there is one. 2: the daemon does not start without one of "
+                "them."),
+    ROW(audit_logging, CONF_BOOL, "0", RELOAD, .text = "Whether these records go to the log as well, as information."),
 
     ROW(host_uuid, CONF_STRING, NULL, RESTART, .heading = "The host", .example = "\"00000000-0000-0000-0000-000000000000\"",
         .text = "Identity of this host in capabilities and migrations, where the machine's own is missing or shared."),

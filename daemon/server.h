@@ -27,6 +27,7 @@ typedef struct Server {
     RpcServer *admin;        /* those of the admin socket */
     IdleWatch *idle;         /* daemon/idle.c: the end when nobody needs the daemon */
     EventHub *events;        /* daemon/events.c: who wants which event */
+    struct Audit *audit;     /* daemon/audit.h */
     struct Polkit *polkit;   /* daemon/polkit.h; NULL: nobody needs it */
     struct Access *access;   /* daemon/access.h: who may do what */
     Tidy *tidy;              /* daemon/tidy.c: memory given back */

@@ -134,7 +134,8 @@ static bool has_room(const RpcServer *s, const RpcListener *l)
 {
     unsigned strangers = s->strangers.length, max = s->limits.max_anonymous_clients;
     unsigned n = l->spec.kind == RPC_KIND_UNIX ? s->n_anonymous - strangers : strangers;
-    return below_max_clients(s) && (max == 0 || n < max);
+    bool asks = l->spec.auth != RPC_AUTH_NONE || l->spec.make_transport; /* else its clients are nobody's strangers */
+    return below_max_clients(s) && (max == 0 || !asks || n < max);
 }
 
 /* The stranger that has to go for another one on this listener; NULL: there is none, or its time is not over (*ret_wait_us). */

@@ -162,7 +162,12 @@ def test_states_are_told(server):
         own.process.send_signal(signal.SIGHUP)
         reloading, ready = manager.receive(), manager.receive()
         assert reloading["RELOADING"] == "1" and begun <= int(reloading["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
-        assert ready == {"READY": "1"}
+        assert ready == {"READY": "1", "STATUS": "Serving clients"}
+        with open(own.box.path("etc", "libvirtd.conf"), "a") as conf:
+            conf.write("nonsense = 1\n")
+        own.process.send_signal(signal.SIGHUP)
+        assert manager.receive()["RELOADING"] == "1"
+        assert "not all of the configuration is in force" in manager.receive()["STATUS"]
         own.process.send_signal(signal.SIGTERM)
         assert manager.receive()["STOPPING"] == "1"
         assert own.process.wait(30) == 0

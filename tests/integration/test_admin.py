@@ -256,6 +256,37 @@ def test_garbage_costs_only_its_sender(own):
     own.sh("uri")
 
 
+def test_nothing_is_left_behind(own):
+    """Hundreds of administrators who come and go in all ways leave no descriptor and no thread."""
+    def count():
+        return [len(os.listdir("/proc/%d/%s" % (own.process.pid, what))) for what in ("fd", "task")]
+
+    with raw(own) as steady:
+        admin_open(steady)
+
+        def alone():
+            reply = steady.call(LIST_CLIENTS, rawrpc.string("admin") + struct.pack(">II", 0, 0), prog=ADMIN)
+            return struct.unpack(">II", reply.body)[1] == 1
+
+        before = None
+        for turn in range(200):
+            with raw(own) as client:
+                if turn % 4:
+                    admin_open(client)
+                if turn % 4 == 2:
+                    client.call(SET_FILTERS, struct.pack(">I", 1) + rawrpc.string("1:rpc" if turn % 8 == 2 else "") + struct.pack(">I", 0),
+                                prog=ADMIN)
+                    client.call(SET_OUTPUTS, struct.pack(">I", 1) + rawrpc.string("1:file:/var/log/libvirt/daemon.log")
+                                + struct.pack(">I", 0), prog=ADMIN)
+                elif turn % 4 == 3:
+                    client.send(LIST_SERVERS, struct.pack(">II", 1, 0), prog=ADMIN)  # and does not wait for the answer
+            while not alone():
+                pass
+            if turn == 20:
+                before = count()
+        assert count()[0] == before[0] and count()[1] <= before[1]
+
+
 def test_it_may_disconnect_itself(own):
     with raw(own) as client:
         admin_open(client)
