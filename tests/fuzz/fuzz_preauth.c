@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/access.h"
 #include "daemon/gate.h"
 #include "daemon/server.h"
 #include "errors.h"
@@ -52,6 +53,7 @@ static void init(void)
     server.pool = pool_new(&limits);
     server.auth_pool = pool_new(&limits);
     server.tcp_min_ssf = 112;
+    server.access = access_new(NULL, NULL, NULL);
     service = (RpcService){.ud = &server, .known_program = gate_known_program, .call = gate_call, .opened = gate_opened, .closed = on_closed};
     RpcLimits rl = RPC_LIMITS_DEFAULT;
     rl.max_anonymous_clients = rl.max_clients;

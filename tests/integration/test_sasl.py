@@ -9,7 +9,7 @@ import struct
 import libvirt
 import pytest
 
-from lib import events, netns, rawrpc, sasl
+from lib import events, netns, pki, rawrpc, sasl
 
 UNIX = 'auth_unix_rw = "sasl"\n'
 TCP = 'listen_tcp = 1\nlisten_addr = "127.0.0.1"\nauth_tcp = "sasl"\n'
@@ -318,3 +318,21 @@ def test_stop_while_the_authority_does_not_answer(sasl_server):
         client.receive()
     hung.close()
     assert not os.path.exists(server.box.path("run", "libvirt-sock"))
+
+
+# ---- under TLS
+
+@pytest.mark.parametrize("mech", ["scram-sha-256", "plain"])
+def test_over_tls(sasl_server, tmp_path_factory, mech):
+    """The certificate first, then the password; both are shown."""
+    authority = pki.Pki(str(tmp_path_factory.mktemp("pki")))
+    alice = authority.client("alice")
+    server = sasl_server(libvirtd_conf=authority.conf() + 'listen_addr = "127.0.0.1"\nauth_tls = "sasl"\n', mechs=mech)
+    uri = "qemu+tls://localhost/system?pkipath=" + alice
+    good = server.virsh("list", uri=uri, env=server.auth_file())
+    assert good.ok, (good, server.text())
+    line = [line for line in server.text().splitlines() if "authenticated by %s, 0 bits" % mech.upper() in line][0]
+    assert "TLS CN=alice" in line and "SASL fred" in line
+    for env in (server.auth_file(password="not-it"), {}):
+        bad = server.virsh("list", uri=uri, env=env)
+        assert not bad.ok and "authentication failed" in bad.err, bad
