@@ -1,5 +1,6 @@
 """The administration socket: stock virt-admin, who may use it, and that what it sets takes effect."""
 
+import json
 import os
 import re
 import signal
@@ -385,10 +386,23 @@ def test_certificates_are_read_again(berthd):
         own.close()
 
 
-def test_changes_are_logged(own):
-    Admin(own)("srv-threadpool-set", "libvirtd", "--max-workers", 12)
-    line = next(line for line in own.text().splitlines() if "server_set_threadpool_parameters done" in line)
-    assert "uid 0" in line
+def test_changes_are_recorded(berthd):
+    """In the log and in the audit: who changed what, on which server, with which result; looking on is not."""
+    own = berthd(log_level="2", berthd_conf='audit_file = "/var/log/libvirt/audit.json"\n').open()
+    try:
+        admin = Admin(own)
+        admin("srv-threadpool-set", "libvirtd", "--max-workers", 12)
+        admin.fails("srv-threadpool-set", "libvirtd", "--min-workers", 13)
+        admin("srv-threadpool-info", "libvirtd")
+        line = next(line for line in own.text().splitlines() if "server_set_threadpool_parameters done" in line)
+        assert "uid 0" in line
+        assert own.stop() == 0
+        with open(own.box.path("log", "audit.json")) as audit:
+            records = [json.loads(line) for line in audit]
+        seen = [(r["who"].split()[:2], r["procedure"], r["name"], r["result"]) for r in records if r["procedure"].startswith("server_")]
+        assert seen == [(["uid", "0"], "server_set_threadpool_parameters", "libvirtd", code) for code in (0, 8)], records
+    finally:
+        own.close()
 
 
 def test_reading_the_configuration_again_undoes(own):
