@@ -134,7 +134,7 @@ static int resolve(AdminCall *call, Err *err)
         if (!call->target)
             return -1;
         call->client = rpc_server_find(call->target, ref->id);
-        return call->client ? 0 : err_set(err, VIR_ERR_NO_CLIENT, "no client %" PRIu64 " of server '%s'", (uint64_t)ref->id, ref->srv.name);
+        return call->client ? 0 : admin_no_client(call->target, ref->id, err);
     }
     }
     g_assert_not_reached();
@@ -208,8 +208,13 @@ RpcServer *admin_find_server(Server *s, const char *name, Err *err)
     for (size_t i = 0; i < N_ELEMENTS(all); i++)
         if (strcmp(rpc_server_name(all[i]), name) == 0)
             return all[i];
-    err_set(err, VIR_ERR_NO_SERVER, "no server '%s'; there are " ADMIN_SERVER_MAIN " and " ADMIN_SERVER_ADMIN, name);
+    err_set(err, VIR_ERR_NO_SERVER, "no server '%.100s'; there are " ADMIN_SERVER_MAIN " and " ADMIN_SERVER_ADMIN, name);
     return NULL;
+}
+
+int admin_no_client(const RpcServer *srv, uint64_t id, Err *err)
+{
+    return err_set(err, VIR_ERR_NO_CLIENT, "no client %" PRIu64 " of server '%s'", id, rpc_server_name(srv));
 }
 
 void admin_wire_server(Arena *a, admin_nonnull_server *out, const RpcServer *srv)
@@ -245,7 +250,7 @@ static int read_uint(const admin_typed_param *v, const AdminUint *known, unsigne
     while (k < n_known && strcmp(known[k].field, v->field) != 0)
         k++;
     if (k == n_known)
-        return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "parameter '%s' not supported", v->field);
+        return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "parameter '%.100s' not supported", v->field);
     if (v->value.type != VIR_TYPED_PARAM_UINT)
         return err_set(err, VIR_ERR_INVALID_ARG, "invalid type for parameter '%s', expected 'uint'", v->field);
     if (*seen & (UINT64_C(1) << k))

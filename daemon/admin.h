@@ -40,6 +40,8 @@ void admin_closed(void *ud, RpcConn *c, const char *reason);
 
 /* The server called `name`, or NULL with VIR_ERR_NO_SERVER. */
 RpcServer *admin_find_server(Server *s, const char *name, Err *err);
+/* VIR_ERR_NO_CLIENT; -1. */
+int admin_no_client(const RpcServer *srv, uint64_t id, Err *err);
 /* A server as the wire names it; in the arena. */
 void admin_wire_server(Arena *a, admin_nonnull_server *out, const RpcServer *srv);
 void admin_wire_client(Arena *a, admin_nonnull_client *out, const RpcServer *srv, const RpcConn *c);

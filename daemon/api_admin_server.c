@@ -9,8 +9,6 @@
 #include "config.h"
 
 #define ERR_FROM VIR_FROM_ADMIN
-#include <inttypes.h>
-
 #include "api_strings.h"
 #include "daemon/admin.h"
 #include "daemon/tls.h"
@@ -111,7 +109,7 @@ int api_admin_server_lookup_client(AdminCall *call, const admin_server_lookup_cl
 {
     g_autoptr(RpcConn) c = rpc_server_find(call->target, args->id);
     if (!c)
-        return err_set(err, VIR_ERR_NO_CLIENT, "no client %" PRIu64 " of server '%s'", (uint64_t)args->id, args->srv.name);
+        return admin_no_client(call->target, args->id, err);
     admin_wire_client(&call->arena, &ret->clnt, call->target, c);
     return 0;
 }

@@ -1,8 +1,8 @@
 # daemon: the only place where all layers meet.  Handlers are weak references of proctable.c, so they are objects of the program, not of an archive.
 sbin_PROGRAMS += berthd
 daemon_sources = \
-	daemon/access.c daemon/access.h daemon/access_rules.c daemon/access_rules.h daemon/access_rules_private.h daemon/access_parse.c \
 	daemon/admin.c daemon/admin.h daemon/api_admin_client.c daemon/api_admin_connect.c daemon/api_admin_server.c \
+	daemon/access.c daemon/access.h daemon/access_rules.c daemon/access_rules.h daemon/access_rules_private.h daemon/access_parse.c \
 	daemon/api.h \
 	daemon/agent_calls.def daemon/api_agent.c \
 	daemon/audit.c daemon/audit.h \

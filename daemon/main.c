@@ -469,9 +469,10 @@ static void down(Daemon *d)
     rpc_server_free(s->rpc);
     rpc_server_free(s->admin);
     tls_free(s->tls);
-    event_loop_free(s->client_loop);
-    if (s->monitor_loop)
+    if (s->monitor_loop) /* its thread may still post to the client loop (watchdog) */
         event_loop_stop(s->monitor_loop, 0);
+    event_loop_join(s->monitor_loop);
+    event_loop_free(s->client_loop);
     event_loop_free(s->monitor_loop);
     auth_sasl_down();
     event_hub_free(s->events);

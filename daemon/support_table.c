@@ -138,7 +138,7 @@ static void print_program(const char *title, uint32_t prog)
     puts("");
 }
 
-/* Its rows all have a handler; what one of them always refuses is said here. */
+/* Its rows all have a handler, or it would not link. */
 static void print_admin(void)
 {
     size_t n;

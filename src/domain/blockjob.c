@@ -17,8 +17,8 @@
  * A conclusion whose stored definition cannot be written (a full disk) is tried again until it can: before that the job is not over, and who
  * waits for a pivot is not told that it succeeded, for the next start of the guest would take the old image.
  *
- * The order of a conclusion: definitions, list of jobs, status file, event to clients, dismissal, nodes.  A daemon that dies between any two
- * of these finds either the job still in its status file, and applies the conclusion (the kind's function can be run twice), or a concluded job
+ * The order of a conclusion: definitions, list of jobs and verdict, status file, event to clients, dismissal, nodes, history.  A daemon that dies
+ * between any two of these finds either the job still in its status file, and applies the conclusion (the kind's function can be run twice), or a concluded job
  * in QEMU that no file knows, which is dismissed.
  */
 #include "config.h"
@@ -646,16 +646,34 @@ static int apply_conclusion(Domain *d, BlockJob *job)
     return status;
 }
 
+/* QEMU must not change the chain: it ends the job instead. */
+static QmpStatus fail_pending(Domain *d, BlockJob *job, const Err *why, Err *err)
+{
+    log_warning("%s: block job %s is not finalized: %s", d->name, job->id, why->detail);
+    learn_outcome(job, VIR_DOMAIN_BLOCK_JOB_FAILED, why->detail);
+    return domain_qmp_status(d, QMP(JOB_CANCEL), json_pack("{s:s}", "id", job->id), NULL, err);
+}
+
 /* The end that QEMU waits with.  False: it could not be asked for and stays news. */
 static bool apply_pending(Domain *d, BlockJob *job)
 {
-    g_auto(Err) err = ERR_INIT;
+    g_auto(Err) err = ERR_INIT, why = ERR_INIT;
     if (job->state == BLOCKJOB_ABORTING)
         return true; /* on its way out already */
     blockjob_set_state(d, job, BLOCKJOB_PIVOTING);
     if (!flush(d))
         return false;
-    QmpStatus s = domain_qmp_status(d, QMP(JOB_FINALIZE), json_pack("{s:s}", "id", job->id), NULL, &err);
+    uint64_t life = d->life;
+    int ready = job->ops->before_finalize ? job->ops->before_finalize(d, job, &why) : 0;
+    if (d->life != life || job->state == BLOCKJOB_OVER)
+        return false;
+    QmpStatus s = QMP_REFUSED;
+    if (ready < 0)
+        s = fail_pending(d, job, &why, &err);
+    else if (ready == 0)
+        s = domain_qmp_status(d, QMP(JOB_FINALIZE), json_pack("{s:s}", "id", job->id), NULL, &err);
+    else
+        err_move(&err, &why);
     if (s == QMP_OK)
         return true;
     log_warning("%s: block job %s is not finalized: %s", d->name, job->id, err.detail);

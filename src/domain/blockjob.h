@@ -72,6 +72,9 @@ typedef struct BlockJobOps {
     int (*pivoted)(Domain *d, BlockJob *job);
     /* Optional: what has to be done before QEMU is asked to complete a job that is in step.  The lock is released meanwhile. */
     int (*before_pivot)(Domain *d, BlockJob *job, Err *err);
+    /* Optional, with finalized_by_us: what has to be done before QEMU changes the chain.  -1: it must not, the job fails with Err; 1: not now, asked
+     * again when QEMU answers.  The lock is released meanwhile. */
+    int (*before_finalize)(Domain *d, BlockJob *job, Err *err);
     GDestroyNotify free_data;
 } BlockJobOps;
 

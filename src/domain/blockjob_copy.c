@@ -10,6 +10,7 @@
  *   full copy                 nothing
  *   shallow copy              the image below the disk's own, the very nodes
  *   shallow, target reused    nothing: its own backing images may be written by others until the pivot, when they are opened and put below
+ *   shallow, the call says    what it says (<backingStore> beside the target), opened with the target
  */
 #include "config.h"
 
@@ -41,9 +42,9 @@ static bool is_reused(unsigned flags)
 
 /* ---- concluded --------------------------------------------------------------------------------------------------- */
 
-static bool shares_backing(const BlockJobParams *p)
+static bool shares_backing(unsigned flags, const StorageSource *mirror)
 {
-    return is_shallow(p->flags) && !is_reused(p->flags);
+    return is_shallow(flags) && !is_reused(flags) && !mirror->backing;
 }
 
 static StorageSource *take_mirror(DiskDef *disk)
@@ -58,7 +59,7 @@ static void change_over(DiskDef *disk, const BlockJobParams *p)
 {
     StorageSource *old = disk->src, *mirror = take_mirror(disk);
     mirror->relabel = old->relabel;
-    if (shares_backing(p)) {
+    if (shares_backing(p->flags, mirror)) {
         mirror->backing = g_steal_pointer(&old->backing);
         mirror->backing_ends = old->backing_ends;
     }
@@ -76,7 +77,7 @@ static int copy_concluded(Domain *d, BlockJob *job, int status)
         return 0;
     g_autoptr(StorageSource) old = storage_source_copy(pivoted ? disk->src : disk->mirror);
     if (pivoted) {
-        unsigned stop = shares_backing(p) && old->backing ? (unsigned)old->backing->index.v : 0;
+        unsigned stop = shares_backing(p->flags, disk->mirror) && old->backing ? (unsigned)old->backing->index.v : 0;
         change_over(disk, p);
         if (blockjob_leave_images(d, job, old, stop, disk->src, false) < 0)
             return -1;
@@ -191,13 +192,19 @@ static int check_call(Copy *c, Err *err)
                        c->disk->dst, enum_word(storage_type_names, STORAGE_MAX, (int)t->type));
     if (t->type == STORAGE_NETWORK && is_reused(c->flags) && t->format == STORAGE_FORMAT_ABSENT)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "the format of a network target that is reused must be given: <driver type=> of its <disk>");
+    if (t->backing && !is_shallow(c->flags))
+        return err_set(err, VIR_ERR_INVALID_ARG, "<backingStore> of the target needs VIR_DOMAIN_BLOCK_COPY_SHALLOW");
+    if (is_shallow(c->flags) && t->backing_ends && c->disk->src->backing)
+        return err_set(err, VIR_ERR_INVALID_ARG, "a shallow copy to a target with nothing below it, as its <backingStore/> says, is half a disk");
     if (is_shallow(c->flags) && t->format == STORAGE_FORMAT_RAW && c->disk->src->format != STORAGE_FORMAT_RAW)
         return err_set(err, VIR_ERR_INVALID_ARG, "raw shallow copy of non-raw disk '%s' not possible", c->disk->dst);
     if (!c->disk->src->backing)
         c->flags &= ~(unsigned)VIR_DOMAIN_BLOCK_COPY_SHALLOW; /* the same thing */
-    if (t->type == STORAGE_NETWORK && is_reused(c->flags) && is_shallow(c->flags))
-        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "a shallow copy to a network image that is reused: what is below '%s' is not known",
-                       t->path);
+    if (t->type == STORAGE_NETWORK && is_reused(c->flags) && is_shallow(c->flags) && !t->backing) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "a shallow copy to a network image that is reused: what is below '%s' is not known",
+                t->path);
+        return err_hint(err, "<backingStore> beside its <source> says it");
+    }
     return check_tune(c->tune, err);
 }
 
@@ -270,7 +277,7 @@ static int make_target(Copy *c, Err *err)
         return 0; /* nothing to be written into it first */
     ChainCreate how = {.what = "external destination", .dst = c->disk->dst};
     if (is_shallow(c->flags))
-        how.backing = c->disk->src->backing;
+        how.backing = c->target->backing ? c->target->backing : c->disk->src->backing;
     if (image_size(c->d, c->disk->src, &how.size, err) < 0)
         return -1;
     return chain_create(c->d, c->target, &how, &c->made, err);
@@ -300,15 +307,16 @@ static json_t *mirror_args(const Copy *c)
 static int begin_copy(Copy *c, Err *err)
 {
     Domain *d = c->d;
-    const StorageSource *below = is_shallow(c->flags) && !is_reused(c->flags) ? c->disk->src->backing : NULL;
-    g_autoptr(Chain) chain = chain_open(d, storage_source_copy(c->target), CHAIN_WRITABLE | CHAIN_ALONE, err);
+    const StorageSource *below = shares_backing(c->flags, c->target) ? c->disk->src->backing : NULL;
+    ChainFlags alone = c->target->backing ? 0 : CHAIN_ALONE;
+    g_autoptr(Chain) chain = chain_open(d, storage_source_copy(c->target), CHAIN_WRITABLE | alone, err);
     if (!chain || chain_attach(d, c->disk, chain, below, err) < 0)
         return -1;
     if (check_room(c, chain->src, err) < 0) {
         chain_detach(d, chain->src, NULL);
         return -1;
     }
-    chain->src->backing_ends = !is_shallow(c->flags);
+    chain->src->backing_ends = !is_shallow(c->flags) && !chain->src->backing;
     storage_source_free(c->target);
     c->target = storage_source_copy(chain->src);
     BlockJobParams params = {.top = (unsigned)c->disk->src->index.v, .flags = c->flags};

@@ -14,6 +14,7 @@
 #include "domain/private.h"
 #include "qemu/image_chain.h"
 #include "qemu/props.h"
+#include "qmp/commands.h"
 #include "api_enums.h"
 
 /* The chain as the pull leaves it; false: it is that already. */
@@ -68,6 +69,27 @@ static int is_pulled(Domain *d, BlockJob *job)
     return is;
 }
 
+/* What was pulled is on the disk before the images it came from are given up: QEMU 7.2 writes the new header, and what it knows of the image's
+ * clusters only when the guest happens to flush.  A QEMU that was killed in between would leave an image with holes.  There is no QMP command for
+ * a flush. */
+static int flush_pulled(Domain *d, BlockJob *job, Err *err)
+{
+    const DiskDef *disk = blockjob_live_disk(d, job);
+    if (!disk)
+        return 0;
+    g_autofree char *node = qemu_node_format(disk->src), *line = g_strdup_printf("qemu-io %s \"flush\"", node);
+    json_t *ret = NULL;
+    QmpStatus s = domain_qmp_status(d, QMP(HUMAN_MONITOR), json_pack("{s:s}", "command-line", line), &ret, err);
+    if (s != QMP_OK)
+        return qmp_status_is_reply(s) ? -1 : 1;
+    const char *wrong = json_string_value(ret);
+    int r = 0;
+    if (wrong && *wrong)
+        r = err_set(err, VIR_ERR_OPERATION_FAILED, "what was pulled cannot be flushed: %.200s", wrong);
+    json_decref(ret);
+    return r;
+}
+
 const BlockJobOps blockjob_pull_ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYPE_PULL,
                                        .what = "pull",
                                        .name = "pull",
@@ -76,6 +98,7 @@ const BlockJobOps blockjob_pull_ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYPE_PULL,
                                        .concluded = pull_concluded,
                                        .cleanup = blockjob_drop_removed,
                                        .pivoted = is_pulled,
+                                       .before_finalize = flush_pulled,
                                        .free_data = blockjob_params_free};
 
 static int pull(Domain *d, const char *name, const char *base_name, uint64_t speed, unsigned flags, Err *err)

@@ -108,12 +108,16 @@ Chain *chain_open(Domain *d, StorageSource *src, ChainFlags flags, Err *err)
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------------------- */
 
-/* Undoing goes on whatever happens, and says so only to the log. */
+/* Undoing goes on whatever happens.  What QEMU does not let go, or does not answer to, is looked for again. */
 static void drop(Domain *d, const char *command, const char *key, json_t *value, const char *what)
 {
     g_auto(Err) err = ERR_INIT;
-    if (domain_qmp(d, command, json_pack("{s:o}", key, value), NULL, &err) < 0)
-        log_info("%s: %s of %s: %s", d->name, command, what, err.detail);
+    uint64_t life = d->life;
+    if (domain_qmp(d, command, json_pack("{s:o}", key, value), NULL, &err) == 0)
+        return;
+    log_info("%s: %s of %s: %s", d->name, command, what, err.detail);
+    if (d->life == life && !d->priv->dying)
+        blockjobs_sweep_later(d);
 }
 
 static void drop_node(Domain *d, char *node)

@@ -5,7 +5,8 @@
  * Locks:   inbox.lock (leaf, never held across a call out)
  * Errors:  none; on overflow the domain is resynchronised
  *
- * Theory of operation.  The appender that finds no drain scheduled submits one.  But every taker of the domain lock
+ * Theory of operation.  The appender that finds no drain scheduled has one submitted, once all that was read with the message is here: one
+ * worker for what belongs together.  But every taker of the domain lock
  * drains first, and domain_qmp() drains when it comes back: what QEMU said before a reply is applied before the caller
  * sees that reply.  The scheduled drain then finds nothing and only flushes the status file.  Messages of an earlier
  * life are dropped.
@@ -74,6 +75,14 @@ void inbox_poke(Domain *d)
         object_unref(d);
 }
 
+/* The monitor's thread has read on. */
+static void submit_drain(void *arg)
+{
+    Domain *d = arg;
+    if (!domain_driver_submit(d->drv, LANE_FAST, drain_task, d))
+        object_unref(d);
+}
+
 void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, json_t *data, uint64_t usec)
 {
     Inbox *in = &d->priv->inbox;
@@ -96,8 +105,8 @@ void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, js
     }
     if (m)
         msg_free(m);
-    if (schedule && !domain_driver_submit(d->drv, LANE_FAST, drain_task, object_ref(d)))
-        object_unref(d);
+    if (schedule)
+        event_post(domain_driver_opts(d->drv)->monitor_loop, submit_drain, object_ref(d));
 }
 
 static void apply(Domain *d, const InboxMsg *m)

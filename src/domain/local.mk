@@ -36,6 +36,7 @@ libdomain_a_SOURCES = \
 	src/domain/snapshot_disks.c \
 	src/domain/snapshot_live.c src/domain/snapshot_settle.c \
 	src/domain/snapshot_list.c src/domain/snapshot_list.h \
+	src/domain/snapshot_merge.c \
 	src/domain/snapshot_offline.c \
 	src/domain/snapshot_redefine.c \
 	src/domain/start.c \

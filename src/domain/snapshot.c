@@ -163,7 +163,6 @@ static const char *next_current(const SnapshotList *l, const SnapshotDef *s, con
     return p ? p->name : NULL;
 }
 
-/* Data is deleted by commits into the images below, which is not done here yet. */
 static int check_delete_data(const SnapshotDef *s, unsigned flags, Err *err)
 {
     const unsigned children = VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN | VIR_DOMAIN_SNAPSHOT_DELETE_CHILDREN_ONLY;
@@ -176,8 +175,7 @@ static int check_delete_data(const SnapshotDef *s, unsigned flags, Err *err)
                 s->name);
         return err_hint(err, "say --metadata to forget the snapshot and leave its data in the image");
     }
-    err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "the data of external snapshot '%s' cannot be deleted with it", s->name);
-    return err_hint(err, "merge the images with 'virsh blockcommit', then forget the snapshot with --metadata");
+    return 0;
 }
 
 int domain_snapshot_delete(Domain *d, const char *name, unsigned flags, Err *err)
@@ -190,6 +188,15 @@ int domain_snapshot_delete(Domain *d, const char *name, unsigned flags, Err *err
     const SnapshotDef *s = snapshot_list_get(l, name, err);
     if (!s || check_delete_data(s, flags, err) < 0)
         return -1;
+    if (!(flags & VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)) {
+        if (snapshot_merge(d, s, l, err) < 0)
+            return -1;
+        snapshot_list_unref(l);
+        l = snapshot_list_ref(d->priv->snapshots);
+        s = snapshot_list_get(l, name, err);
+        if (!s)
+            return -1;
+    }
     g_autoptr(GPtrArray) gone = g_ptr_array_new();
     if (flags & (below | only_below)) {
         g_autoptr(GPtrArray) all = snapshot_list_select(l, s, VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS);
@@ -200,6 +207,17 @@ int domain_snapshot_delete(Domain *d, const char *name, unsigned flags, Err *err
         g_ptr_array_add(gone, (SnapshotDef *)(uintptr_t)s);
     g_autofree char *current = g_strdup(next_current(l, s, gone, flags & only_below));
     return forget(d, gone, current, err);
+}
+
+int domain_snapshot_revert(Domain *d, const char *name, Err *err)
+{
+    domain_assert_locked(d);
+    const SnapshotDef *s = snapshot_list_get(d->priv->snapshots, name, err);
+    if (!s)
+        return -1;
+    if (snapshot_def_is_external(s))
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "revert to external snapshot not supported yet");
+    return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "revert to internal snapshot '%s': internal snapshots are not supported", name);
 }
 
 int domain_snapshots_undefine(Domain *d, unsigned flags, Err *err)

@@ -12,6 +12,8 @@
 int domain_snapshot_create(Domain *d, const char *xml, unsigned flags, char **ret_name, Err *err);
 /* VIR_DOMAIN_SNAPSHOT_DELETE_*. */
 int domain_snapshot_delete(Domain *d, const char *name, unsigned flags, Err *err);
+/* REVERT_TO_SNAPSHOT: none can be reverted to; says why.  -1. */
+int domain_snapshot_revert(Domain *d, const char *name, Err *err);
 
 /* Reads the files of all machines of the registry; at start, before anybody asks. */
 void domain_snapshots_load(DomainDriver *drv);

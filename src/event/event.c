@@ -275,12 +275,19 @@ void event_loop_stop(EventLoop *l, int code)
     event_post(l, do_stop, s);
 }
 
+void event_loop_join(EventLoop *l)
+{
+    if (l && l->started)
+        pthread_join(l->thread, NULL);
+    if (l)
+        l->started = false;
+}
+
 void event_loop_free(EventLoop *l)
 {
     if (!l)
         return;
-    if (l->started)
-        pthread_join(l->thread, NULL);
+    event_loop_join(l);
     this_loop = l;
     for (Post *p; (p = take_posted(l));)
         run_posted(l, p);

@@ -20,6 +20,9 @@ void event_loop_start(EventLoop *l);
 int event_loop_run(EventLoop *l);
 /* Asks the loop to end after what is queued; any thread. */
 void event_loop_stop(EventLoop *l, int code);
+/* Waits for the thread's end, after event_loop_stop; what is queued stays.  Where two loops post to each other, both have ended before either is
+ * freed.  NULL is fine. */
+void event_loop_join(EventLoop *l);
 /* Waits for the thread's end and frees the loop and what is still queued (posted functions are run, not dropped). */
 void event_loop_free(EventLoop *l);
 

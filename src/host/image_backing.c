@@ -81,7 +81,7 @@ static bool port_of(const char *text, unsigned *ret)
 /* nbd://host[:port]/export, nbd+unix:///export?socket=/path */
 static bool nbd_from_uri(const char *text, ImageNbd *n)
 {
-    g_autoptr(GUri) uri = g_uri_parse(text, G_URI_FLAGS_NONE, NULL);
+    g_autoptr(GUri) uri = g_uri_parse(text, G_URI_FLAGS_ENCODED_QUERY, NULL);
     if (!uri)
         return false;
     const char *scheme = g_uri_get_scheme(uri), *host = g_uri_get_host(uri), *path = g_uri_get_path(uri), *query = g_uri_get_query(uri);

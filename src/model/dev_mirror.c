@@ -97,7 +97,7 @@ StorageSource *mirror_target_parse(const char *xml, Err *err)
         return NULL;
     }
     if ((driver && attr_enum_u(&c, driver, "type", storage_format_names, STORAGE_FORMAT_MAX, &s->format) < 0) ||
-        storage_source_parse(&c, source, s, NULL) < 0)
+        storage_source_parse(&c, source, s, NULL) < 0 || storage_backing_parse(&c, root, s) < 0)
         return NULL;
     return g_steal_pointer(&s);
 }

@@ -273,7 +273,7 @@ static int slot_fault(QmpClient *c, Slot *s)
 }
 #endif
 
-/* Makes slot and chunk of a command and has them sent.  On failure the slot is not in the table; status and err are in it. */
+/* Makes slot and chunk of a command and queues them: post_flush() sends.  On failure the slot is not in the table; status and err are in it. */
 static int slot_send(QmpClient *c, Slot *s, json_t *command, const int *fds, unsigned n_fds)
 {
     s->status = QMP_REFUSED;
@@ -303,12 +303,17 @@ static int slot_send(QmpClient *c, Slot *s, json_t *command, const int *fds, uns
     g_hash_table_insert(c->slots, &s->id, s);
     g_queue_push_tail(&c->out, ch);
     c->out_bytes += ch->len;
-    if (!c->flush_posted) {
-        c->flush_posted = true;
-        qmp_client_ref(c);
-        event_post(c->loop, qmp_io_flush, c);
-    }
     return 0;
+}
+
+/* What was queued goes out. */
+static void post_flush(QmpClient *c)
+{
+    LOCK_SCOPE(&c->lock);
+    if (c->flush_posted || g_queue_is_empty(&c->out))
+        return;
+    c->flush_posted = true;
+    event_post(c->loop, qmp_io_flush, qmp_client_ref(c));
 }
 
 /* {"execute": name, "arguments": args}; args stolen. */
@@ -363,7 +368,7 @@ static QmpStatus slot_wait(QmpClient *c, Slot *s, json_t **ret, Err *err)
     return status;
 }
 
-/* Sends (command is stolen).  False: not sent, *ret_status and err say why, and the slot is gone. */
+/* Queues (command is stolen).  False: it is not,  *ret_status and err say why, and the slot is gone. */
 static bool slot_begin(QmpClient *c, Slot *s, json_t *command, const int *fds, unsigned n_fds, QmpStatus *ret_status, Err *err)
 {
     int r = slot_send(c, s, command, fds, n_fds);
@@ -383,6 +388,7 @@ static QmpStatus slot_call(QmpClient *c, Slot *s, json_t *command, const int *fd
     event_assert_may_block();
     if (!slot_begin(c, s, command, fds, n_fds, &status, err))
         return status;
+    post_flush(c);
     pool_blocking_begin();
     status = slot_wait(c, s, ret, err);
     pool_blocking_end();
@@ -431,6 +437,16 @@ void qmp_requests_add(GArray *requests, const QmpCommand *cmd, json_t *args)
     g_array_append_val(requests, r);
 }
 
+#ifdef ENABLE_FAULTS
+static void shorten(Slot **sent, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        if (sent[i])
+            sent[i]->deadline = deadline_in_ms(STOPPED_MS);
+    }
+}
+#endif
+
 static void call_some(QmpClient *c, QmpRequest *r, unsigned n)
 {
     Slot *sent[QMP_TOGETHER];
@@ -439,7 +455,14 @@ static void call_some(QmpClient *c, QmpRequest *r, unsigned n)
         if (!slot_begin(c, sent[i], command_object(r[i].cmd, g_steal_pointer(&r[i].args)), NULL, 0, &r[i].status, &r[i].err))
             sent[i] = NULL;
     }
-    for (unsigned i = 0; i < n; i++) {
+    post_flush(c);
+#ifdef ENABLE_FAULTS
+    for (unsigned i = 0; i < n; i++) { /* a QEMU that was stopped answers none of them */
+        if (sent[i] && deadline_left_ms(sent[i]->deadline) <= (int)STOPPED_MS)
+            shorten(sent, n);
+    }
+#endif
+    for (unsigned i = n; i-- > 0;) { /* the last answer comes last: one sleep as a rule */
         if (sent[i])
             r[i].status = slot_wait(c, sent[i], NULL, &r[i].err);
     }
@@ -484,6 +507,8 @@ void qmp_send(QmpClient *c, const QmpCommand *cmd, json_t *args, Deadline d, Qmp
     json_t *command = command_object(cmd, args);
     if (slot_send(c, s, command, NULL, 0) < 0)
         event_post(c->loop, run_refused, s);
+    else
+        post_flush(c);
     json_decref(command);
 }
 

@@ -112,63 +112,86 @@ static int on_timer(sd_event_source *src, uint64_t usec, void *userdata)
 
 /* ---- writing */
 
-/* Sends part of a chunk.  1 all of it, 0 the socket is full, -1 the peer is gone. */
-static int chunk_write(int fd, Chunk *ch)
+/* Chunks that go out in one call of the kernel. */
+#define TOGETHER 16u
+
+/* Sends what it can of these, of which only the first may have descriptors, and is alone then.  1 all of it, 0 the socket is full, -1 the peer is
+ * gone. */
+static int chunks_write(int fd, Chunk **ch, unsigned n)
 {
-    while (ch->sent < ch->len) {
-        struct iovec iov = {.iov_base = ch->data + ch->sent, .iov_len = ch->len - ch->sent};
-        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    while (ch[n - 1]->sent < ch[n - 1]->len) {
+        struct iovec iov[TOGETHER];
+        struct msghdr msg = {.msg_iov = iov};
+        for (unsigned i = 0; i < n; i++) {
+            if (ch[i]->sent < ch[i]->len)
+                iov[msg.msg_iovlen++] = (struct iovec){.iov_base = ch[i]->data + ch[i]->sent, .iov_len = ch[i]->len - ch[i]->sent};
+        }
         union {
             struct cmsghdr align;
             char buf[CMSG_SPACE(sizeof(int) * QMP_MAX_FDS)];
         } ctl;
-        if (ch->n_fds && ch->sent == 0) {
+        if (ch[0]->n_fds && ch[0]->sent == 0) {
             memset(&ctl, 0, sizeof(ctl));
             msg.msg_control = ctl.buf;
-            msg.msg_controllen = CMSG_SPACE(sizeof(int) * ch->n_fds);
+            msg.msg_controllen = CMSG_SPACE(sizeof(int) * ch[0]->n_fds);
             struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
             cm->cmsg_level = SOL_SOCKET;
             cm->cmsg_type = SCM_RIGHTS;
-            cm->cmsg_len = CMSG_LEN(sizeof(int) * ch->n_fds);
-            memcpy(CMSG_DATA(cm), ch->fds, sizeof(int) * ch->n_fds);
+            cm->cmsg_len = CMSG_LEN(sizeof(int) * ch[0]->n_fds);
+            memcpy(CMSG_DATA(cm), ch[0]->fds, sizeof(int) * ch[0]->n_fds);
         }
-        ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno == EINTR)
+        ssize_t sent = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && errno == EINTR)
             continue;
-        if (n < 0)
+        if (sent < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
-        ch->sent += (size_t)n;
+        for (unsigned i = 0; i < n && sent > 0; i++) {
+            size_t part = MIN((size_t)sent, ch[i]->len - ch[i]->sent);
+            ch[i]->sent += part;
+            sent -= (ssize_t)part;
+        }
     }
     return 1;
 }
 
-/* Head of the queue that may go out now; it stays in the queue, marked as being sent by ch->sent. */
-static Chunk *next_chunk(QmpClient *c)
+/* Heads of the queue that may go out now.  Taken out while they are written: an expiring sleeper must not free them under us. */
+static unsigned next_chunks(QmpClient *c, Chunk **ch)
 {
     LOCK_SCOPE(&c->lock);
-    Chunk *ch = g_queue_peek_head(&c->out);
-    if (!ch || c->state == QMP_STATE_CLOSED)
-        return NULL;
-    if (c->state == QMP_STATE_GREETING && ch->id != 0 && !c->negotiating)
-        return NULL;
-    /* Taken out while it is written: an expiring sleeper must not free it under us. */
-    g_queue_pop_head(&c->out);
-    return ch;
+    unsigned n = 0;
+    while (n < TOGETHER && c->state != QMP_STATE_CLOSED) {
+        const Chunk *head = g_queue_peek_head(&c->out);
+        if (!head || (c->state == QMP_STATE_GREETING && head->id != 0 && !c->negotiating))
+            break;
+        if (n > 0 && (head->n_fds || ch[0]->n_fds))
+            break;
+        ch[n++] = g_queue_pop_head(&c->out);
+    }
+    return n;
+}
+
+/* After a write: what is not sent waits at the head of the queue, marked by ch->sent. */
+static void give_back(QmpClient *c, Chunk **ch, unsigned n, bool gone)
+{
+    LOCK_SCOPE(&c->lock);
+    while (n-- > 0) {
+        if (!gone && ch[n]->sent < ch[n]->len) {
+            g_queue_push_head(&c->out, ch[n]);
+        } else {
+            c->out_bytes -= ch[n]->len;
+            qmp_chunk_free(ch[n]);
+        }
+    }
 }
 
 static void write_queue(QmpClient *c)
 {
-    Chunk *ch;
+    Chunk *ch[TOGETHER];
+    unsigned n;
     int r = 1;
-    while (r > 0 && c->fd >= 0 && !c->write_dead && (ch = next_chunk(c))) {
-        r = chunk_write(c->fd, ch);
-        LOCK_SCOPE(&c->lock);
-        if (r == 0) {
-            g_queue_push_head(&c->out, ch);
-        } else {
-            c->out_bytes -= ch->len;
-            qmp_chunk_free(ch);
-        }
+    while (r > 0 && c->fd >= 0 && !c->write_dead && (n = next_chunks(c, ch)) > 0) {
+        r = chunks_write(c->fd, ch, n);
+        give_back(c, ch, n, r < 0);
     }
     if (r < 0)
         c->write_dead = true; /* its last words are still to be read: read_some() closes */

@@ -151,8 +151,9 @@ RpcSasl *rpc_sasl_new(const RpcSaslOpts *opts, Err *err)
         return NULL;
     RpcSasl *s = g_new0(RpcSasl, 1);
     s->min_ssf = opts->min_ssf;
-    /* the library reads numeric addresses only; a zone ("fe80::1%eth0") is beyond it */
-    const char *remote = opts->remote && !strchr(opts->remote, '%') ? opts->remote : NULL;
+    /* the library reads numeric addresses with a port only; a zone ("fe80::1%eth0") is beyond it */
+    const char *port = opts->remote ? strchr(opts->remote, ';') : NULL;
+    const char *remote = port && g_ascii_isdigit(port[1]) && !strchr(opts->remote, '%') ? opts->remote : NULL;
     int r = sasl_server_new(SERVICE, NULL, NULL, NULL, remote, NULL, SASL_SUCCESS_DATA, &s->conn);
     if (r != SASL_OK) {
         s->conn = NULL;

@@ -42,7 +42,7 @@
 #define TURN_BYTES (128u * 1024u)         /* payload taken by one writev */
 #define SCRATCH 65536u
 #define HANDSHAKE_NICE 5                  /* those who are in go first */
-#define ALERTS_MAX 16u                    /* warnings a peer may send in one read */
+#define ALERTS_MAX 32u                    /* messages without data a peer may send in a row */
 
 typedef enum { READING, STEP, SENDING, OPEN, REFUSED } TlsState;
 
@@ -367,13 +367,15 @@ static ssize_t read_record(TlsTransport *t, uint8_t *buf, size_t len)
         ssize_t n = gnutls_record_recv(t->session, buf, len);
         if (n >= 0)
             return n;
+        if (n == GNUTLS_E_AGAIN && in_left(t) > 0)
+            continue; /* that was a message of TLS itself: new keys */
         if (n == GNUTLS_E_AGAIN)
             return -EAGAIN;
         if (n != GNUTLS_E_WARNING_ALERT_RECEIVED && n != GNUTLS_E_INTERRUPTED)
             return read_failed(t, (int)n);
     }
     t->broken = true;
-    conn_fail(t->conn, "TLS: too many alerts");
+    conn_fail(t->conn, "TLS: too many messages without data");
     return -EPROTO;
 }
 

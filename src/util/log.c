@@ -1,8 +1,8 @@
 /* util/log.c - log lines with fields
  *
  * Owns:    levels, filters and outputs; how a line looks in each
- * Threads: any.  The settings are one immutable object behind an atomic pointer: log_wanted() reads it without a lock.  A replaced one is
- *          kept until log_done(), because a thread may still be in the middle of a line; with its files.
+ * Threads: any.  The settings are one immutable object behind an atomic pointer, read without a lock.  Who looks at it is counted; what was
+ *          replaced goes, with its files, at the first replacement after which nobody looks: whoever comes later sees the new one.
  * Locks:   settings_lock serialises log_configure(); writers of lines take none, one line is one write()
  * Errors:  log_configure() only; a line that cannot be written is lost.  Journal, syslog and stderr are never waited for:
  *          lines they do not take are counted, and told when they do again
@@ -54,13 +54,26 @@ typedef struct Filter {
 
 typedef struct Settings {
     int level;
-    int lowest; /* of level and all filters: decides most calls */
+    int lowest; /* of level and all filters */
     GArray *filters, *outputs;
     struct Settings *older;
 } Settings;
 
 static GMutex settings_lock;
 static Settings *current; /* atomic; NULL: warnings to stderr */
+static int lookers;       /* atomic: threads between enter() and leave() */
+static int lowest = LOG_LEVEL_WARNING; /* atomic: of `current`; decides most calls */
+
+static Settings *enter(void)
+{
+    __atomic_add_fetch(&lookers, 1, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&current, __ATOMIC_SEQ_CST);
+}
+
+static void leave(void)
+{
+    __atomic_sub_fetch(&lookers, 1, __ATOMIC_SEQ_CST);
+}
 
 /* ---- settings -------------------------------------------------------------------------------------------- */
 
@@ -138,7 +151,8 @@ static int parse_output(Settings *s, const char *entry, Err *err)
     case OUTPUT_FILE:
         if (!data || *data != '/')
             return err_set(err, VIR_ERR_CONF_SYNTAX, "log_outputs: \"%s\": file takes an absolute path", rest);
-        o.fd = open(data, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+        /* Non-blocking, lest a FIFO without reader hold us here. */
+        o.fd = open(data, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
         if (o.fd < 0)
             return err_set_errno(err, errno, "opening the log file '%s'", data);
         break;
@@ -168,6 +182,15 @@ static int parse_entries(Settings *s, const char *text, int (*parse)(Settings *,
     return 0;
 }
 
+static void free_chain(Settings *s)
+{
+    while (s) {
+        Settings *older = s->older;
+        settings_free(s);
+        s = older;
+    }
+}
+
 int log_configure(int level, const char *filters, const char *outputs, Err *err)
 {
     if (level < LOG_LEVEL_DEBUG || level > LOG_LEVEL_ERROR)
@@ -181,15 +204,19 @@ int log_configure(int level, const char *filters, const char *outputs, Err *err)
         g_array_append_val(s->outputs, o);
     }
     g_mutex_lock(&settings_lock);
+    __atomic_store_n(&lowest, s->lowest, __ATOMIC_RELAXED);
     s->older = current;
-    __atomic_store_n(&current, g_steal_pointer(&s), __ATOMIC_RELEASE);
+    __atomic_store_n(&current, g_steal_pointer(&s), __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&lookers, __ATOMIC_SEQ_CST) == 0)
+        free_chain(g_steal_pointer(&current->older));
     g_mutex_unlock(&settings_lock);
     return 0;
 }
 
 void log_settings(int *ret_level, char **ret_filters, char **ret_outputs)
 {
-    const Settings *s = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
+    g_mutex_lock(&settings_lock); /* nothing goes meanwhile */
+    const Settings *s = current;
     if (ret_level)
         *ret_level = s ? s->level : LOG_LEVEL_WARNING;
     if (ret_filters) {
@@ -209,18 +236,16 @@ void log_settings(int *ret_level, char **ret_filters, char **ret_outputs)
         }
         *ret_outputs = g_string_free(out, FALSE);
     }
+    g_mutex_unlock(&settings_lock);
 }
 
 void log_done(void)
 {
     g_mutex_lock(&settings_lock);
     Settings *s = current;
-    __atomic_store_n(&current, NULL, __ATOMIC_RELEASE);
-    while (s) {
-        Settings *older = s->older;
-        settings_free(s);
-        s = older;
-    }
+    __atomic_store_n(&current, NULL, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&lowest, LOG_LEVEL_WARNING, __ATOMIC_RELAXED);
+    free_chain(s);
     g_mutex_unlock(&settings_lock);
 }
 
@@ -231,13 +256,8 @@ static bool filter_matches(const Filter *f, const char *area)
     return f->pattern ? fnmatch(f->area, area, 0) == 0 : g_str_has_prefix(area, f->area);
 }
 
-bool log_wanted(LogLevel level, const char *area)
+static int threshold_of(const Settings *s, const char *area)
 {
-    const Settings *s = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
-    if (!s)
-        return level >= LOG_LEVEL_WARNING;
-    if ((int)level < s->lowest)
-        return false;
     int threshold = s->level;
     size_t best = 0;
     for (unsigned i = 0; i < s->filters->len; i++) {
@@ -248,7 +268,17 @@ bool log_wanted(LogLevel level, const char *area)
             threshold = f->level;
         }
     }
-    return (int)level >= threshold;
+    return threshold;
+}
+
+bool log_wanted(LogLevel level, const char *area)
+{
+    if ((int)level < __atomic_load_n(&lowest, __ATOMIC_RELAXED))
+        return false;
+    const Settings *s = enter();
+    bool wanted = !s || (int)level >= threshold_of(s, area);
+    leave();
+    return wanted;
 }
 
 /* ---- lines ----------------------------------------------------------------------------------------------- */
@@ -379,7 +409,7 @@ void log_write(LogLevel level, const char *area, const char *file, int line, con
     va_end(ap);
     g_autofree char *whole = format_line(level, area, fields, text, true);
     Line l = {level, area, file, func, text, line, fields};
-    const Settings *s = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
+    const Settings *s = enter();
     if (!s)
         write_line(STDERR_FILENO, whole);
     for (unsigned i = 0; s && i < s->outputs->len; i++) {
@@ -391,5 +421,6 @@ void log_write(LogLevel level, const char *area, const char *file, int line, con
         else
             __atomic_add_fetch(&o->lost, 1, __ATOMIC_RELAXED);
     }
+    leave();
     errno = saved;
 }

@@ -10,6 +10,7 @@
 
 #include "base.h"
 #include "fuzz.h"
+#include "protocol/admin_procs.h"
 #include "protocol/events.h"
 #include "protocol/procs.h"
 #include "protocol/wire_types.h"
@@ -42,6 +43,13 @@ static GArray *subjects(void)
     for (size_t i = 0; i < n; i++) {
         const Subject msg = {&events[i].msg, NULL};
         g_array_append_val(all, msg);
+    }
+    const AdminProcInfo *admin = admin_proc_table(&n);
+    for (size_t i = 0; i < n; i++) {
+        const Subject both[] = {{&admin[i].args, NULL}, {&admin[i].ret, NULL}};
+        for (size_t k = 0; k < N_ELEMENTS(both); k++)
+            if (both[k].type->size)
+                g_array_append_val(all, both[k]);
     }
     const Subject outside[] = {{&wire_message_header, NULL}, {&wire_message_error, NULL}, {&wire_stream_hole, NULL}};
     g_array_append_vals(all, outside, N_ELEMENTS(outside));

@@ -2,7 +2,7 @@
 # their files and seeds by `make check`.
 fuzz_targets = tests/fuzz/fuzz_args tests/fuzz/fuzz_frame tests/fuzz/fuzz_domain_xml tests/fuzz/fuzz_qmp tests/fuzz/fuzz_status_file \
 	tests/fuzz/fuzz_config tests/fuzz/fuzz_image tests/fuzz/fuzz_definition tests/fuzz/fuzz_cpu_xml \
-	tests/fuzz/fuzz_snapshot
+	tests/fuzz/fuzz_snapshot tests/fuzz/fuzz_sasl tests/fuzz/fuzz_preauth
 fuzz_common = tests/fuzz/fuzz.h tests/fuzz/inputs.c
 check_PROGRAMS += $(fuzz_targets)
 if FUZZ
@@ -82,3 +82,16 @@ tests_fuzz_fuzz_snapshot_SOURCES = tests/fuzz/fuzz_snapshot.c $(fuzz_common)
 tests_fuzz_fuzz_snapshot_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_snapshot_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_snapshot_LDADD = $(fuzz_model_libs)
+
+tests_fuzz_fuzz_sasl_SOURCES = tests/fuzz/fuzz_sasl.c tests/rpc/sasl_env.h $(fuzz_common)
+tests_fuzz_fuzz_sasl_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_sasl_LDADD = librpc.a libevent.a libutil.a $(SASL_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
+
+# The daemon's own objects, for its handlers are weak references: main.c alone is another.
+fuzz_daemon_objects = $(patsubst %.c,%.$(OBJEXT),$(filter %.c,$(daemon_sources)))
+tests_fuzz_fuzz_preauth_SOURCES = tests/fuzz/fuzz_preauth.c tests/rpc/sasl_env.h $(fuzz_common)
+tests_fuzz_fuzz_preauth_CPPFLAGS = $(fuzz_cppflags)
+tests_fuzz_fuzz_preauth_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_preauth_DEPENDENCIES = $(fuzz_daemon_objects) $(berthd_DEPENDENCIES)
+tests_fuzz_fuzz_preauth_LDADD = $(fuzz_daemon_objects) $(berthd_LDADD)

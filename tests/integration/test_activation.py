@@ -1,5 +1,6 @@
 """The service manager's side: sockets handed over, what is told on NOTIFY_SOCKET, and the end when nobody needs the daemon."""
 
+import ctypes
 import os
 import re
 import select
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from lib import rawrpc, servers_only, xml as guest_xml
+from lib import certs, rawrpc, servers_only, xml as guest_xml
 
 berthd = servers_only.berthd
 
@@ -62,17 +63,6 @@ def activate(server, listens, names=()):
         server.box.run(["true"])
 
 
-def make_pki(server):
-    """Certificates for localhost; the keys of libvirtd.conf, and where the client's are."""
-    tool = os.path.join(os.path.dirname(server.binary()), "berth-pki")
-    root = server.box.path("pki")
-    for args in (["init"], ["server", "localhost", "127.0.0.1"], ["client", "test", "--output", server.box.path("pki", "client")]):
-        subprocess.run([tool, "--root", root, *args], check=True, stdout=subprocess.DEVNULL,
-                       env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"))
-    return 'key_file = "%s/libvirt/private/serverkey.pem"\ncert_file = "%s/libvirt/servercert.pem"\nca_file = "%s/CA/cacert.pem"\n' \
-        'crl_file = ""\n' % (root, root, root), server.box.path("pki", "client")
-
-
 def check_all_five(server, rw, ro, admin, tcp, tls, pkipath):
     def virsh(uri, *args):
         env = dict(server.environment(), LC_ALL="C", HOME=server.box.path("home"))
@@ -95,13 +85,13 @@ def check_all_five(server, rw, ro, admin, tcp, tls, pkipath):
 def test_every_socket_by_its_name(server):
     """The names of the units' FileDescriptorName, at paths and ports that say nothing; the keys for sockets of our own are ignored."""
     own = server(log_level="2", libvirtd_conf='auth_tcp = "none"\nlisten_tcp = 1\n')
-    keys, client = make_pki(own)
+    pki = certs.Pki(own.box)
     with open(own.box.path("etc", "libvirtd.conf"), "a") as conf:
-        conf.write(keys)
+        conf.write(pki.keys())
     run = "/run/libvirt/"
     activate(own, [run + "a", run + "b", run + "c", "127.0.0.1:3001", "127.0.0.1:3002"],
              ["berthd", "berthd-ro", "berthd-admin", "berthd-tcp", "berthd-tls"])
-    check_all_five(own, run + "a", run + "b", run + "c", 3001, 3002, client)
+    check_all_five(own, run + "a", run + "b", run + "c", 3001, 3002, pki.client)
     assert "listen_tcp" in own.text() and "ignored" in own.text()
     assert "will end after 120 s" in own.text()
     assert not os.path.lexists(own.box.path("run", "libvirt-sock"))
@@ -110,12 +100,12 @@ def test_every_socket_by_its_name(server):
 def test_every_socket_by_its_address(server):
     """Without names the paths and libvirt's ports tell."""
     own = server(libvirtd_conf='auth_tcp = "none"\n')
-    keys, client = make_pki(own)
+    pki = certs.Pki(own.box)
     with open(own.box.path("etc", "libvirtd.conf"), "a") as conf:
-        conf.write(keys)
+        conf.write(pki.keys())
     run = "/run/libvirt/libvirt-"
     activate(own, [run + "sock", run + "sock-ro", run + "admin-sock", "127.0.0.1:16509", "127.0.0.1:16514"])
-    check_all_five(own, run + "sock", run + "sock-ro", run + "admin-sock", 16509, 16514, client)
+    check_all_five(own, run + "sock", run + "sock-ro", run + "admin-sock", 16509, 16514, pki.client)
 
 
 @pytest.mark.parametrize("where,name,message", [
@@ -192,6 +182,52 @@ def test_watchdog_of_a_whole_daemon(server):
         assert manager.receive() == {"WATCHDOG": "1"}
         own.process.send_signal(signal.SIGTERM)
         assert "STOPPING" in manager.until("STOPPING", drop=["WATCHDOG"])[0]
+    finally:
+        manager.sock.close()
+
+
+class Stopped:
+    """One thread of a process stands still, the others go on."""
+
+    SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, pid, name):
+        tasks = "/proc/%d/task" % pid
+        for tid in os.listdir(tasks):
+            with open(os.path.join(tasks, tid, "comm")) as comm:
+                if comm.read().strip() == name:
+                    self.tid = int(tid)
+        self.ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+        self.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+
+    def __enter__(self):
+        for request in (self.SEIZE, self.INTERRUPT):
+            assert self.ptrace(request, self.tid, None, None) == 0, os.strerror(ctypes.get_errno())
+        os.waitpid(self.tid, self.WALL)
+
+    def __exit__(self, *_):
+        self.ptrace(self.DETACH, self.tid, None, None)
+
+
+def test_a_daemon_that_hangs_is_told_by_silence(server):
+    """Its monitor thread hangs: clients are served still, but no ping comes until it goes on; the log says what does not answer."""
+    own = server(log_level="2")
+    manager = Manager(own, WATCHDOG_USEC="400000")
+    try:
+        manager.until("READY", drop=["WATCHDOG"])
+        with Stopped(own.process.pid, "monitor"):
+            while "the monitor event thread did not answer" not in own.text():
+                own.sh("uri")
+            manager.sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                while True:
+                    manager.sock.recv(4096)  # those of before
+            for _ in range(5):
+                own.sh("uri")
+            with pytest.raises(BlockingIOError):
+                manager.sock.recv(4096)
+        manager.sock.settimeout(60)
+        assert manager.receive() == {"WATCHDOG": "1"}
     finally:
         manager.sock.close()
 

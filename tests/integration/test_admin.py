@@ -4,10 +4,12 @@ import os
 import re
 import signal
 import struct
+import subprocess
+import sys
 
 import pytest
 
-from lib import rawrpc, servers_only
+from lib import certs, rawrpc, sasl, servers_only
 
 berthd = servers_only.berthd
 
@@ -224,6 +226,8 @@ def test_refusals(own):
         reply = client.call(SET_POOL, rawrpc.string("admin") + struct.pack(">I", 1) + uint("maxWorkers", 5) + struct.pack(">I", 0),
                             prog=ADMIN)
         assert "server 'admin' take no workers" in reply.error()[2]
+        reply = client.call(LOOKUP_SERVER, rawrpc.string("x" * 1000000) + struct.pack(">I", 0), prog=ADMIN)
+        assert reply.error()[0] == 95 and len(reply.error()[2]) < 500
         assert client.call(21, prog=ADMIN).error()[2].endswith("unknown procedure: 21")
         assert client.call(CLOSE, prog=ADMIN).status == rawrpc.OK
         with pytest.raises(rawrpc.Closed):
@@ -261,6 +265,92 @@ def test_it_may_disconnect_itself(own):
         assert reply.status == rawrpc.OK
         with pytest.raises(rawrpc.Closed):
             client.receive()
+
+
+# ---- identities and limits of those who must show who they are -----------------------------------------------------------------
+
+
+def test_a_sasl_user_is_named():
+    own = sasl.Berthd(libvirtd_conf='auth_unix_rw = "sasl"\n').open()
+    try:
+        admin = Admin(own)
+        env = dict(own.environment(), LC_ALL="C", **own.auth_file())
+        with own.box.popen(["virsh", "-q", "-c", "qemu+unix:///system?socket=/run/libvirt/libvirt-sock"], stdin=subprocess.PIPE,
+                           stdout=subprocess.PIPE, text=True, env=env) as client:
+            client.stdin.write("list --all\nhostname\n")
+            client.stdin.flush()
+            client.stdout.readline()
+            number, = admin.ids("libvirtd")
+            info = admin.table("client-info", "libvirtd", number)
+            assert info["sasl_user_name"].startswith("fred"), info
+            client.stdin.close()
+    finally:
+        own.close()
+
+
+def test_limit_of_the_unknown():
+    """Those who have not shown who they are have a limit of their own, 0 is none; it holds from the moment it is set."""
+    own = sasl.Berthd(libvirtd_conf='auth_unix_rw = "sasl"\n').open()
+    try:
+        admin = Admin(own)
+        with raw(own, "libvirt-sock") as first:
+            first.call(66)
+            assert admin.table("srv-clients-info", "libvirtd")["nclients_unauth"] == "1"
+            admin("srv-clients-set", "libvirtd", "--max-unauth-clients", 1)
+            with raw(own, "libvirt-sock") as second:
+                serial = second.send(66)
+                assert admin.table("srv-clients-info", "libvirtd")["nclients"] == "1"
+                admin("srv-clients-set", "libvirtd", "--max-unauth-clients", 0)
+                assert second.receive().serial == serial
+                assert admin.table("srv-clients-info", "libvirtd")["nclients_unauth"] == "2"
+    finally:
+        own.close()
+
+
+# ---- certificates --------------------------------------------------------------------------------------------------------------
+
+
+def test_certificates_are_read_again(berthd):
+    own = berthd(libvirtd_conf='listen_tls = 1\nlisten_addr = "127.0.0.1"\n')
+    own.box.start()
+    try:
+        pki = certs.Pki(own.box)
+        own.libvirtd_conf += pki.keys()
+        own.write_config()
+        own.start()
+        admin = Admin(own)
+
+        def shown():
+            done = own.box.run([sys.executable, "-c", "import ssl; print(ssl.get_server_certificate(('127.0.0.1', 16514)))"])
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        before = shown()
+        uri = "qemu+tls://localhost/system?pkipath=" + pki.client
+        with own.box.popen(["virsh", "-q", "-c", uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                           env=dict(own.environment(), LC_ALL="C")) as client:
+            client.stdin.write("hostname\n")
+            client.stdin.flush()
+            client.stdout.readline()
+            info = admin.table("client-info", "libvirtd", admin.ids("libvirtd")[0])
+            assert info["transport"] == "tls" and "CN=test" in info["tls_x509_dname"], info
+            assert info["sock_addr"].startswith("127.0.0.1:") or info["sock_addr"].startswith("127.0.0.1;"), info
+            pki.make_server("--force")
+            assert shown() == before
+            admin("server-update-tls", "libvirtd")
+            now = shown()
+            assert now != before
+            with open(pki.cert, "w") as cert:
+                cert.write("nonsense\n")
+            error = admin.fails("server-update-tls", "libvirtd")
+            assert pki.cert in error, error
+            assert shown() == now
+            client.stdin.write("uri\nquit\n")
+            client.stdin.close()
+            assert uri in client.stdout.read()
+        assert "has no socket for TLS" in admin.fails("server-update-tls", "admin")
+    finally:
+        own.close()
 
 
 def test_changes_are_logged(own):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import struct
 import threading
@@ -265,6 +266,34 @@ def test_shallow_copies(server, images, vm, heard):
     images.same("copy2", "before", other_fmt="raw")
 
 
+@pytest.mark.parametrize("how", ["made", "reused"])
+def test_shallow_copy_onto_a_chain_of_the_call(server, images, vm, heard, how):
+    """<backingStore> beside the target: what is below it is told, and neither the disk's own nor what a header says."""
+    dom = vm()
+    images.raw("top", "before")
+    images.run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", IMAGES + "mid", IMAGES + "flat")
+    images.run("chmod", "666", IMAGES + "flat")
+    if how == "reused":
+        server.image("copy", None, backing=(IMAGES + "flat", "raw"))
+    below = "<backingStore type='file'><format type='raw'/><source file='%sflat'/></backingStore>" % IMAGES
+    target = "<disk type='file'><driver type='qcow2'/><source file='%scopy'/>%s</disk>"
+    flags = L.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB | L.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT * (how == "reused")
+    refused(lambda: dom.blockCopy("vda", target % (IMAGES, below), {}, flags), L.VIR_ERR_INVALID_ARG, "SHALLOW")
+    refused(lambda: dom.blockCopy("vda", target % (IMAGES, "<backingStore/>"), {}, flags | L.VIR_DOMAIN_BLOCK_COPY_SHALLOW), L.VIR_ERR_INVALID_ARG)
+    for end in ("--finish", "--pivot"):
+        extra = ["--reuse-external"] if how == "reused" else []
+        server.sh("blockcopy", "vm", "vda", "--xml", server.file("to.xml", target % (IMAGES, below)), "--shallow", "--wait", end, TRANSIENT, *extra)
+        assert not blockdev.truthful(dom)
+        if end == "--finish" and how == "made":
+            images.run("rm", IMAGES + "copy")
+    assert blockdev.paths(dom) == ["copy", "flat"]
+    assert images.backing("copy") == IMAGES + "flat"
+    dom.destroy()
+    images.same("copy", "before", other_fmt="raw")
+    dom.create()
+    assert blockdev.paths(dom) == ["copy", "flat"]
+
+
 def test_a_copy_given_up_is_a_copy(server, images, vm, heard):
     dom = vm()
     server.sh("blockcopy", "vm", "vda", IMAGES + "copy", "--wait", "--finish", TRANSIENT)
@@ -345,6 +374,35 @@ def test_full_target(server, images, vm, heard):
         os.rmdir(small)
 
 
+def test_target_that_vanished(server, images, vm, conn, heard):
+    """The file is there at the call, its directory is gone before the pivot: the guest goes on with the file QEMU has; and where a target's
+    backing images are to be found only then, they are not, and the disk stays where it is."""
+    dom = vm(transient=True)
+    there, gone = server.box.path("lib", "images", "there"), server.box.path("lib", "images", "gone")
+    os.mkdir(there)
+    os.chmod(there, 0o777)
+    server.image("there/mid2", None, backing=(IMAGES + "base", "qcow2"))
+    server.image("there/copy", None, backing=(IMAGES + "there/mid2", "qcow2"))
+    server.sh("blockcopy", "vm", "vda", IMAGES + "there/copy", "--shallow", "--reuse-external", "--wait")
+    os.rename(there, gone)
+    try:
+        refused(lambda: dom.blockJobAbort("vda", L.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT), L.VIR_ERR_SYSTEM_ERROR, "there/")
+        assert blockdev.mirror(dom) == (4, "copy", "yes")  # still in step: it can be tried again, or given up
+        assert blockdev.paths(dom) == ["top", "mid", "base"]
+        dom.blockJobAbort("vda")
+        assert not blockdev.truthful(dom)
+        refused(lambda: dom.blockCopy("vda", "<disk><source file='%sthere/new'/></disk>" % IMAGES), L.VIR_ERR_SYSTEM_ERROR, "there/new")
+        assert not blockdev.truthful(dom)
+        server.sh("blockcopy", "vm", "vda", IMAGES + "gone/full", "--wait")
+        os.rename(gone, there)
+        dom.blockJobAbort("vda", L.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
+        assert blockdev.paths(dom) == ["gone/full"]
+        assert dom.state()[0] == L.VIR_DOMAIN_RUNNING
+    finally:
+        dom.destroy()
+        shutil.rmtree(there if os.path.exists(there) else gone)
+
+
 def waiting(call):
     """Runs a call that waits on a thread; returns what joins it and gives its error."""
     result = []
@@ -362,6 +420,8 @@ def waiting(call):
         thread.join(30)
         assert not thread.is_alive(), "the call still waits"
         return result[0]
+
+    end.over = lambda: not thread.is_alive()
     return end
 
 
@@ -414,13 +474,27 @@ def test_twenty_wait_for_twenty(server, images, conn, heard):
         for k in range(5):
             target = "vd%c" % (97 + k)
             heard.wait(lambda e, n, a: e == JOB_2 and n == dom.name() and a == (target, TYPES["active"], READY))
-    for dom in doms:
-        for k in range(5):
-            own = server.connect()
-            mine = own.lookupByName(dom.name())
-            ends.append(waiting(lambda m=mine, t="vd%c" % (97 + k): m.blockJobAbort(t, L.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)))
-    idle.suspend()
-    idle.resume()
+    stopped = [pid for pid, argv in server.box.qemus() if any(a.startswith("guest=vm") for a in argv)]
+    assert len(stopped) == 4
+    for pid in stopped:  # so that all of them wait
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        for dom in doms:
+            for k in range(5):
+                own = server.connect()
+                mine = own.lookupByName(dom.name())
+                ends.append(waiting(lambda m=mine, t="vd%c" % (97 + k): m.blockJobAbort(t, L.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)))
+        while not all(dom.controlInfo()[0] == L.VIR_DOMAIN_CONTROL_JOB for dom in doms):
+            assert not any(end.over() for end in ends)
+        for _ in range(5):
+            idle.suspend()
+            idle.resume()
+            assert {dom.name() for dom in conn.listAllDomains()} >= {"vm0", "vm1", "vm2", "vm3", "idle"}
+            assert all(blockdev.mirror(dom, "vda") for dom in doms)
+        assert not any(end.over() for end in ends)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
     assert [end() for end in ends] == [0] * 20
     for dom in doms:
         for k in range(5):
@@ -547,23 +621,33 @@ def test_data_of_a_guest_that_writes(server, images, conn, domain_xml, heard):
     with VirshConsole(server, "vm", "--force") as console:
         console.send("\n")
         console.expect(PROMPT, timeout=300)
-        console.send("dd if=/dev/urandom of=/dev/vda bs=1M count=8 seek=36 2>/dev/null; sync; "
-                     "dd if=/dev/vda bs=1M skip=36 count=8 2>/dev/null | md5sum | sed s/^/s''um-/\n")
-        console.expect("sum-")
-        kept = console.expect(" ").strip()
+        console.send("dd if=/dev/urandom of=/dev/vda bs=1M count=2 seek=36 2>/dev/null; sync\n")
+        console.expect(PROMPT)
+
+        def read_back():
+            """The checksum of what was written first, from the disk and not from the guest's memory."""
+            console.send("echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda bs=1M skip=36 count=2 2>/dev/null | md5sum | sed s/^/s''um-/\n")
+            console.expect("sum-")
+            return console.expect(" ").strip()
+
+        kept = read_back()
         assert re.fullmatch("[0-9a-f]{32}", kept), kept
         console.send(WRITER)
         console.expect(PROMPT)
-        server.sh("blockcopy", "vm", "vda", IMAGES + "copy", "--shallow", "--wait", "--pivot", TRANSIENT)
-        server.sh("blockcommit", "vm", "vda", "--top", IMAGES + "mid", "--base", IMAGES + "base", "--wait")
-        server.sh("blockcopy", "vm", "vda", IMAGES + "full", "--wait", "--pivot", TRANSIENT, "--synchronous-writes")
-        server.sh("blockpull", "vm", "vda", "--wait")
+        for words, chain in (
+                (["snapshot-create-as", "vm", "snap", "--disk-only", "--no-metadata", "--diskspec", "vda,file=" + IMAGES + "over"],
+                 ["over", "top", "mid", "base"]),
+                (["blockcommit", "vm", "vda", "--active", "--shallow", "--pivot", "--wait", "--verbose"], ["top", "mid", "base"]),
+                (["blockcopy", "vm", "vda", IMAGES + "copy", "--shallow", "--wait", "--pivot", TRANSIENT], ["copy", "mid", "base"]),
+                (["blockcommit", "vm", "vda", "--top", IMAGES + "mid", "--base", IMAGES + "base", "--wait"], ["copy", "base"]),
+                (["blockpull", "vm", "vda", "--wait"], ["copy"]),
+                (["blockcopy", "vm", "vda", IMAGES + "full", "--wait", "--pivot", TRANSIENT, "--synchronous-writes"], ["full"])):
+            server.sh(*words)
+            assert blockdev.paths(dom) == chain, words
+            assert read_back() == kept, words
         console.send("touch /tmp/stop\n")
         console.expect("writer-ended-42", timeout=120)
-        console.send("sync; echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda bs=1M skip=36 count=8 2>/dev/null | md5sum | "
-                     "sed s/^/s''um-/\n")
-        console.expect("sum-")
-        assert console.expect(" ").strip() == kept
+        console.send("sync; echo 3 >/proc/sys/vm/drop_caches\n")
         console.send("md5sum /dev/vda | sed s/^/wh''ole-/\n")
         console.expect("whole-")
         whole = console.expect(" ").strip()

@@ -35,7 +35,7 @@ SSHD_CONFIG = """
 Port {port}
 ListenAddress 127.0.0.1
 HostKey {dir}/host_key
-AuthorizedKeysFile {dir}/key.pub
+AuthorizedKeysFile {dir}/key.pub {dir}/limited
 PidFile none
 StrictModes no
 UsePAM no
@@ -61,8 +61,10 @@ class Remote:
         os.symlink(helper(), os.path.join(with_helper, "virt-ssh-helper"))
         for name in ("sh", "which", "nc", "grep"):
             os.symlink(shutil.which(name), os.path.join(without, name))
-        for name in ("host_key", "key"):
+        for name in ("host_key", "key", "limited_key"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", os.path.join(self.dir, name)], check=True)
+        with open(os.path.join(self.dir, "limited_key.pub")) as key, open(os.path.join(self.dir, "limited"), "w") as limited:
+            limited.write('restrict,command="virt-ssh-helper -r qemu:///system" ' + key.read())
         # Root may log in here whatever its password is, and what ssh writes into its home stays here.
         setup = "mkdir -p /run/sshd; sed 's/^root:[^:]*:/root:*:/' /etc/shadow >/run/shadow; mount --bind /run/shadow /etc/shadow; " \
                 "mount -t tmpfs tmpfs /root"
@@ -87,9 +89,9 @@ class Remote:
             sshd.stderr.close()
         self.server.close()
 
-    def argv(self, proxy, *args, port=PORT, readonly=False, more=""):
-        uri = "qemu+ssh://root@localhost:%d/system?keyfile=%s/key&no_verify=1%s%s" % (
-            port, self.dir, "&proxy=" + proxy if proxy else "", more)
+    def argv(self, proxy, *args, port=PORT, readonly=False, more="", key="key"):
+        uri = "qemu+ssh://root@localhost:%d/system?keyfile=%s/%s&no_verify=1&no_tty=1%s%s" % (
+            port, self.dir, key, "&proxy=" + proxy if proxy else "", more)
         return ["virsh", "-q", "-c", uri] + (["-r"] if readonly else []) + list(args)
 
     def virsh(self, proxy, *args, **kw):
@@ -143,6 +145,14 @@ def test_read_only(remote):
     assert refused.returncode != 0
     text = remote.server.text()
     assert "connected to /run/libvirt/libvirt-sock-ro" in text
+
+
+def test_a_key_for_looking_on(remote):
+    """The forced command of docs/remote.md: whatever the client asks for, the key gets the read-only socket and nothing else."""
+    assert remote.sh("native", "list", "--all", key="limited_key") == ""
+    refused = remote.virsh("netcat", "define", remote.server.file("far.xml", guest_xml.domain("far")), key="limited_key",
+                           more="&socket=/run/libvirt/libvirt-sock")
+    assert "read only access" in refused.stderr, refused.stderr
 
 
 def test_auto_without_helper(remote):

@@ -145,7 +145,7 @@ static Toy toy;
 static int setup(void **state)
 {
     RpcLimits limits = RPC_LIMITS_DEFAULT;
-    limits.auth_timeout_ms = 500;
+    limits.handshake_timeout_ms = limits.auth_timeout_ms = 500;
     toy_start(&toy, &limits);
     toy.next_transport = next_transport;
     return 0;

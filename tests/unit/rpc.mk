@@ -30,3 +30,12 @@ tests_rpc_test_turns_LDADD = $(rpc_test_libs)
 tests_rpc_test_transport_SOURCES = tests/rpc/test_transport.c
 tests_rpc_test_transport_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_rpc_test_transport_LDADD = $(rpc_test_libs)
+
+check_PROGRAMS += tests/rpc/test_tls tests/unit/test_cert
+TESTS += tests/rpc/test_tls tests/unit/test_cert
+tests_rpc_test_tls_SOURCES = tests/rpc/test_tls.c tests/rpc/certs.c tests/rpc/certs.h
+tests_rpc_test_tls_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_rpc_test_tls_LDADD = $(rpc_test_libs) $(GNUTLS_LIBS)
+tests_unit_test_cert_SOURCES = tests/unit/test_cert.c tests/rpc/certs.c tests/rpc/certs.h
+tests_unit_test_cert_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cert_LDADD = libutil.a $(CMOCKA_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(GLIB_LIBS)

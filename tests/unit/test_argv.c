@@ -17,6 +17,7 @@
 
 #include "golden.h"
 #include "qemu/argv.h"
+#include "qemu/image_chain.h"
 #include "qemu/props.h"
 
 static QemuCapsCache *cache;
@@ -213,12 +214,81 @@ static void test_node_numbers(void **state)
     assert_int_equal(next, 11); /* numbers stay */
 }
 
+#define NET(host, rest, driver)                                                                                                                    \
+    MINIMAL("x", "<disk type='network'><driver name='qemu' type='raw'" driver "/><source protocol='nbd' name='a b/c'>" host                        \
+                 "</source><target dev='vda' bus='virtio'/>" rest "</disk>")
+
+/* Exports of servers: what QEMU is told, what a header above says, and that this leads to the same export again. */
+static void test_network(void **state)
+{
+    static const struct {
+        const char *xml, *server, *options, *name;
+    } cases[] = {
+        {NET("<host name='127.0.0.1'/>", "", ""), "{\"type\":\"inet\",\"host\":\"127.0.0.1\",\"port\":\"10809\"}", "", "nbd://127.0.0.1:10809/a%20b/c"},
+        {NET("<host name='::1' port='7'/>", "", " cache='none'"), "{\"type\":\"inet\",\"host\":\"::1\",\"port\":\"7\"}",
+         "\"cache\":{\"direct\":true,\"no-flush\":false},", "nbd://[::1]:7/a%20b/c"},
+        {NET("<host transport='unix' socket='/s p&amp;q'/><reconnect delay='9'/>", "", ""), "{\"type\":\"unix\",\"path\":\"/s p&q\"}", "",
+         "nbd+unix:///a%20b/c?socket=/s%20p%26q"},
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
+        g_autoptr(DomainDef) def = parse(cases[i].xml);
+        g_auto(Err) err = ERR_INIT;
+        DiskDef *disk = def->disks->pdata[0];
+        disk->src->index = (OptU64){true, 1};
+        g_autoptr(Argv) a = build(def, 0, &err);
+        assert_non_null(a);
+        g_autofree char *line = qemu_argv_to_string(a, false);
+        g_autofree char *want =
+            g_strdup_printf("{\"driver\":\"nbd\",\"server\":%s,\"export\":\"a b/c\",%s\"node-name\":\"libvirt-1-storage\",%s"
+                            "\"auto-read-only\":true,\"discard\":\"unmap\"}",
+                            cases[i].server, disk->src->nbd_reconnect.v ? "\"reconnect-delay\":9," : "", cases[i].options);
+        if (!strstr(line, want))
+            fail_msg("no %s in %s", want, line);
+        ImageHeader h = {.backing = qemu_backing_name(disk->src)};
+        assert_string_equal(h.backing, cases[i].name);
+        g_autoptr(ImageNbd) n = image_backing_nbd(&h);
+        assert_non_null(n);
+        assert_string_equal(n->name, "a b/c");
+        assert_int_equal(g_strcmp0(n->host, disk->src->nbd_host), 0);
+        assert_int_equal(g_strcmp0(n->socket, disk->src->nbd_socket), 0);
+        assert_true(!n->host || n->port == disk->src->nbd_port);
+        g_free(h.backing);
+    }
+}
+
+/* What QEMU would take and make nothing of. */
+static void test_impossible_clock(void **state)
+{
+    static const struct {
+        const char *hz;
+        bool good;
+    } cases[] = {{"999", false}, {"1000", true}, {"2147483647000", true}, {"4294967295001", false}, {"18446744073709551615", false}};
+    for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
+        g_autofree char *xml =
+            g_strdup_printf("<domain type='qemu'><name>x</name><memory>65536</memory><os><type arch='x86_64' machine='q35'>hvm</type></os>"
+                            "<clock offset='utc'><timer name='tsc' frequency='%s'/><timer name='rtc' tickpolicy='catchup'>"
+                            "<catchup threshold='1' slew='2' limit='3'/></timer></clock></domain>",
+                            cases[i].hz);
+        g_autoptr(DomainDef) def = parse(xml);
+        g_auto(Err) err = ERR_INIT;
+        g_autoptr(Argv) a = build(def, 0, &err);
+        assert_int_equal(a != NULL, cases[i].good);
+        if (!a) {
+            assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
+            assert_non_null(strstr(err.detail, cases[i].hz));
+            continue;
+        }
+        g_autofree char *line = qemu_argv_to_string(a, false);
+        assert_non_null(strstr(line, "driftfix=slew")); /* the rest of <catchup> QEMU has no words for */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),  cmocka_unit_test(test_fd_plan),          cmocka_unit_test(test_native),
         cmocka_unit_test(test_quoting), cmocka_unit_test(test_refused),          cmocka_unit_test(test_props_are_shared),
-        cmocka_unit_test(test_node_numbers),
+        cmocka_unit_test(test_node_numbers), cmocka_unit_test(test_network), cmocka_unit_test(test_impossible_clock),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

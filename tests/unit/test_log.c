@@ -4,7 +4,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -118,6 +120,53 @@ static void test_errors(void **state)
     }
 }
 
+static unsigned count_fds(void)
+{
+    g_autoptr(GDir) d = g_dir_open("/proc/self/fd", 0, NULL);
+    unsigned n = 0;
+    while (g_dir_read_name(d))
+        n++;
+    return n;
+}
+
+static void *log_much(void *stop)
+{
+    unsigned n = 0;
+    while (!g_atomic_int_get((gint *)stop))
+        log_warning("line %u", n++);
+    return NULL;
+}
+
+/* Settings that were replaced go, with their files, though others log meanwhile. */
+static void test_replaced_settings_go(void **state)
+{
+    gint stop = 0;
+    use_file(3, "1:other", 1);
+    unsigned before = count_fds();
+    pthread_t threads[2];
+    for (size_t i = 0; i < N_ELEMENTS(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, log_much, &stop), 0);
+    for (int i = 0; i < 500; i++)
+        use_file(3, i % 2 ? "1:other" : NULL, 1);
+    g_atomic_int_set(&stop, 1);
+    for (size_t i = 0; i < N_ELEMENTS(threads); i++)
+        pthread_join(threads[i], NULL);
+    use_file(3, NULL, 1);
+    assert_int_equal(count_fds(), before);
+}
+
+/* Nobody is waited for, not even at the opening. */
+static void test_fifo_without_reader(void **state)
+{
+    g_autofree char *fifo = g_strconcat(path, "-fifo", NULL);
+    g_autofree char *outputs = g_strconcat("1:file:", fifo, NULL);
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(log_configure(3, NULL, outputs, &err), -1);
+    assert_non_null(strstr(err.detail, "-fifo"));
+    unlink(fifo);
+}
+
 static int setup(void **state)
 {
     int fd = g_file_open_tmp("berth-log-XXXXXX", &path, NULL);
@@ -138,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_level),        cmocka_unit_test(test_fields_and_forgery), cmocka_unit_test(test_filters),
         cmocka_unit_test(test_output_level), cmocka_unit_test(test_settings),           cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_replaced_settings_go), cmocka_unit_test(test_fifo_without_reader),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -197,6 +197,28 @@ static void lanes_have_caps(void **state)
     pool_free(p);
 }
 
+/* A cap that is raised lets those that wait in at once. */
+static void caps_change(void **state)
+{
+    PoolLimits l = limits;
+    l.cap[LANE_NORMAL] = 1;
+    Pool *p = pool_new(&l);
+    Gate g;
+    gate_init(&g, false);
+    for (int i = 0; i < 10; i++)
+        pool_submit(p, LANE_NORMAL, pass_gate, &g);
+    wait_inside(&g, 1);
+    assert_int_equal(g.max_inside, 1);
+    l.cap[LANE_NORMAL] = 4;
+    pool_set_limits(p, &l);
+    wait_inside(&g, 4);
+    l.cap[LANE_NORMAL] = 2;
+    pool_set_limits(p, &l);
+    open_and_wait(&g, 10);
+    assert_true(g.max_inside <= 4);
+    pool_free(p);
+}
+
 /* Sleeping tasks take no place: all of them are inside at once. */
 static void sleepers_do_not_count(void **state)
 {
@@ -324,6 +346,7 @@ int main(void)
         cmocka_unit_test(replaced_as_one),
         cmocka_unit_test(error_text),
         cmocka_unit_test(lanes_have_caps),
+        cmocka_unit_test(caps_change),
         cmocka_unit_test(sleepers_do_not_count),
         cmocka_unit_test(some_are_always_there),
         cmocka_unit_test(posts_keep_their_order),

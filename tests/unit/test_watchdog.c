@@ -72,6 +72,7 @@ static void place_close(Place *p)
     event_loop_stop(p->client, 0);
     pool_free(p->pool);
     event_loop_stop(p->monitor, 0);
+    event_loop_join(p->monitor); /* it may be about to answer */
     event_loop_free(p->client);
     event_loop_free(p->monitor);
     cond_done(&p->changed);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base.h"
+#include "protocol/admin_procs.h"
 #include "protocol/events.h"
 #include "protocol/procs.h"
 #include "protocol/remote_protocol.h"
@@ -15,7 +16,7 @@
 #include "xdr_sample.h"
 
 /* args and ret of all calls, messages of all events, header, error, hole: a row that loses its type is noticed here. */
-#define N_TYPES 695
+#define N_TYPES 723
 
 typedef void (*TypeCheck)(const WireType *type);
 
@@ -37,6 +38,13 @@ static unsigned each_type(TypeCheck check)
         check(&events[i].msg), done++;
         if (events[i].legacy_proc)
             check(&events[i].legacy), done++;
+    }
+    const AdminProcInfo *admin = admin_proc_table(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (admin[i].args.size)
+            check(&admin[i].args), done++;
+        if (admin[i].ret.size)
+            check(&admin[i].ret), done++;
     }
     check(&wire_message_header);
     check(&wire_message_error);
