@@ -9,6 +9,6 @@ apt-get install -y --no-install-recommends \
     libnl-route-3-dev libcmocka-dev \
     python3 python3-pytest python3-libvirt libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu \
     qemu-system-x86 qemu-utils seabios ipxe-qemu busybox-static cpio linux-image-cloud-amd64 iproute2 libxml2-utils systemd \
-    virtinst libvirt-dbus dbus libglib2.0-bin libsys-virt-perl libvirt-clients-qemu gir1.2-libvirt-glib-1.0 python3-gi \
+    virtinst libvirt-dbus dbus polkitd libglib2.0-bin libsys-virt-perl libvirt-clients-qemu gir1.2-libvirt-glib-1.0 python3-gi \
     openssh-server openssh-client netcat-openbsd \
     libsasl2-modules libsasl2-modules-db libsasl2-modules-gssapi-mit sasl2-bin krb5-kdc krb5-admin-server krb5-user

@@ -19,6 +19,7 @@
 
 #include "api_enums.h"
 #include "daemon/admin.h"
+#include "daemon/audit.h"
 #include "daemon/idle.h"
 #include "util/log.h"
 
@@ -59,6 +60,8 @@ static void log_outcome(const AdminCall *call)
 static void call_done(AdminCall *call)
 {
     log_outcome(call);
+    if (call->proc->changes)
+        audit_admin(call->server->audit, call->conn, call->proc->name, call->target ? rpc_server_name(call->target) : NULL, call->err.code);
     if (err_is_set(&call->err)) {
         rpc_reply_error(call->msg, &call->err);
     } else {

@@ -26,6 +26,8 @@ struct Call {
     bool job_held;
     const char *checked_name; /* of `dom` when permissions were checked; NULL: they did not depend on it */
     bool access_asked;        /* by the handler, of a row that leaves it to it */
+    const char *late_name;    /* what it asked for, for the audit record; NULL: it has not */
+    uint8_t late_uuid[UUID_LEN];
     void (*then)(Call *call); /* when polkit has answered */
     GHashTable *visible;      /* uuids of the machines polkit lets a list show; NULL: it was not asked */
     int fds[RPC_FDS_MAX]; /* to go out with the reply */

@@ -100,6 +100,7 @@ typedef struct DaemonConfig {
     int auth_timeout;            /* seconds from accept until a client is authenticated */
     int job_timeout;             /* seconds a call waits for a domain's job */
     int start_timeout;           /* seconds until a started QEMU answers */
+    char *audit_file;            /* NULL: the journal */
     bool backing_format_probing;
     int idle_timeout;            /* seconds without client and guest until the daemon ends; 0: never; -1: as the sockets came */
     bool modular_sockets;

@@ -39,6 +39,10 @@ const ConfKey berthd_config_keys[] = {
         .text = "Seconds without a client and without a running guest after which the daemon ends; systemd's sockets start it again. "
                 "0 is never; -1 is 120 when systemd holds the sockets, else never. The option --timeout goes before it."),
 
+    ROW(audit_file, CONF_STRING, NULL, RELOAD, .heading = "Audit", .example = "\"/var/log/libvirt/audit.json\"",
+        .text = "File for audit records (audit_level in libvirtd.conf), one JSON object a line, instead of the journal. Opened anew on a reload, "
+                "made with permissions 0600."),
+
     ROW(backing_format_probing, CONF_BOOL, "0", RELOAD, .heading = "Images",
         .text = "Whether a backing file whose format its overlay does not record is taken for what it looks like, if it names no backing file "
                 "itself. Who can write a raw image decides what it looks like, a guest for one. Else such a chain is refused, with the "

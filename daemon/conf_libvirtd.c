@@ -93,8 +93,9 @@ const ConfKey libvirtd_config_keys[] = {
         .text = "Clients connected at once; further ones wait to be accepted."),
     ROW(max_queued_clients, CONF_INT, "1000", RESTART, .min = 1, .max = 65535, .text = "Connections waiting to be accepted."),
     ROW(max_anonymous_clients, CONF_INT, "20", RELOAD, .min = 0, .max = 1000000,
-        .text = "Clients connected and not yet authenticated; while so many there are, no further ones are accepted. 0: no limit "
-                "of its own."),
+        .text = "Clients connected and not yet authenticated, on the local sockets and on the network each; while so many there are, no "
+                "further ones are accepted there, but on the network the oldest makes room once it has had half a second. 0: no limit of its "
+                "own."),
     ROW(min_workers, CONF_INT, "1", RELOAD, .min = 0, .max = 10000,
         .text = "Workers that are always there. Further ones are made when there is work, and end when there is none for some seconds."),
     ROW(max_workers, CONF_INT, "20", RELOAD, .min = 1, .max = 10000,
@@ -119,9 +120,11 @@ const ConfKey libvirtd_config_keys[] = {
     ROW(log_outputs, CONF_STRING, NULL, RELOAD, .example = "\"2:journald 1:file:/var/log/libvirt/berthd.log\"",
         .text = "Where lines go: \"LEVEL:stderr\", \"LEVEL:syslog:NAME\", \"LEVEL:file:PATH\", \"LEVEL:journald\", separated by blanks. "
                 "Unset means the journal where there is one, else stderr."),
-    INERT(audit_level, CONF_INT, "1", "records of the kernel's audit system are not written", .min = 0, .max = 2,
-        .text = "How much goes to the kernel's audit system."),
-    INERT(audit_logging, CONF_BOOL, "0", "records of the kernel's audit system are not written", .text = "Whether audit records are logged too."),
+    ROW(audit_level, CONF_INT, "1", RELOAD, .min = 0, .max = 2,
+        .text = "Records of what clients change, of connections and of refusals: who, from where, which call, which object, with what result. "
+                "0: none. 1: to audit_file of berthd.conf, else to the journal, where there is one. 2: the daemon does not start without one of "
+                "them."),
+    ROW(audit_logging, CONF_BOOL, "0", RELOAD, .text = "Whether these records go to the log as well, as information."),
 
     ROW(host_uuid, CONF_STRING, NULL, RESTART, .heading = "The host", .example = "\"00000000-0000-0000-0000-000000000000\"",
         .text = "Identity of this host in capabilities and migrations, where the machine's own is missing or shared."),

@@ -27,6 +27,7 @@
 
 #include "daemon/access.h"
 #include "daemon/api.h"
+#include "daemon/audit.h"
 #include "daemon/auth_polkit.h"
 #include "daemon/events.h"
 #include "daemon/events_held.h"
@@ -135,6 +136,7 @@ static void call_done(Call *call)
         call_free(call);
         return;
     }
+    audit_call(call_server(call)->audit, call);
     if (err_is_set(&call->err)) {
         log_failure(call);
         rpc_reply_error(call->msg, &call->err);
@@ -440,6 +442,7 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
     if (!cl)
         return;
     cl->open = false;
+    g_atomic_int_set(&cl->gone, true);
     auth_polkit_gone(cl);
     event_hub_drop_conn(s->events, c);
     events_held_drop(cl);

@@ -1,10 +1,10 @@
 # daemon: the only place where all layers meet.  Handlers are weak references of proctable.c, so they are objects of the program, not of an archive.
 sbin_PROGRAMS += berthd
 daemon_sources = \
-	daemon/admin.c daemon/admin.h daemon/api_admin_client.c daemon/api_admin_connect.c daemon/api_admin_server.c \
 	daemon/access.c daemon/access.h daemon/access_rules.c daemon/access_rules.h daemon/access_rules_private.h daemon/access_parse.c \
 	daemon/api.h \
 	daemon/agent_calls.def daemon/api_agent.c \
+	daemon/audit.c daemon/audit.h \
 	daemon/auth_polkit.c daemon/auth_polkit.h \
 	daemon/api_berth.c \
 	daemon/api_caps.c \
@@ -23,6 +23,7 @@ daemon_sources = \
 	daemon/auth_sasl.c daemon/auth_sasl.h \
 	daemon/call.h daemon/client.h \
 	daemon/conf.c daemon/conf.h daemon/conf_libvirtd.c daemon/conf_berthd.c \
+	daemon/confine.c daemon/confine.h \
 	daemon/console.c daemon/console.h \
 	daemon/domain_filter.c daemon/domain_filter.h \
 	daemon/event_encode.c \
@@ -30,6 +31,7 @@ daemon_sources = \
 	daemon/gate.c daemon/gate.h \
 	daemon/host.c daemon/host.h \
 	daemon/idle.c daemon/idle.h \
+	daemon/progress.c daemon/progress.h \
 	daemon/tidy.c daemon/tidy.h \
 	daemon/listen.c daemon/listen.h \
 	daemon/listen_net.c daemon/listen_net.h daemon/listen_role.c daemon/listen_role.h \

@@ -9,7 +9,7 @@ nodist_systemdunit_DATA = $(units)
 sysusersdir = $(prefix)/lib/sysusers.d
 tmpfilesdir = $(prefix)/lib/tmpfiles.d
 
-fill_paths = $(SED) -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@runstatedir[@]|$(runstatedir)|g' -e 's|@localstatedir[@]|$(localstatedir)|g' \
+fill_paths = $(SED) -e 's|@sbindir[@]|$(sbindir)|g' -e 's|@runstatedir[@]|$(runstatedir)|g' -e 's|@sysconfdir[@]|$(sysconfdir)|g' -e 's|@localstatedir[@]|$(localstatedir)|g' \
 	-e 's|@qemu_user[@]|$(qemu_user)|g' -e 's|@qemu_group[@]|$(qemu_group)|g'
 $(units) $(unit_extras): Makefile
 	$(AM_V_GEN)$(MKDIR_P) systemd && $(fill_paths) $(srcdir)/$@.in >$@.new && mv $@.new $@

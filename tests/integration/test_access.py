@@ -89,7 +89,7 @@ def table():
         for line in page:
             heading = re.match(r"## (\w+).* (\d+) of (\d+) calls", line)
             if heading:
-                prog = programs.get(heading.group(1), heading.group(1))
+                prog = programs.get(heading.group(1))  # the administration's program has a socket of its own
             elif line.startswith("## "):
                 prog = None
             row = re.match(r"\| (\d+) \| (\w+) \| ([^|]+) \|", line)

@@ -1,0 +1,372 @@
+/* daemon/audit.c - a record of everything clients change
+ *
+ * Owns:    the queue of records, the thread that writes them, the file
+ * Threads: audit_call from any; writing on a thread of its own, which may sleep as long as the disk or the journal does
+ * Locks:   Audit.lock (queue)
+ * Errors:  what cannot be written is counted as lost, and said in the log
+ */
+#include "config.h"
+
+#define ERR_FROM VIR_FROM_CONF
+#define LOG_AREA "daemon.audit"
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <jansson.h>
+#include <systemd/sd-journal.h>
+
+#include "daemon/audit.h"
+#include "util/fd.h"
+#include "util/lock.h"
+#include "util/log.h"
+#include "util/uuid.h"
+
+#define QUEUE_MAX 8192u
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+#define MESSAGE_ID "MESSAGE_ID=3f0e2cbd5b7a4f2c9e1d6a8b47c0915e" /* of every record in the journal */
+
+typedef struct Record {
+    struct Record *next;
+    int64_t time_us; /* since the epoch */
+    uint64_t client;
+    char *who, *from;        /* identity; address or "local" */
+    const char *proc, *kind; /* constants */
+    char *name;              /* of the object; NULL: none, or not known */
+    char uuid[UUID_STRING_LEN];
+    int code;                /* VIR_ERR_*; 0: done */
+    unsigned lost;           /* this record stands for so many others */
+} Record;
+
+struct Audit {
+    pthread_t thread;
+    Mutex lock;
+    Cond wake;
+    Record *head, **tail;
+    unsigned queued, lost;
+    bool stop;
+    AuditSpec spec; /* under the lock; file is not kept */
+    int fd;         /* -1: to the journal */
+    gint level;     /* atomic copy of spec.level */
+};
+
+static void record_free(Record *r)
+{
+    g_free(r->who);
+    g_free(r->from);
+    g_free(r->name);
+    g_free(r);
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------------------- */
+
+static void set_text(json_t *o, const char *key, const char *text)
+{
+    if (!text)
+        return;
+    g_autofree char *valid = g_utf8_make_valid(text, -1);
+    json_object_set_new(o, key, json_string(valid));
+}
+
+static char *as_json(const Record *r)
+{
+    json_t *o = json_object();
+    g_autoptr(GDateTime) seconds = g_date_time_new_from_unix_utc(r->time_us / G_USEC_PER_SEC);
+    g_autofree char *day = g_date_time_format(seconds, "%Y-%m-%dT%H:%M:%S");
+    g_autofree char *time = g_strdup_printf("%s.%06dZ", day, (int)(r->time_us % G_USEC_PER_SEC));
+    set_text(o, "time", time);
+    if (r->lost) {
+        json_object_set_new(o, "lost", json_integer(r->lost));
+    } else {
+        json_object_set_new(o, "client", json_integer((json_int_t)r->client));
+        set_text(o, "who", r->who);
+        set_text(o, "from", r->from);
+        set_text(o, "procedure", r->proc);
+        set_text(o, "object", r->kind);
+        set_text(o, "name", r->name);
+        set_text(o, "uuid", r->uuid[0] ? r->uuid : NULL);
+        json_object_set_new(o, "result", json_integer(r->code));
+    }
+    char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    json_decref(o);
+    return text;
+}
+
+static char *as_text(const Record *r)
+{
+    if (r->lost)
+        return g_strdup_printf("%u audit records were lost", r->lost);
+    return g_strdup_printf("client %" PRIu64 " (%s, %s): %s%s%s%s%s: %s (%d)", r->client, r->who, r->from, r->proc, r->name ? " on " : "",
+                           r->name ? r->kind : "", r->name ? " " : "", r->name ? r->name : "", r->code ? "failed" : "done", r->code);
+}
+
+static int to_journal(const Record *r, const char *text)
+{
+    struct iovec iov[12];
+    g_autoptr(GPtrArray) fields = g_ptr_array_new_with_free_func(g_free);
+    g_ptr_array_add(fields, g_strdup_printf("MESSAGE=%s", text));
+    g_ptr_array_add(fields, g_strdup(MESSAGE_ID));
+    g_ptr_array_add(fields, g_strdup("PRIORITY=5"));
+    g_ptr_array_add(fields, g_strdup("BERTH_AREA=audit"));
+    if (r->lost) {
+        g_ptr_array_add(fields, g_strdup_printf("BERTH_LOST=%u", r->lost));
+    } else {
+        g_ptr_array_add(fields, g_strdup_printf("BERTH_CLIENT=%" PRIu64, r->client));
+        g_ptr_array_add(fields, g_strdup_printf("BERTH_WHO=%s", r->who));
+        g_ptr_array_add(fields, g_strdup_printf("BERTH_FROM=%s", r->from));
+        g_ptr_array_add(fields, g_strdup_printf("BERTH_PROCEDURE=%s", r->proc));
+        g_ptr_array_add(fields, g_strdup_printf("BERTH_RESULT=%d", r->code));
+        if (r->name)
+            g_ptr_array_add(fields, g_strdup_printf("BERTH_OBJECT=%s", r->name));
+        if (r->uuid[0])
+            g_ptr_array_add(fields, g_strdup_printf("BERTH_UUID=%s", r->uuid));
+    }
+    for (unsigned i = 0; i < fields->len; i++)
+        iov[i] = (struct iovec){fields->pdata[i], strlen(fields->pdata[i])};
+    return sd_journal_sendv(iov, (int)fields->len);
+}
+
+static int write_record(int fd, bool logged, const Record *r)
+{
+    int e;
+    g_autofree char *text = as_text(r);
+    if (fd >= 0) {
+        char *json = as_json(r); /* jansson's */
+        g_autofree char *line = g_strdup_printf("%s\n", json);
+        free(json);
+        e = fd_write_all(fd, line, strlen(line));
+    } else {
+        e = to_journal(r, text);
+    }
+    if (logged)
+        log_info("%s", text);
+    return e;
+}
+
+/* Everything that waits, taken at once. */
+static Record *take_all(Audit *a, unsigned *ret_lost, int *ret_fd, bool *ret_logged)
+{
+    Record *r = a->head;
+    a->head = NULL;
+    a->tail = &a->head;
+    a->queued = 0;
+    *ret_lost = a->lost;
+    a->lost = 0;
+    *ret_fd = a->fd >= 0 ? fcntl(a->fd, F_DUPFD_CLOEXEC, 3) : -1; /* a reload may close it meanwhile */
+    *ret_logged = a->spec.logged;
+    return r;
+}
+
+static void write_all(Record *r, unsigned lost, int fd, bool logged)
+{
+    int failed = 0;
+    unsigned n = 0;
+    while (r) {
+        Record *next = r->next;
+        int e = write_record(fd, logged, r);
+        if (e < 0) {
+            failed = e;
+            n++;
+        }
+        record_free(r);
+        r = next;
+    }
+    if (lost) {
+        Record said = {.time_us = g_get_real_time(), .lost = lost};
+        log_warning("%u audit records did not fit into the queue and are lost", lost);
+        write_record(fd, logged, &said);
+    }
+    if (failed < 0)
+        log_error("%u audit records could not be written: %s", n, g_strerror(-failed));
+}
+
+static void *thread_main(void *arg)
+{
+    Audit *a = arg;
+    bool stop = false;
+    while (!stop) {
+        unsigned lost;
+        int fd;
+        bool logged;
+        mutex_lock(&a->lock);
+        while (!a->head && !a->lost && !a->stop)
+            cond_wait_until(&a->wake, &a->lock, deadline_in_ms(3600000));
+        stop = a->stop;
+        Record *r = take_all(a, &lost, &fd, &logged);
+        mutex_unlock(&a->lock);
+        write_all(r, lost, fd, logged);
+        fd_close(&fd);
+    }
+    return NULL;
+}
+
+/* ---- settings -------------------------------------------------------------------------------------------------------------- */
+
+static int open_file(const AuditSpec *spec, int *ret, Err *err)
+{
+    *ret = -1;
+    if (spec->level == 0)
+        return 0;
+    if (spec->file) {
+        *ret = open(spec->file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+        return *ret < 0 ? err_set_errno(err, errno, "opening audit_file %s", spec->file) : 0;
+    }
+    if (spec->level > 1 && access(JOURNAL_SOCKET, W_OK) < 0) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "audit_level is 2, and there is no journal at %s", JOURNAL_SOCKET);
+        return err_hint(err, "name a file with audit_file in berthd.conf");
+    }
+    return 0;
+}
+
+Audit *audit_new(const AuditSpec *spec, Err *err)
+{
+    int fd;
+    if (open_file(spec, &fd, err) < 0)
+        return NULL;
+    Audit *a = g_new0(Audit, 1);
+    a->fd = fd;
+    a->spec = *spec;
+    a->spec.file = NULL;
+    a->level = spec->level;
+    a->tail = &a->head;
+    mutex_init(&a->lock, LOCK_QUEUE, "audit");
+    cond_init(&a->wake);
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    if (pthread_create(&a->thread, NULL, thread_main, a) != 0)
+        g_error("no thread for audit records");
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return a;
+}
+
+int audit_reload(Audit *a, const AuditSpec *spec, Err *err)
+{
+    int fd;
+    if (open_file(spec, &fd, err) < 0)
+        return -1;
+    mutex_lock(&a->lock);
+    fd_close(&a->fd);
+    a->fd = fd;
+    a->spec.level = spec->level;
+    a->spec.logged = spec->logged;
+    mutex_unlock(&a->lock);
+    g_atomic_int_set(&a->level, spec->level);
+    return 0;
+}
+
+void audit_stop(Audit *a)
+{
+    mutex_lock(&a->lock);
+    bool running = !a->stop;
+    a->stop = true;
+    cond_broadcast(&a->wake);
+    mutex_unlock(&a->lock);
+    if (running)
+        pthread_join(a->thread, NULL);
+}
+
+Audit *audit_free(Audit *a)
+{
+    if (!a)
+        return NULL;
+    audit_stop(a);
+    for (Record *r = a->head, *next; r; r = next) {
+        next = r->next;
+        record_free(r);
+    }
+    fd_close(&a->fd);
+    cond_done(&a->wake);
+    mutex_done(&a->lock);
+    g_free(a);
+    return NULL;
+}
+
+/* ---- recording ------------------------------------------------------------------------------------------------------------- */
+
+static bool is_about_who(int code)
+{
+    static const int codes[] = {VIR_ERR_ACCESS_DENIED, VIR_ERR_OPERATION_DENIED, VIR_ERR_AUTH_FAILED, VIR_ERR_AUTH_CANCELLED,
+                                VIR_ERR_AUTH_UNAVAILABLE};
+    for (unsigned i = 0; i < N_ELEMENTS(codes); i++)
+        if (codes[i] == code)
+            return true;
+    return false;
+}
+
+/* What a read-only connection may not do changes something. */
+static bool is_wanted(const Call *call)
+{
+    const ProcInfo *p = call->proc;
+    if (is_about_who(call->err.code) || p->preopen)
+        return is_about_who(call->err.code) || strcmp(p->name, "connect_open") == 0;
+    if (p->args.size && !call->args)
+        return p->ro == READONLY_REFUSED;
+    return proc_readonly_refused(p, call->args);
+}
+
+/* Takes the record. */
+static void enqueue(Audit *a, Record *r)
+{
+    mutex_lock(&a->lock);
+    bool full = a->queued >= QUEUE_MAX;
+    if (full) {
+        a->lost++;
+    } else {
+        *a->tail = r;
+        a->tail = &r->next;
+        a->queued++;
+    }
+    cond_broadcast(&a->wake);
+    mutex_unlock(&a->lock);
+    if (full)
+        record_free(r);
+}
+
+static Record *record_new(const RpcConn *conn, const char *proc, const char *kind, int code)
+{
+    const RpcPeer *peer = rpc_conn_peer(conn);
+    Record *r = g_new0(Record, 1);
+    *r = (Record){.time_us = g_get_real_time(),
+                  .client = rpc_conn_id(conn),
+                  .who = rpc_peer_text(peer),
+                  .from = g_strdup(peer->address ? peer->address : "local"),
+                  .proc = proc,
+                  .kind = kind,
+                  .code = code};
+    return r;
+}
+
+static bool is_on(Audit *a)
+{
+    return a && g_atomic_int_get(&a->level) > 0;
+}
+
+void audit_call(Audit *a, const Call *call)
+{
+    if (!is_on(a) || !is_wanted(call))
+        return;
+    Record *r = record_new(call->conn, call->proc->name, proc_object_name(call->proc->object), call->err.code);
+    if (call->dom) {
+        g_autoptr(DomainView) v = domain_view(call->dom);
+        r->name = g_strdup(v->name);
+        uuid_format(v->uuid, r->uuid);
+    } else if (call->late_name) {
+        r->name = g_strdup(call->late_name);
+        uuid_format(call->late_uuid, r->uuid);
+    }
+    enqueue(a, r);
+}
+
+void audit_admin(Audit *a, const RpcConn *conn, const char *proc, const char *server, int code)
+{
+    if (!is_on(a))
+        return;
+    Record *r = record_new(conn, proc, "server", code);
+    r->name = g_strdup(server);
+    enqueue(a, r);
+}

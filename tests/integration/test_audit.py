@@ -1,0 +1,201 @@
+"""Audit records: one for each call that changes something, for each refusal and each connection; nothing secret in them."""
+
+import json
+import os
+import re
+import signal
+import socket
+import time
+
+import pytest
+
+from lib import identity, rawrpc, server as servers
+from lib import xml as guest_xml
+
+SECRET = "swordfish"
+PROCS = os.path.join(os.path.dirname(__file__), "..", "..", "protocol", "procs.def")
+
+
+class Records:
+    """The file of records, read as it grows."""
+
+    def __init__(self, server, name="audit.json"):
+        self.path = server.box.path("log", name)
+        self.server = server
+
+    def all(self):
+        try:
+            with open(self.path) as lines:
+                return [json.loads(line) for line in lines.read().splitlines()]
+        except FileNotFoundError:
+            return []
+
+    def until(self, wanted):
+        """All records once one of them is `wanted`; the client's calls pass the time."""
+        end = time.monotonic() + 60
+        with identity.Client(self.server.socket, 0) as client:
+            client.open()
+            while time.monotonic() < end:
+                found = self.all()
+                if any(wanted(record) for record in found):
+                    return found
+                client.call(110)
+        raise AssertionError("no such record in %s" % self.all())
+
+
+@pytest.fixture
+def server():
+    instance = servers.new("berthd", log_level="1", berthd_conf='audit_file = "/var/log/libvirt/audit.json"\n',
+                           libvirtd_conf="max_client_requests = 50\n")
+    instance.open()
+    yield instance
+    instance.close()
+
+
+def test_records_say_who_what_which_and_how(server):
+    uuid = "11112222-3333-4444-5555-666677778888"
+    server.define(guest_xml.domain("web", uuid=uuid))
+    server.sh("dumpxml", "web")
+    server.sh("start", "web")
+    with identity.Client(server.socket, 0) as client:  # runs already, which virsh would see itself
+        client.open().call(9, rawrpc.domain("web", bytes.fromhex(uuid.replace("-", ""))))
+    with identity.Client(server.box.path("run", "libvirt-sock-ro"), 0) as client:
+        assert client.open().call(12, rawrpc.domain("web", bytes.fromhex(uuid.replace("-", "")))).error()[0] == 29
+    server.sh("destroy", "web")
+    server.sh("undefine", "web")
+    found = Records(server).until(lambda r: r.get("procedure", "").startswith("domain_undefine"))
+    of_web = [r for r in found if r.get("uuid") == uuid]
+    calls = [(r["procedure"], r["result"]) for r in of_web]
+    assert calls[0][0].startswith("domain_define_xml") and calls[0][1] == 0
+    assert ("domain_create", 0) in calls or ("domain_create_with_flags", 0) in calls, calls
+    assert [c for c in calls if c[0].startswith("domain_create") and c[1] == 55], calls
+    assert [c for c in calls if c[0].startswith("domain_destroy")][-1][1] == 0
+    assert calls[-1][0].startswith("domain_undefine") and calls[-1][1] == 0
+    assert all(r["name"] == "web" and r["object"] == "domain" and r["from"] == "local" and "uid 0" in r["who"] for r in of_web), of_web
+    assert [r for r in found if r["procedure"].startswith("domain_destroy") and r["result"] == 29]  # from the read-only socket
+    assert not [r for r in found if r["procedure"] in ("domain_get_xml_desc", "domain_lookup_by_name")]
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", r["time"]) and r["client"] > 0 for r in found)
+    assert [r for r in found if r["procedure"] == "connect_open"]
+    assert os.stat(server.box.path("log", "audit.json")).st_mode & 0o777 == 0o600
+
+
+def test_no_secret_is_recorded_or_logged(server):
+    """A password in a definition shows up with --security-info, and nowhere else: not in the log at its most talkative, not in records."""
+    xml = guest_xml.domain("web").replace("</devices>", "<graphics type='vnc' passwd='%s' port='-1' autoport='yes'/></devices>" % SECRET)
+    server.define(xml)
+    server.virsh("create", server.file("bad.xml", xml.replace("<memory", "<nonsense/><memory").replace("type='qemu'", "type='xen'")))
+    server.sh("start", "web")
+    server.virsh("start", "web")
+    assert SECRET not in server.sh("dumpxml", "web")
+    assert SECRET not in server.virsh("dumpxml", "web", readonly=True).out
+    refused = server.virsh("dumpxml", "web", "--security-info", readonly=True)
+    assert not refused.ok and SECRET not in refused.out + refused.err
+    assert SECRET in server.sh("dumpxml", "web", "--security-info")
+    server.sh("destroy", "web")
+    server.sh("undefine", "web")
+    Records(server).until(lambda r: r.get("procedure", "").startswith("domain_undefine"))
+    for directory, _, names in os.walk(server.box.path("log")):
+        for name in names:
+            with open(os.path.join(directory, name), "rb") as text:
+                assert SECRET.encode() not in text.read(), name
+    with open(server.box.path("output"), "rb") as text:
+        assert SECRET.encode() not in text.read()
+
+
+def rows():
+    """(number, name, changes something) of the main program's rows."""
+    with open(PROCS) as text:
+        for line in text:
+            row = re.match(r"PROC\(\s*(\d+),\s*\w+,\s*(\w+),", line)
+            if row:
+                yield int(row.group(1)), row.group(2), re.search(r",\s*RW,\s", line) is not None
+
+
+def test_every_call_that_changes_something_leaves_one(server):
+    """A walk over the rows: as many records as calls for those that change something, none for the others."""
+    calls = {}
+    client = identity.Client(server.socket, 0).open()
+    for number, name, changes in rows():
+        if name in ("connect_open", "connect_close", "node_suspend_for_duration") or name.startswith("auth_"):
+            continue
+        calls[name] = changes
+        client.call(number, b"\0" * 1024)
+    client.call(35, rawrpc.domain("last", b"\x01" * 16))
+    found = Records(server).until(lambda r: r["procedure"] == "domain_undefine" and "last" not in calls)
+    counted = {}
+    for record in found:
+        counted[record["procedure"]] = counted.get(record["procedure"], 0) + 1
+    missing = [name for name, changes in calls.items() if changes and name not in counted]
+    assert not missing
+    idle = [name for name in counted if name in calls and not calls[name]]
+    assert not idle
+    client.close()
+
+
+def test_refusals_are_recorded_whatever_was_asked():
+    instance = servers.new("berthd", libvirtd_conf='access_drivers = [ "berth" ]\nunix_sock_rw_perms = "0777"\n',
+                           berthd_conf='audit_file = "/var/log/libvirt/audit.json"\n')
+    instance.box.start()
+    instance.write_config()
+    rules = instance.box.path("etc", "berthd.conf.d", "access")
+    os.makedirs(rules)
+    with open(os.path.join(rules, "1.rules"), "w") as out:
+        out.write("allow user 0 to *\nallow user 2001 to connect:*\n")
+    try:
+        instance.start()
+        instance.define(guest_xml.domain("web"))
+        identity.virsh(instance, 2001, "dominfo", "web")
+        found = Records(instance).until(lambda r: r["result"] == 88)
+        refused = [r for r in found if r["result"] == 88][0]
+        assert refused["procedure"] == "domain_lookup_by_name" and "uid 2001" in refused["who"], refused
+    finally:
+        instance.close()
+
+
+def test_reload_opens_the_file_anew(server):
+    """What log rotation does: the file is renamed, the daemon told."""
+    server.define(guest_xml.domain("a"))
+    Records(server).until(lambda r: r.get("name") == "a")
+    old = server.box.path("log", "audit.json")
+    os.rename(old, old + ".1")
+    server.process.send_signal(signal.SIGHUP)
+    end = time.monotonic() + 60
+    while not os.path.exists(old) and time.monotonic() < end:
+        server.virsh("uri")
+    server.define(guest_xml.domain("b"))
+    assert not [r for r in Records(server).until(lambda r: r.get("name") == "b") if r.get("name") == "a"]
+
+
+def test_records_go_to_the_journal():
+    instance = servers.new("berthd")
+    instance.box.start()
+    instance.write_config()
+    directory = instance.box.path("journal")
+    os.mkdir(directory)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(os.path.join(directory, "socket"))
+        journal.settimeout(60)
+        assert instance.box.run(["sh", "-c", "mkdir -p /run/systemd/journal && mount --bind %s /run/systemd/journal" % directory]).returncode == 0
+        try:
+            instance.start()
+            instance.define(guest_xml.domain("web"))
+            while True:
+                entry = journal.recv(65536).decode(errors="replace")
+                if "BERTH_OBJECT=web\n" in entry:
+                    break
+            for field in ("MESSAGE_ID=3f0e2cbd5b7a4f2c9e1d6a8b47c0915e", "BERTH_RESULT=0", "BERTH_FROM=local", "BERTH_WHO=uid 0",
+                          "BERTH_PROCEDURE=domain_define_xml"):
+                assert field in entry, entry
+        finally:
+            instance.close()
+
+
+def test_level_two_wants_a_place():
+    instance = servers.new("berthd", libvirtd_conf="audit_level = 2\n")
+    instance.box.start()
+    instance.write_config()
+    try:
+        with pytest.raises(RuntimeError, match="audit_level is 2, and there is no journal"):
+            instance.start()
+    finally:
+        instance.close()
