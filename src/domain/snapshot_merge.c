@@ -35,7 +35,7 @@ static int cannot(const SnapshotDef *s, Err *err, const char *format, ...)
     g_autofree char *why = g_strdup_vprintf(format, args);
     va_end(args);
     err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "the data of external snapshot '%s' cannot be deleted with it: %s", s->name, why);
-    return err_hint(err, "merge the images with 'virsh blockcommit', then forget the snapshot with --metadata");
+    return err_hint(err, "merge the images with 'virsh blockcommit' or qemu-img, then forget the snapshot with --metadata");
 }
 
 /* ---- what there is to merge ------------------------------------------------------------------------------------------------ */
