@@ -50,12 +50,14 @@ class Story:
 
     def run(self, conn):
         dom = conn.lookupByName("vm")
+        history = self.server.box.path("lib", "qemu", "job-history", dom.UUIDString() + ".xml")
         heard = events.Recorder(conn, [LIFECYCLE, JOB_2])
         try:
             self.begin(dom)
             self.wait(heard, READY if self.in_step else COMPLETED)
             if self.in_step:
                 self.end(dom)
+            eventually("how it ended is not on disk", lambda: not os.path.exists(history))  # written after the answer
         finally:
             heard.close()
 
@@ -97,6 +99,8 @@ class Story:
         chain = blockdev.paths(dom)
         assert chain in self.ends, chain
         assert blockdev.mirror(dom) is None
+        if chain != self.start:
+            assert dom.jobStats(L.VIR_DOMAIN_JOB_STATS_COMPLETED)["type"] == L.VIR_DOMAIN_JOB_COMPLETED
         assert blockdev.monitor(dom, "query-jobs") == []
         dom.destroy()
         self.images.same(chain[0], "golden", other_fmt="raw")
