@@ -115,7 +115,7 @@ static AccessProfile *profile_of(const RpcConn *conn)
 {
     Client *cl = rpc_conn_userdata(conn);
     Access *a = cl->server->access;
-    if (!a->rules_path)
+    if (!a || !a->rules_path)
         return NULL;
     LOCK_SCOPE(&a->lock);
     if (!cl->profile || access_profile_rules(cl->profile) != a->rules) {
@@ -198,14 +198,18 @@ static int check_object(Call *call, const AccessObject *o, const char *text, Err
     return 0;
 }
 
-static Access *access_of(const Call *call)
+/* Who is asked about this client beside the rules; NULL: nobody.  polkit lets root do everything, so it need not be there for root. */
+static Polkit *polkit_for(const RpcConn *conn)
 {
-    return call_server(call)->access;
+    const Client *cl = rpc_conn_userdata(conn);
+    const RpcPeer *peer = rpc_conn_peer(conn);
+    return !cl->server->access || (peer->has_creds && peer->uid == 0) ? NULL : cl->server->access->polkit;
 }
 
 static bool is_on(const Call *call)
 {
-    return access_of(call)->rules_path || access_of(call)->polkit;
+    const Access *a = call_server(call)->access;
+    return a && (a->rules_path || a->polkit);
 }
 
 /* ---- polkit ---------------------------------------------------------------------------------------------------------------- */
@@ -265,7 +269,7 @@ static void ask_for_list(Call *call)
 {
     g_autoptr(DomainRoster) all = domain_roster(call_domains(call));
     g_autoptr(AccessProfile) p = profile_of(call->conn);
-    PolkitCheck *c = polkit_check_new(access_of(call)->polkit, call->conn);
+    PolkitCheck *c = polkit_check_new(polkit_for(call->conn), call->conn);
     call->visible = g_hash_table_new_full(uuid_hash, uuid_equal, g_free, NULL);
     for (unsigned i = 0; i < all->views->len; i++) {
         const DomainView *v = all->views->pdata[i];
@@ -321,9 +325,9 @@ int access_check(Call *call, void (*then)(Call *call), Err *err)
         if (check_object(call, &renamed, new_text, err) < 0)
             return -1;
     }
-    if (!access_of(call)->polkit)
+    if (!polkit_for(call->conn))
         return 0;
-    PolkitCheck *c = polkit_check_new(access_of(call)->polkit, call->conn);
+    PolkitCheck *c = polkit_check_new(polkit_for(call->conn), call->conn);
     call->then = then;
     add_questions(c, call, v ? &o : NULL);
     if (renames)
@@ -367,7 +371,7 @@ static void late_answered(PolkitCheck *c, void *ud)
 static void late_ask(void *ud)
 {
     LateWait *w = ud;
-    PolkitCheck *c = polkit_check_new(access_of(w->call)->polkit, w->call->conn);
+    PolkitCheck *c = polkit_check_new(polkit_for(w->call->conn), w->call->conn);
     add_questions(c, w->call, w->o);
     polkit_check_start(c, late_answered, w);
 }
@@ -401,7 +405,7 @@ int access_check_late(Call *call, const char *name, const uint8_t *uuid, Err *er
     g_autofree char *text = g_strdup_printf("%s '%s'", proc_object_name(call->proc->object), name);
     if (check_object(call, &o, text, err) < 0)
         return -1;
-    return access_of(call)->polkit ? late_wait(call, &o, text, err) : 0;
+    return polkit_for(call->conn) ? late_wait(call, &o, text, err) : 0;
 }
 
 /* ---- lists and events ------------------------------------------------------------------------------------------------------ */
@@ -411,7 +415,7 @@ bool access_sees_all_domains(const Call *call)
     if (!is_on(call) || call->proc->filter == PERM_NONE)
         return true;
     g_autoptr(AccessProfile) p = profile_of(call->conn);
-    return !access_of(call)->polkit && access_profile_always(p, call->proc->filter);
+    return !polkit_for(call->conn) && (!p || access_profile_always(p, call->proc->filter));
 }
 
 bool access_domain_visible(const Call *call, const DomainView *v)
@@ -422,19 +426,18 @@ bool access_domain_visible(const Call *call, const DomainView *v)
     const AccessObject o = {v->name, v->uuid};
     if (p && !access_profile_decide(p, call->proc->filter, &o).allow)
         return false;
-    return !access_of(call)->polkit || (call->visible && g_hash_table_contains(call->visible, v->uuid));
+    return !polkit_for(call->conn) || (call->visible && g_hash_table_contains(call->visible, v->uuid));
 }
 
 #define EVENT_PERM PERM_DOMAIN_GETATTR /* of every event of a machine, see protocol/events.def */
 
 AccessAnswer access_event(const RpcConn *conn, const struct DomainEvent *e)
 {
-    const Client *cl = rpc_conn_userdata(conn);
     g_autoptr(AccessProfile) p = profile_of(conn);
     const AccessObject o = {e->name, e->uuid};
     if (p && !access_profile_decide(p, EVENT_PERM, &o).allow)
         return ACCESS_NO;
-    return cl->server->access->polkit ? ACCESS_ASK : ACCESS_YES;
+    return polkit_for(conn) ? ACCESS_ASK : ACCESS_YES;
 }
 
 typedef struct EventAsk {
@@ -451,8 +454,7 @@ static void event_answered(PolkitCheck *c, void *ud)
 
 void access_event_ask(RpcConn *conn, const struct DomainEvent *e, void (*done)(void *ud, bool allowed), void *ud)
 {
-    const Client *cl = rpc_conn_userdata(conn);
-    PolkitCheck *c = polkit_check_new(cl->server->access->polkit, conn);
+    PolkitCheck *c = polkit_check_new(polkit_for(conn), conn);
     EventAsk *a = g_new(EventAsk, 1);
     *a = (EventAsk){done, ud};
     polkit_check_add(c, EVENT_PERM, &(AccessObject){e->name, e->uuid});

@@ -32,6 +32,7 @@ daemon_sources = \
 	daemon/gate.c daemon/gate.h \
 	daemon/host.c daemon/host.h \
 	daemon/idle.c daemon/idle.h \
+	daemon/progress.c daemon/progress.h \
 	daemon/tidy.c daemon/tidy.h \
 	daemon/listen.c daemon/listen.h \
 	daemon/listen_net.c daemon/listen_net.h daemon/listen_role.c daemon/listen_role.h \

@@ -35,6 +35,7 @@
 #include "daemon/options.h"
 #include "daemon/polkit.h"
 #include "daemon/server.h"
+#include "daemon/progress.h"
 #include "daemon/tidy.h"
 #include "daemon/tls.h"
 #include "daemon/watchdog.h"
@@ -382,6 +383,7 @@ static int up(Daemon *d, Err *err)
     s->pool = pool_new(&pl);
     s->bus = bus_new(s->client_loop);
     s->events = event_hub_new();
+    s->progress = progress_new(s);
     s->tidy = tidy_new(s);
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
@@ -451,6 +453,7 @@ static void down(Daemon *d)
     listen_close(d->listen);
     if (s->rpc)
         rpc_server_stop(s->rpc, "the daemon stops");
+    progress_stop(s->progress);
     if (s->admin)
         rpc_server_stop(s->admin, "the daemon stops");
     polkit_free(s->polkit);
@@ -482,6 +485,7 @@ static void down(Daemon *d)
     event_loop_free(s->monitor_loop);
     auth_sasl_down();
     event_hub_free(s->events);
+    progress_free(s->progress);
     access_free(s->access);
     audit_free(s->audit);
     qemu_caps_cache_free(s->caps);

@@ -135,9 +135,20 @@ static int wait_ready(Domain *d, const char *target, Err *err)
                    blockjob_error(job) ? blockjob_error(job) : "it was cancelled");
 }
 
+/* Of an attempt that was interrupted: the daemon was killed, or the client had enough. */
+static bool is_under_way(Domain *d, const char *target)
+{
+    BlockJob *job = job_of(d, target);
+    if (!job || blockjob_ops(job) != &blockjob_active_commit_ops)
+        return false;
+    const BlockJobParams *p = blockjob_data(job);
+    const StorageSource *src = domain_def_find_disk(d->live, target)->src;
+    return p->flags == COMMIT_FLAGS && src->backing && p->base == src->backing->index.v;
+}
+
 static int merge(Domain *d, const char *target, Err *err)
 {
-    if (domain_block_commit(d, target, NULL, NULL, 0, COMMIT_FLAGS, err) < 0)
+    if (!is_under_way(d, target) && domain_block_commit(d, target, NULL, NULL, 0, COMMIT_FLAGS, err) < 0)
         return -1;
     if (wait_ready(d, target, err) == 0 && domain_block_job_abort(d, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT, err) == 0)
         return 0;

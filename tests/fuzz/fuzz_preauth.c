@@ -61,6 +61,30 @@ static void init(void)
     event_loop_start(server.client_loop);
 }
 
+static void on_all_done(void *arg)
+{
+    g_mutex_lock(&lock);
+    *(bool *)arg = true;
+    g_cond_broadcast(&changed);
+    g_mutex_unlock(&lock);
+}
+
+/* The connection is closed, its calls have ended, and what they had posted has run: nothing of it is left. */
+static void wait_for_the_end(unsigned before)
+{
+    bool done = false;
+    g_mutex_lock(&lock);
+    while (closed == before)
+        g_cond_wait(&changed, &lock);
+    g_mutex_unlock(&lock);
+    g_assert_true(pool_wait_idle(server.auth_pool, deadline_in_ms(30000)));
+    event_post(server.client_loop, on_all_done, &done);
+    g_mutex_lock(&lock);
+    while (!done)
+        g_cond_wait(&changed, &lock);
+    g_mutex_unlock(&lock);
+}
+
 typedef struct Visit {
     int fd;
     RpcKind kind;
@@ -171,10 +195,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (take_packet(sv[0], &answers))
         ;
     close(sv[0]);
-    g_mutex_lock(&lock);
-    while (closed == before)
-        g_cond_wait(&changed, &lock);
-    g_mutex_unlock(&lock);
+    wait_for_the_end(before);
     return 0;
 }
 
