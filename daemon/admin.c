@@ -61,7 +61,7 @@ static void call_done(AdminCall *call)
 {
     log_outcome(call);
     if (call->proc->changes)
-        audit_admin(call->server->audit, call->conn, call->proc->name, NULL, call->err.code);
+        audit_admin(call->server->audit, call->conn, call->proc->name, call->target ? rpc_server_name(call->target) : NULL, call->err.code);
     if (err_is_set(&call->err)) {
         rpc_reply_error(call->msg, &call->err);
     } else {

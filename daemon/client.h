@@ -16,6 +16,7 @@ typedef struct Client {
     Server *server;
     RpcConn *conn;       /* borrowed: the connection owns us */
     bool open;           /* CONNECT_OPEN succeeded */
+    gint gone;           /* atomic: the connection has ended */
     char *uri;           /* as opened: "qemu:///system" */
     struct AccessProfile *profile; /* access.c's */
     struct PolkitAsk *auth_ask;    /* auth_polkit.c's: AUTH_POLKIT under way */

@@ -47,7 +47,7 @@ DaemonConfig *daemon_config_unref(DaemonConfig *c)
 }
 
 /* What no single row can say. */
-static int check(const DaemonConfig *c, const char *path, Err *err)
+static int check(const DaemonConfig *c, const char *path, const char *berthd_path, Err *err)
 {
     uint8_t uuid[UUID_LEN];
     if (c->host_uuid && (!uuid_parse(c->host_uuid, uuid) || uuid_is_trivial(uuid)))
@@ -67,7 +67,7 @@ static int check(const DaemonConfig *c, const char *path, Err *err)
                        "%s: tls_allowed_dn_list cannot be kept with tls_no_verify_certificate = 1, which lets in clients whose names nobody "
                        "vouches for; remove one of the two", path);
     if (c->audit_file && *c->audit_file != '/')
-        return err_set(err, VIR_ERR_CONF_SYNTAX, "audit_file \"%s\" must start with /", c->audit_file);
+        return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: audit_file \"%s\" must start with /", berthd_path, c->audit_file);
     if (c->log_level < 1)
         return err_set(err, VIR_ERR_CONF_SYNTAX, "%s: log_level must be from 1 to 4", path);
     return 0;
@@ -80,7 +80,7 @@ DaemonConfig *daemon_config_load(const char *libvirtd_conf, const char *berthd_c
         return NULL;
     if (berthd_conf && conf_load(berthd_config_keys, c, berthd_conf, note, NULL, err) < 0)
         return NULL;
-    if (check(c, libvirtd_conf ? libvirtd_conf : "libvirtd.conf", err) < 0)
+    if (check(c, libvirtd_conf ? libvirtd_conf : "libvirtd.conf", berthd_conf ? berthd_conf : "berthd.conf", err) < 0)
         return NULL;
     return g_steal_pointer(&c);
 }

@@ -161,6 +161,26 @@ static bool wants(const Reg *r, const DomainEvent *e)
     return r->event_id == e->id;
 }
 
+bool event_hub_wanted(const EventHub *h, EventClass class)
+{
+    for (unsigned i = 0; i < h->regs->len; i++) {
+        if (((const Reg *)h->regs->pdata[i])->class == class)
+            return true;
+    }
+    return false;
+}
+
+void event_hub_send(EventHub *h, const DomainEvent *e, uint32_t prog, uint32_t vers, int32_t proc, GBytes *payload)
+{
+    for (unsigned i = 0; i < h->regs->len; i++) {
+        const Reg *r = h->regs->pdata[i];
+        AccessAnswer may = wants(r, e) ? access_event(r->conn, e) : ACCESS_NO;
+        EventPacket packet = {prog, vers, proc, true, r->id, payload};
+        if (may != ACCESS_NO)
+            events_held_send(r->conn, &packet, e, may == ACCESS_ASK);
+    }
+}
+
 /* Encodes on first use; [0] callback generation, [1] legacy. */
 static GBytes *encoding(GBytes *enc[2], const DomainEvent *e, bool legacy)
 {

@@ -24,6 +24,10 @@ int event_hub_add(EventHub *h, RpcConn *c, const EventWant *want, Err *err);
 /* Removes by id (callback generation) or by event id (legacy). */
 int event_hub_remove(EventHub *h, RpcConn *c, EventClass class, int callback_id, Err *err);
 int event_hub_remove_legacy(EventHub *h, RpcConn *c, int event_id, Err *err);
+/* Whether anybody wants events of this class. */
+bool event_hub_wanted(const EventHub *h, EventClass class);
+/* An event (borrowed) of another program, encoded already but for its callback id. */
+void event_hub_send(EventHub *h, const DomainEvent *e, uint32_t prog, uint32_t vers, int32_t proc, GBytes *payload);
 void event_hub_drop_conn(EventHub *h, RpcConn *c);
 /* The bus' sink: userdata is the hub, event a DomainEvent it takes over. */
 void event_hub_sink(void *hub, void *event);

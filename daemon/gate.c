@@ -442,6 +442,7 @@ void gate_closed(void *ud, RpcConn *c, const char *reason)
     if (!cl)
         return;
     cl->open = false;
+    g_atomic_int_set(&cl->gone, true);
     auth_polkit_gone(cl);
     event_hub_drop_conn(s->events, c);
     events_held_drop(cl);

@@ -1,7 +1,6 @@
 # daemon: the only place where all layers meet.  Handlers are weak references of proctable.c, so they are objects of the program, not of an archive.
 sbin_PROGRAMS += berthd
 daemon_sources = \
-	daemon/admin.c daemon/admin.h daemon/api_admin_client.c daemon/api_admin_connect.c daemon/api_admin_server.c \
 	daemon/access.c daemon/access.h daemon/access_rules.c daemon/access_rules.h daemon/access_rules_private.h daemon/access_parse.c \
 	daemon/api.h \
 	daemon/agent_calls.def daemon/api_agent.c \
@@ -32,6 +31,7 @@ daemon_sources = \
 	daemon/gate.c daemon/gate.h \
 	daemon/host.c daemon/host.h \
 	daemon/idle.c daemon/idle.h \
+	daemon/progress.c daemon/progress.h \
 	daemon/tidy.c daemon/tidy.h \
 	daemon/listen.c daemon/listen.h \
 	daemon/listen_net.c daemon/listen_net.h daemon/listen_role.c daemon/listen_role.h \

@@ -35,6 +35,7 @@
 #include "daemon/options.h"
 #include "daemon/polkit.h"
 #include "daemon/server.h"
+#include "daemon/progress.h"
 #include "daemon/tidy.h"
 #include "daemon/tls.h"
 #include "daemon/watchdog.h"
@@ -46,6 +47,7 @@
 #include "util/log.h"
 
 #define START_MOST_S 600u /* definitions read at the start */
+#define SERVING "Serving clients"
 #define IDLE_ACTIVATED_S 120u /* as libvirtd's units have it */
 #define GRACE_MS 3000u /* what running calls get at the end */
 #define AUTH_WORKERS 16u /* who waits for a server of authentication takes one */
@@ -136,10 +138,12 @@ static void reload(Daemon *d)
     g_auto(Err) err = ERR_INIT;
     DaemonConfig *c = NULL;
     QemuConfig *q = NULL;
+    bool whole = true;
     sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)g_get_monotonic_time());
     if (config_load(&d->options, &c, &q, &err) < 0 || apply_log(&d->options, c, &err) < 0) {
         g_autofree char *text = err_message(&err);
         log_error("the configuration is not changed: %s", text);
+        whole = false;
         daemon_config_unref(c);
         qemu_config_unref(q);
     } else {
@@ -166,6 +170,7 @@ static void reload(Daemon *d)
         if (tls_reload(d->server.tls, &err) < 0) {
             g_autofree char *text = err_message(&err);
             log_error("%s", text);
+            whole = false;
         }
     }
     g_auto(Err) audit_err = ERR_INIT;
@@ -173,13 +178,15 @@ static void reload(Daemon *d)
     if (audit_reload(d->server.audit, &audit, &audit_err) < 0) {
         g_autofree char *text = err_message(&audit_err);
         log_error("audit records go where they went: %s", text);
+        whole = false;
     }
     g_auto(Err) rules_err = ERR_INIT;
     if (access_reload(d->server.access, &rules_err) < 0) {
         g_autofree char *text = err_message(&rules_err);
         log_error("the access rules are not changed: %s", text);
+        whole = false;
     }
-    sd_notify(0, "READY=1");
+    sd_notify(0, whole ? "READY=1\nSTATUS=" SERVING : "READY=1\nSTATUS=" SERVING "; not all of the configuration is in force, see the log");
 }
 
 /* ---- signals --------------------------------------------------------------------------------------------------------------- */
@@ -234,7 +241,7 @@ static int go_background(Daemon *d)
 
 static void say_ready(Daemon *d)
 {
-    sd_notify(0, "READY=1\nSTATUS=Serving clients");
+    sd_notify(0, "READY=1\nSTATUS=" SERVING);
     if (d->ready_pipe < 0)
         return;
     AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -376,6 +383,7 @@ static int up(Daemon *d, Err *err)
     s->pool = pool_new(&pl);
     s->bus = bus_new(s->client_loop);
     s->events = event_hub_new();
+    s->progress = progress_new(s);
     s->tidy = tidy_new(s);
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
     event_loop_start(s->monitor_loop);
@@ -445,6 +453,7 @@ static void down(Daemon *d)
     listen_close(d->listen);
     if (s->rpc)
         rpc_server_stop(s->rpc, "the daemon stops");
+    progress_stop(s->progress);
     if (s->admin)
         rpc_server_stop(s->admin, "the daemon stops");
     polkit_free(s->polkit);
@@ -476,6 +485,7 @@ static void down(Daemon *d)
     event_loop_free(s->monitor_loop);
     auth_sasl_down();
     event_hub_free(s->events);
+    progress_free(s->progress);
     access_free(s->access);
     audit_free(s->audit);
     qemu_caps_cache_free(s->caps);

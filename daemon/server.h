@@ -9,6 +9,7 @@
 #include "util/pool.h"
 
 typedef struct EventHub EventHub;
+typedef struct Progress Progress;
 typedef struct Tidy Tidy;
 typedef struct IdleWatch IdleWatch;
 typedef struct Tls Tls;
@@ -27,6 +28,7 @@ typedef struct Server {
     RpcServer *admin;        /* those of the admin socket */
     IdleWatch *idle;         /* daemon/idle.c: the end when nobody needs the daemon */
     EventHub *events;        /* daemon/events.c: who wants which event */
+    Progress *progress;      /* daemon/progress.c: of block jobs, for those who want to see it */
     struct Audit *audit;     /* daemon/audit.h */
     struct Polkit *polkit;   /* daemon/polkit.h; NULL: nobody needs it */
     struct Access *access;   /* daemon/access.h: who may do what */

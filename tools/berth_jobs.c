@@ -20,7 +20,6 @@
 #include "protocol/remote_protocol.h"
 #include "tools/client.h"
 
-#define REFRESH_MS 500
 #define BAR 24
 
 typedef struct Options {
@@ -115,27 +114,66 @@ static void put_job(const char *domain, const berth_block_job *j)
 
 /* ---- all ------------------------------------------------------------------------------------------------------------------- */
 
-typedef struct Counts {
-    unsigned lines, running;
-} Counts;
+/* What is known of one machine: its last message, or what it had when we came. */
+static void free_machine(void *p)
+{
+    xdr_free((xdrproc_t)xdr_berth_block_job_progress_msg, p);
+    free(p);
+}
 
-static int show_domain(Client *c, const Options *o, const remote_nonnull_domain *dom, Counts *counts)
+static int put_jobs(const berth_block_job_progress_msg *m, bool ended)
+{
+    int n = 0;
+    for (unsigned i = 0; i < m->jobs.jobs_len; i++) {
+        const berth_block_job *j = &m->jobs.jobs_val[i];
+        if ((j->state == BERTH_BLOCK_JOB_ENDED) != ended)
+            continue;
+        put_job(m->dom.name, j);
+        n++;
+    }
+    return n;
+}
+
+/* A job may end between the question for those that run and the one for those that have ended. */
+static void drop_twice(berth_block_job_progress_msg *m)
+{
+    for (unsigned i = 0; i < m->jobs.jobs_len; i++) {
+        berth_block_job *j = &m->jobs.jobs_val[i];
+        for (unsigned k = 0; k < m->jobs.jobs_len && j->state != BERTH_BLOCK_JOB_ENDED; k++) {
+            const berth_block_job *o = &m->jobs.jobs_val[k];
+            if (o->state != BERTH_BLOCK_JOB_ENDED || o->begun != j->begun || strcmp(o->id, j->id) != 0)
+                continue;
+            xdr_free((xdrproc_t)xdr_berth_block_job, (char *)j);
+            *j = m->jobs.jobs_val[--m->jobs.jobs_len];
+            i--;
+            break;
+        }
+    }
+}
+
+/* Keeps a message (its members move) as what is known of its machine. */
+static void keep(GHashTable *machines, berth_block_job_progress_msg *msg)
+{
+    berth_block_job_progress_msg *m = calloc(1, sizeof(*m));
+    *m = *msg;
+    drop_twice(m);
+    g_hash_table_replace(machines, m->dom.uuid, m);
+}
+
+static int load_domain(Client *c, const Options *o, const remote_nonnull_domain *dom, GHashTable *machines)
 {
     berth_domain_list_block_jobs_args args = {.dom = *dom, .flags = o->flags};
     berth_domain_list_block_jobs_ret ret = {0};
     if (client_call(c, BERTH_PROGRAM, BERTH_PROC_DOMAIN_LIST_BLOCK_JOBS, &args, &ret) < 0)
         return -1;
-    for (unsigned i = 0; i < ret.jobs.jobs_len; i++) {
-        const berth_block_job *j = &ret.jobs.jobs_val[i];
-        counts->running += j->state != BERTH_BLOCK_JOB_ENDED;
-        counts->lines++;
-        put_job(dom->name, j);
-    }
-    client_free_ret(BERTH_PROGRAM, BERTH_PROC_DOMAIN_LIST_BLOCK_JOBS, &ret);
-    return 0;
+    berth_block_job_progress_msg m = {.dom = *dom, .jobs = {.jobs_len = ret.jobs.jobs_len, .jobs_val = ret.jobs.jobs_val}};
+    m.dom.name = strdup(dom->name);
+    keep(machines, &m);
+    return put_jobs(g_hash_table_lookup(machines, dom->uuid), true);
 }
 
-static int show(Client *c, const Options *o, Counts *counts)
+/* Prints those that have ended, and keeps all. */
+static int load(Client *c, const Options *o, GHashTable *machines)
 {
     remote_connect_list_all_domains_args args = {.need_results = 1};
     remote_connect_list_all_domains_ret ret = {0};
@@ -146,7 +184,7 @@ static int show(Client *c, const Options *o, Counts *counts)
         if (o->domain && strcmp(o->domain, dom->name) != 0)
             continue;
         found = true;
-        show_domain(c, o, dom, counts); /* one that is gone by now has said so */
+        load_domain(c, o, dom, machines); /* one that is gone by now has said so */
     }
     if (r == 0)
         client_free_ret(REMOTE_PROGRAM, REMOTE_PROC_CONNECT_LIST_ALL_DOMAINS, &ret);
@@ -157,22 +195,70 @@ static int show(Client *c, const Options *o, Counts *counts)
     return r;
 }
 
+/* Those that run; returns how many. */
+static int put_running(GHashTable *machines)
+{
+    GHashTableIter it;
+    berth_block_job_progress_msg *m;
+    int n = 0;
+    g_hash_table_iter_init(&it, machines);
+    while (g_hash_table_iter_next(&it, NULL, (void **)&m))
+        n += put_jobs(m, false);
+    fflush(stdout);
+    return n;
+}
+
+/* Redraws what runs with every message, those that ended stay above it; until nothing runs any more. */
+static int follow(Client *c, const Options *o, GHashTable *machines, int lines)
+{
+    while (lines > 0 && !interrupted) {
+        berth_block_job_progress_msg msg = {0};
+        int r = client_event(c, BERTH_PROGRAM, BERTH_PROC_BLOCK_JOB_PROGRESS, (xdrproc_t)xdr_berth_block_job_progress_msg, &msg);
+        if (r < 0)
+            return -1;
+        if (r == 0)
+            continue;
+        bool known = g_hash_table_contains(machines, msg.dom.uuid);
+        if (o->domain && !known) { /* somebody else's */
+            xdr_free((xdrproc_t)xdr_berth_block_job_progress_msg, &msg);
+            continue;
+        }
+        printf("\033[%dA\033[J", lines); /* up to the first line, and clear from there */
+        keep(machines, &msg);
+        if (o->flags != BERTH_BLOCK_JOBS_RUNNING)
+            put_jobs(g_hash_table_lookup(machines, msg.dom.uuid), true);
+        lines = put_running(machines);
+    }
+    return 0;
+}
+
+static guint hash_uuid(const void *uuid)
+{
+    guint h;
+    memcpy(&h, uuid, sizeof(h));
+    return h;
+}
+
+static gboolean same_uuid(const void *a, const void *b)
+{
+    return memcmp(a, b, VIR_UUID_BUFLEN) == 0;
+}
+
 /* Until nothing runs any more, on a terminal; elsewhere once. */
 static int run(Client *c, const Options *o)
 {
-    bool live = !o->once && isatty(STDOUT_FILENO);
-    for (;;) {
-        Counts counts = {0};
-        int r = show(c, o, &counts);
-        fflush(stdout);
-        if (r < 0 || !live || !counts.running || interrupted)
-            return r;
-        if (client_sleep(c, REFRESH_MS) < 0)
-            return -1;
-        if (interrupted)
-            return 0;
-        printf("\033[%uA\033[J", counts.lines); /* up to the first line, and clear from there */
-    }
+    bool live = !o->once && isatty(STDOUT_FILENO) && o->flags != BERTH_BLOCK_JOBS_ENDED;
+    berth_connect_block_job_progress_register_args args = {0};
+    berth_connect_block_job_progress_register_ret ret = {0};
+    if (live && client_call(c, BERTH_PROGRAM, BERTH_PROC_CONNECT_BLOCK_JOB_PROGRESS_REGISTER, &args, &ret) < 0)
+        return -1;
+    GHashTable *machines = g_hash_table_new_full(hash_uuid, same_uuid, NULL, free_machine);
+    int r = load(c, o, machines);
+    int lines = r == 0 ? put_running(machines) : 0;
+    if (r == 0 && live)
+        r = follow(c, o, machines, lines);
+    g_hash_table_unref(machines);
+    return r;
 }
 
 static void usage(FILE *out)

@@ -25,9 +25,19 @@
 #define HEAD_BYTES 24u
 #define WORD 4u
 
+#define EARLY_MAX 1000u
+
+/* An event that came while an answer was waited for. */
+typedef struct Early {
+    virNetMessageHeader head;
+    uint8_t *body;
+    size_t len;
+} Early;
+
 struct Client {
     int fd;
     unsigned serial;
+    GQueue early; /* Early*, oldest first */
 };
 
 static int write_all(int fd, const void *data, size_t len)
@@ -75,31 +85,55 @@ static int send_call(Client *c, uint32_t prog, int proc, const WireType *args, c
     return r < 0 ? (int)r : write_all(c->fd, packet, len);
 }
 
-/* The next packet of our call into *ret_body (caller frees), which follows the header. */
+/* The next packet into *ret_body (caller frees), which follows the header. */
+static int read_packet(Client *c, virNetMessageHeader *ret_head, uint8_t **ret_body, size_t *ret_len)
+{
+    uint32_t word;
+    int r = read_all(c->fd, &word, sizeof(word));
+    if (r < 0)
+        return r;
+    size_t len = ntohl(word);
+    if (len < WORD + HEAD_BYTES || len > VIR_NET_MESSAGE_MAX + WORD)
+        return -EBADMSG;
+    len -= WORD;
+    g_autofree uint8_t *packet = g_malloc(len);
+    r = read_all(c->fd, packet, len);
+    if (r == 0)
+        r = wire_decode(&wire_message_header, ret_head, packet, HEAD_BYTES, NULL);
+    if (r < 0)
+        return r;
+    *ret_len = len - HEAD_BYTES;
+    *ret_body = g_malloc(*ret_len + 1); /* an empty one too is a buffer */
+    memcpy(*ret_body, packet + HEAD_BYTES, *ret_len);
+    return 0;
+}
+
+/* The answer to our call.  Events that come before it are kept. */
 static int receive(Client *c, virNetMessageHeader *ret_head, uint8_t **ret_body, size_t *ret_len)
 {
     for (;;) {
-        uint32_t word;
-        int r = read_all(c->fd, &word, sizeof(word));
-        if (r < 0)
+        int r = read_packet(c, ret_head, ret_body, ret_len);
+        if (r < 0 || (ret_head->type == VIR_NET_REPLY && ret_head->serial == c->serial))
             return r;
-        size_t len = ntohl(word);
-        if (len < WORD + HEAD_BYTES || len > VIR_NET_MESSAGE_MAX + WORD)
-            return -EBADMSG;
-        len -= WORD;
-        g_autofree uint8_t *packet = g_malloc(len);
-        r = read_all(c->fd, packet, len);
-        if (r == 0)
-            r = wire_decode(&wire_message_header, ret_head, packet, HEAD_BYTES, NULL);
-        if (r < 0)
-            return r;
-        if (ret_head->type != VIR_NET_REPLY || ret_head->serial != c->serial)
-            continue; /* nothing we asked for */
-        *ret_len = len - HEAD_BYTES;
-        *ret_body = g_malloc(*ret_len + 1); /* an empty one too is a buffer */
-        memcpy(*ret_body, packet + HEAD_BYTES, *ret_len);
-        return 0;
+        if (c->early.length >= EARLY_MAX)
+            return -ENOBUFS;
+        Early *e = g_new0(Early, 1);
+        *e = (Early){*ret_head, g_steal_pointer(ret_body), *ret_len};
+        g_queue_push_tail(&c->early, e);
     }
+}
+
+/* The next event. */
+static int next_event(Client *c, virNetMessageHeader *ret_head, uint8_t **ret_body, size_t *ret_len)
+{
+    Early *e = g_queue_pop_head(&c->early);
+    if (!e)
+        return read_packet(c, ret_head, ret_body, ret_len);
+    *ret_head = e->head;
+    *ret_body = e->body;
+    *ret_len = e->len;
+    g_free(e);
+    return 0;
 }
 
 static void print_error(const uint8_t *body, size_t len)
@@ -139,14 +173,29 @@ void client_free_ret(uint32_t prog, int proc, void *ret)
     wire_free(&proc_lookup(prog, proc)->ret, ret);
 }
 
-int client_sleep(Client *c, int ms)
+int client_event(Client *c, uint32_t prog, int proc, xdrproc_t filter, void *ret)
 {
-    struct pollfd p = {.fd = c->fd, .events = POLLIN};
-    int r = poll(&p, 1, ms);
-    if (r <= 0) /* a signal only makes it shorter */
-        return 0;
-    fputs("berth-jobs: the daemon ended the connection\n", stderr);
-    return -1;
+    for (;;) {
+        struct pollfd p = {.fd = c->fd, .events = POLLIN};
+        if (g_queue_is_empty(&c->early) && poll(&p, 1, -1) < 0)
+            return 0;
+        virNetMessageHeader h = {0};
+        g_autofree uint8_t *body = NULL;
+        size_t len = 0;
+        int r = next_event(c, &h, &body, &len);
+        if (r == 0 && (h.type != VIR_NET_MESSAGE || h.prog != prog || h.proc != proc))
+            continue; /* nothing we asked for */
+        XDR x;
+        if (r == 0) {
+            xdrmem_create(&x, (char *)body, (u_int)len, XDR_DECODE);
+            if (filter(&x, ret))
+                return 1;
+            xdr_free(filter, ret);
+            r = -EBADMSG;
+        }
+        fprintf(stderr, "berth-jobs: the daemon ended the connection: %s\n", g_strerror(-r));
+        return -1;
+    }
 }
 
 /* The socket's permissions decide who we are; a daemon that wants more than that is for other clients. */
@@ -194,6 +243,10 @@ void client_close(Client *c)
 {
     if (!c)
         return;
+    for (Early *e; (e = g_queue_pop_head(&c->early));) {
+        g_free(e->body);
+        g_free(e);
+    }
     if (c->fd >= 0)
         close(c->fd);
     g_free(c);

@@ -1,8 +1,10 @@
 /* tools/client.h - a connection of a small command to the daemon
  *
- * Blocking, one call at a time, over the UNIX socket.  Events and keepalive are not asked for.
+ * Blocking, one call at a time, over the UNIX socket.  Keepalive is not asked for.
  */
 #pragma once
+
+#include <rpc/rpc.h>
 
 #include "base.h"
 
@@ -15,5 +17,6 @@ void client_close(Client *c);
  * client_free_ret().  -1: said on stderr. */
 int client_call(Client *c, uint32_t prog, int proc, const void *args, void *ret);
 void client_free_ret(uint32_t prog, int proc, void *ret);
-/* Sleeps until `ms` are over (0) or the daemon goes (-1). */
-int client_sleep(Client *c, int ms);
+/* Sleeps until an event of this program and procedure has come: 1, and its message decoded by `filter` into *ret (zeroed by the caller, freed with
+ * xdr_free()).  0: a signal came.  -1: the daemon went, said on stderr. */
+int client_event(Client *c, uint32_t prog, int proc, xdrproc_t filter, void *ret);

@@ -177,6 +177,7 @@ static void forget(Domain *d, BlockJob *job)
     job->n_news = 0;
     g_ptr_array_remove(jobs_of(d), job); /* keeps the order of the others */
     domain_mark_changed(d);
+    cond_broadcast(&d->obj.changed);
 }
 
 void blockjob_started(Domain *d, BlockJob *job)
@@ -235,6 +236,7 @@ void blockjob_set_state(Domain *d, BlockJob *job, BlockJobState state)
     job->aborted_ready = state == BLOCKJOB_ABORTING && job->state == BLOCKJOB_READY;
     job->state = state;
     domain_mark_changed(d);
+    cond_broadcast(&d->obj.changed); /* who waits for it to be in step */
 }
 
 int blockjob_allows(const BlockJob *job, BlockJobVerb verb, Err *err)

@@ -111,6 +111,60 @@ int domain_block_job_abort(Domain *d, const char *disk, unsigned flags, Err *err
     return 0;
 }
 
+/* ---- the end, when it can be ------------------------------------------------------------------------------------- */
+
+/* Until the job is in step.  Lock held. */
+static int wait_in_step(Domain *d, BlockJob *job, Deadline end, bool (*gone)(void *arg), void *arg, Err *err)
+{
+    uint64_t life = d->life;
+    while (blockjob_state(job) <= BLOCKJOB_RUNNING) {
+        if (deadline_passed(end))
+            return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "block job '%s' of disk '%s' is not in step in time", blockjob_id(job),
+                           blockjob_target(job)),
+                   err_hint(err, "the job goes on: pivot when it is ready"), -1;
+        domain_wait(d, end);
+        if (d->life != life || d->priv->dying || !d->live)
+            return err_set(err, VIR_ERR_OPERATION_INVALID, "domain '%s' ended while block job '%s' of disk '%s' was waited for", d->name,
+                           blockjob_id(job), blockjob_target(job));
+        if (gone(arg))
+            return err_set(err, VIR_ERR_OPERATION_ABORTED, "the client that waited for block job '%s' is gone", blockjob_id(job));
+    }
+    if (blockjob_state(job) == BLOCKJOB_OVER)
+        return err_set(err, VIR_ERR_OPERATION_FAILED, "block job '%s' of disk '%s' ended before it was in step: %s", blockjob_id(job),
+                       blockjob_target(job), blockjob_error(job) ? blockjob_error(job) : "it was cancelled");
+    return 0;
+}
+
+int domain_block_job_pivot_in_step(Domain *d, const char *name, unsigned ms, uint64_t owner, bool (*gone)(void *arg), void *arg, Err *err)
+{
+    domain_assert_locked(d);
+    const DiskDef *disk = chain_disk(d->live, name, err);
+    if (!disk)
+        return -1;
+    BlockJob *there = blockjob_of_disk(d, disk->info.alias);
+    if (!there)
+        return err_set(err, VIR_ERR_INVALID_ARG, "disk %s does not have an active block job", disk->dst);
+    g_autoptr(BlockJob) job = blockjob_ref(there);
+    if (!blockjob_ops(job)->can_pivot)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "job type '%s' does not support pivot", blockjob_ops(job)->name);
+    if (wait_in_step(d, job, deadline_in_ms(ms), gone, arg, err) < 0)
+        return -1;
+    uint64_t life = domain_leave(d);
+    JobRequest r = {.kind = JOB_MODIFY, .what = "pivot", .owner = owner, .deadline = deadline_in_ms(JOB_WAIT_MS)};
+    int got = job_acquire(d, &r, err), rc = -1;
+    if (got == 0 && domain_enter(d, life, err) == 0)
+        rc = domain_block_job_abort(d, name, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT, err);
+    else if (got < 0)
+        domain_lock(d);
+    if (got == 0) {
+        domain_unlock(d);
+        domain_flush_or_retry(d);
+        job_end(&r);
+        domain_lock(d);
+    }
+    return rc;
+}
+
 /* ---- speed ------------------------------------------------------------------------------------------------------- */
 
 int domain_block_job_set_speed(Domain *d, const char *disk, uint64_t bandwidth, unsigned flags, Err *err)

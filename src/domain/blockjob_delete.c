@@ -166,7 +166,7 @@ static void unref_def(gpointer def)
     domain_def_unref(def);
 }
 
-/* No lock held. */
+/* No lock held.  No alias: the machine's images are looked at as those of any other. */
 static void find_users(Domain *own, const char *alias, const GPtrArray *victims)
 {
     Search s = {.victims = victims,
@@ -175,7 +175,7 @@ static void find_users(Domain *own, const char *alias, const GPtrArray *victims)
                 .defs = g_ptr_array_new_with_free_func(unref_def)};
     g_autoptr(GPtrArray) all = registry_list(domain_driver_registry(own->drv));
     for (unsigned i = 0; i < all->len; i++)
-        add_machine(&s, all->pdata[i], own, alias);
+        add_machine(&s, all->pdata[i], alias ? own : NULL, alias);
     search(&s, deadline_in_ms(LOOK_MS));
     g_array_unref(s.wants);
     g_ptr_array_unref(s.names);
@@ -209,6 +209,33 @@ static void remove_one(const char *machine, const Victim *v)
         log_info("%s: '%s' is deleted", machine, v->path);
 }
 
+static void add_victim(GPtrArray *victims, const char *path)
+{
+    Victim *v = g_new0(Victim, 1);
+    v->path = g_canonicalize_filename(path, "/");
+    g_ptr_array_add(victims, v);
+}
+
+/* Lock held; released meanwhile. */
+static void delete_all(Domain *d, const char *alias, const GPtrArray *victims)
+{
+    g_autofree char *name = g_strdup(d->name);
+    g_auto(Err) err = ERR_INIT;
+    uint64_t life = domain_leave(d);
+    identify(victims);
+    find_users(d, alias, victims);
+    for (unsigned i = 0; i < victims->len; i++)
+        remove_one(name, victims->pdata[i]);
+    domain_enter(d, life, &err); /* the caller looks whether the machine lives */
+}
+
+void blockjob_delete_file(Domain *d, const char *path)
+{
+    g_autoptr(GPtrArray) victims = g_ptr_array_new_with_free_func(victim_free);
+    add_victim(victims, path);
+    delete_all(d, NULL, victims);
+}
+
 void blockjob_delete_removed(Domain *d, BlockJob *job)
 {
     const BlockJobParams *p = blockjob_data(job);
@@ -217,16 +244,8 @@ void blockjob_delete_removed(Domain *d, BlockJob *job)
     for (const StorageSource *s = p->removed; s && s != stop; s = s->backing) {
         if (s->type != STORAGE_FILE || !s->path || s->fdgroup)
             continue; /* devices are not ours to remove */
-        Victim *v = g_new0(Victim, 1);
-        v->path = g_canonicalize_filename(s->path, "/");
-        g_ptr_array_add(victims, v);
+        add_victim(victims, s->path);
     }
-    g_autofree char *name = g_strdup(d->name), *alias = g_strdup(blockjob_disk(job));
-    g_auto(Err) err = ERR_INIT;
-    uint64_t life = domain_leave(d);
-    identify(victims);
-    find_users(d, alias, victims);
-    for (unsigned i = 0; i < victims->len; i++)
-        remove_one(name, victims->pdata[i]);
-    domain_enter(d, life, &err); /* the caller looks whether the machine lives */
+    g_autofree char *alias = g_strdup(blockjob_disk(job));
+    delete_all(d, alias, victims);
 }

@@ -160,13 +160,15 @@ static int config_follow(Domain *d, const BlockJob *job, const StorageSource *ol
     bool same_top = storage_source_same_place(old, now);
     if (same_top && !disk->src->backing)
         return 0; /* the images below are found by reading this one */
-    bool ends = disk->src->backing_ends;
     StorageSource *s = storage_source_copy(now);
-    if (!same_top)
-        ends = !s->backing && s->backing_ends;
+    bool ends = s->backing_ends || (same_top && disk->src->backing_ends);
+    /* where the chain of a base ends its header says, as before there was anything above it */
+    if (blockjob_ops(job)->type == VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT && !disk->src->backing)
+        ends = false;
     s->relabel = disk->src->relabel;
     s->index.set = false;
-    s->backing_ends = s->backing ? s->backing_ends : ends || s->backing_ends;
+    if (!s->backing)
+        s->backing_ends = ends;
     storage_source_free(disk->src);
     disk->src = s;
     return domain_config_commit(d, stored_def_new(def), err);

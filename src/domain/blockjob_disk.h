@@ -35,6 +35,8 @@ int blockjob_leave_images(Domain *d, BlockJob *job, const StorageSource *removed
                           bool unlink_them);
 /* Deletes the files of params->removed, but those that something else needs (blockjob_delete.c).  The lock is released meanwhile. */
 void blockjob_delete_removed(Domain *d, BlockJob *job);
+/* The same for one file that a machine which is off had, and its stored definition has no more. */
+void blockjob_delete_file(Domain *d, const char *path);
 /* The mirror's state in the live definition. */
 void blockjob_mark_mirror(Domain *d, const BlockJob *job, MirrorState state);
 

@@ -24,6 +24,10 @@ int domain_block_copy(Domain *d, const char *disk, StorageSource *target, const 
 
 /* BLOCK_JOB_ABORT.  Waits for the end unless flags have VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC. */
 int domain_block_job_abort(Domain *d, const char *disk, unsigned flags, Err *err);
+/* Waits without a job until the job of the disk is in step, so that others can look after it or end it; then pivots with a job of its own.  At most
+ * `ms` for the former (VIR_ERR_OPERATION_TIMEOUT).  gone(arg): the caller does not want it any more, looked at when something changes.  Domain lock
+ * held, released meanwhile. */
+int domain_block_job_pivot_in_step(Domain *d, const char *disk, unsigned ms, uint64_t owner, bool (*gone)(void *arg), void *arg, Err *err);
 /* BLOCK_JOB_SET_SPEED. */
 int domain_block_job_set_speed(Domain *d, const char *disk, uint64_t bandwidth, unsigned flags, Err *err);
 

@@ -85,7 +85,7 @@ typedef struct ChainCreate {
 } ChainCreate;
 
 /* Makes the image `src` (path, format raw, qcow2 or qed) by qemu-img, which is killed when storage does not answer.  A file with contents is not
- * overwritten (VIR_ERR_CONFIG_UNSUPPORTED); an empty one and a block device are.  *ret_made says whether the file is new: unlink it
+ * overwritten (VIR_ERR_CONFIG_UNSUPPORTED); an empty one, a block device and an export are.  *ret_made says whether the file is new: unlink it
  * (chain_unmake) when what it was for fails.  Removed again on failure.  The lock is released meanwhile. */
 int chain_create(Domain *d, const StorageSource *src, const ChainCreate *how, bool *ret_made, Err *err);
 /* Removes a file chain_create() made.  Storage that does not answer is left alone after a while; what fails is logged.  Lock released

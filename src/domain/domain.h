@@ -37,6 +37,7 @@ struct DomainView {
     const char *job_what;
     uint64_t job_since_us;  /* monotonic; 0: no job */
     bool monitor_used;      /* a client sent QEMU commands of its own in this life */
+    unsigned block_jobs;    /* that run */
     bool monitor_stuck;     /* a QMP deadline passed and no answer came since */
     struct SnapshotList *snapshots; /* own reference; NULL: none (domain/snapshot_list.h) */
     char *dir;              /* the guest's private directory, NULL when off */

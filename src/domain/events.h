@@ -9,7 +9,8 @@
 
 typedef enum {
     EVENT_DOMAIN,      /* id is VIR_DOMAIN_EVENT_ID_* */
-    EVENT_QEMU_MONITOR /* raw QMP event for the qemu program */
+    EVENT_QEMU_MONITOR, /* raw QMP event for the qemu program */
+    EVENT_BLOCK_JOBS    /* progress of block jobs, for our own program; made by daemon/progress.c */
 } EventClass;
 
 /* A value with a name; VIR_TYPED_PARAM_ULLONG or _STRING. */

@@ -152,7 +152,9 @@ int domain_get_io_tune(Domain *d, const char *name, unsigned flags, DiskIoTune *
     if (domain_affect(d, flags, &a, err) < 0)
         return -1;
     g_autoptr(DomainDef) def = a.live ? domain_def_ref(d->live) : stored_def_parse(d->config, err);
-    const DiskDef *disk = def ? disk_of(def, name, err) : NULL;
+    const DiskDef *disk = def ? domain_def_find_disk(def, name) : NULL;
+    if (def && !disk) /* in libvirt's words, which differ from those of a change */
+        err_set(err, VIR_ERR_INVALID_ARG, a.live ? "disk '%s' not found in domain" : "disk '%s' was not found in the domain config", name);
     if (!disk)
         return -1;
     DiskIoTune t = {0};

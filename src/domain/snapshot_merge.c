@@ -6,18 +6,26 @@
  * Errors:  VIR_ERR_CONFIG_UNSUPPORTED naming what cannot be merged here; those of block commit
  *
  * Each disk is a block commit of its own, with pivot and deletion of the overlay; they are no transaction.  Who is interrupted finds disks that
- * are merged and disks that are not, and a snapshot that is still listed: deleting it again goes on with the rest.
+ * are merged and disks that are not, and a snapshot that is still listed: deleting it again goes on with the rest.  Of a machine that is off
+ * qemu-img does the commit: the definition leads to the image below when it is done, and the overlay goes when the definition is written.
  */
 #include "config.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #define LOG_AREA "domain.snapshot"
 #include "util/log.h"
+#include "domain/blockjob_disk.h"
 #include "domain/blockjobs.h"
 #include "domain/snapshot_private.h"
 #include "model/chain_find.h"
+#include "qemu/image_chain.h"
+#include "util/spawn.h"
 #include "api_enums.h"
+
+/* qemu-img copies as much as was ever written to the overlay. */
+#define MERGE_MS (60u * 60 * 1000)
 
 #define COMMIT_FLAGS (VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_SHALLOW | VIR_DOMAIN_BLOCK_COMMIT_DELETE)
 
@@ -78,7 +86,7 @@ static int check_tree(const SnapshotDef *s, const SnapshotList *l, Err *err)
 }
 
 /* Targets of the disks to be merged; NULL with Err. */
-static GPtrArray *find_disks(const Domain *d, const SnapshotDef *s, Err *err)
+static GPtrArray *find_disks(const DomainDef *now, const SnapshotDef *s, Err *err)
 {
     g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(DomainDef) then = s->domain ? stored_def_parse(s->domain, err) : NULL;
@@ -91,7 +99,7 @@ static GPtrArray *find_disks(const Domain *d, const SnapshotDef *s, Err *err)
         const SnapshotDisk *of = s->disks->pdata[i];
         if (of->location != SNAPSHOT_EXTERNAL)
             continue;
-        int r = check_disk(s, then, domain_def_find_disk(d->live, of->name), of, err);
+        int r = check_disk(s, then, domain_def_find_disk(now, of->name), of, err);
         if (r < 0)
             return NULL;
         if (r > 0)
@@ -127,9 +135,20 @@ static int wait_ready(Domain *d, const char *target, Err *err)
                    blockjob_error(job) ? blockjob_error(job) : "it was cancelled");
 }
 
+/* Of an attempt that was interrupted: the daemon was killed, or the client had enough. */
+static bool is_under_way(Domain *d, const char *target)
+{
+    BlockJob *job = job_of(d, target);
+    if (!job || blockjob_ops(job) != &blockjob_active_commit_ops)
+        return false;
+    const BlockJobParams *p = blockjob_data(job);
+    const StorageSource *src = domain_def_find_disk(d->live, target)->src;
+    return p->flags == COMMIT_FLAGS && src->backing && p->base == src->backing->index.v;
+}
+
 static int merge(Domain *d, const char *target, Err *err)
 {
-    if (domain_block_commit(d, target, NULL, NULL, 0, COMMIT_FLAGS, err) < 0)
+    if (!is_under_way(d, target) && domain_block_commit(d, target, NULL, NULL, 0, COMMIT_FLAGS, err) < 0)
         return -1;
     if (wait_ready(d, target, err) == 0 && domain_block_job_abort(d, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT, err) == 0)
         return 0;
@@ -139,17 +158,106 @@ static int merge(Domain *d, const char *target, Err *err)
     return -1;
 }
 
+/* ---- of a machine that is off ---------------------------------------------------------------------------------------------- */
+
+/* What is below the last image a disk of `def` names.  Lock not held. */
+static int read_chains(DomainDef *def, const SnapshotDef *s, Err *err)
+{
+    for (unsigned i = 0; i < s->disks->len; i++) {
+        const SnapshotDisk *of = s->disks->pdata[i];
+        DiskDef *disk = of->location == SNAPSHOT_EXTERNAL ? domain_def_find_disk(def, of->name) : NULL;
+        StorageSource *last = disk ? chain_base(disk->src) : NULL;
+        if (!last || !last->path || !qemu_chain_leads_on(last) || (last->type != STORAGE_FILE && last->type != STORAGE_BLOCK))
+            continue;
+        ImageWant w = {.path = last->path, .open_flags = O_RDONLY, .fmt = qemu_image_fmt(last->format), .flags = IMAGE_WANT_PROBE | IMAGE_WANT_CHAIN};
+        g_autoptr(ImageSet) set = image_open(&w, 1, deadline_in_ms(SNAPSHOT_IMAGES_MS), err);
+        if (!set)
+            return -1;
+        qemu_chain_adopt(set, 0, last);
+    }
+    return 0;
+}
+
+static int commit_offline(const StorageSource *overlay, Err *err)
+{
+    g_autofree char *program = g_find_program_in_path("qemu-img");
+    if (!program)
+        return err_set(err, VIR_ERR_OPERATION_FAILED, "qemu-img is not installed (not found in PATH)");
+    if (*overlay->path != '/')
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "'%s' is no absolute path", overlay->path);
+    const char *argv[] = {program, "commit", "-q", "-d", "-f", image_fmt_names[qemu_image_fmt(overlay->format)], overlay->path, NULL};
+    SpawnOpts o = {.argv = argv, .fd_in = -1, .die_with_parent = true, .no_new_privs = true};
+    if (spawn_run(&o, deadline_in_ms(MERGE_MS), 65536, NULL, err) < 0)
+        return err_wrap(err, "committing image '%s'", overlay->path);
+    return 0;
+}
+
+/* The disk leads to what was below its overlay, which the caller gets. */
+static StorageSource *step_down(DiskDef *disk)
+{
+    StorageSource *overlay = disk->src, *base = storage_source_copy(overlay->backing);
+    if (base->detected) {
+        storage_source_free(g_steal_pointer(&base->backing));
+        base->backing_ends = false;
+        base->detected = false;
+    }
+    base->relabel = overlay->relabel;
+    disk->src = base;
+    return overlay;
+}
+
+/* A place of the configuration's writer is held. */
+static int merge_offline_disks(Domain *d, DomainDef *def, const GPtrArray *targets, Err *err)
+{
+    for (unsigned i = 0; i < targets->len; i++) {
+        DiskDef *disk = domain_def_find_disk(def, targets->pdata[i]);
+        domain_unlock(d);
+        int r = commit_offline(disk->src, err);
+        domain_lock(d);
+        if (r < 0)
+            return -1;
+        g_autoptr(StorageSource) overlay = step_down(disk);
+        if (domain_config_commit(d, stored_def_new(def), err) < 0)
+            return -1;
+        if (overlay->type == STORAGE_FILE)
+            blockjob_delete_file(d, overlay->path);
+    }
+    return 0;
+}
+
+static int merge_offline(Domain *d, const SnapshotDef *s, Err *err)
+{
+    if (domain_config_begin(d, err) < 0)
+        return -1;
+    g_autoptr(DomainDef) def = d->config ? stored_def_parse(d->config, err) : NULL;
+    int r = def ? 0 : -1;
+    if (def) {
+        domain_unlock(d);
+        r = read_chains(def, s, err);
+        domain_lock(d);
+    }
+    g_autoptr(GPtrArray) targets = r == 0 ? find_disks(def, s, err) : NULL;
+    if (targets)
+        r = merge_offline_disks(d, def, targets, err);
+    domain_config_end(d);
+    return targets ? r : -1;
+}
+
+/* ---- all ------------------------------------------------------------------------------------------------------------------- */
+
 int snapshot_merge(Domain *d, const SnapshotDef *s, const SnapshotList *l, Err *err)
 {
     domain_assert_locked(d);
     job_assert_held(d);
-    if (!d->live || d->priv->dying)
-        return cannot(s, err, "the machine is off");
     if (snapshot_settle(d, err) < 0)
         return err_wrap(err, "an earlier snapshot is not settled yet");
+    if (d->removing || (d->live && d->priv->dying))
+        return domain_err_inactive(err);
     if (check_tree(s, l, err) < 0)
         return -1;
-    g_autoptr(GPtrArray) targets = find_disks(d, s, err);
+    if (!domain_is_active(d))
+        return merge_offline(d, s, err);
+    g_autoptr(GPtrArray) targets = find_disks(d->live, s, err);
     if (!targets)
         return -1;
     for (unsigned i = 0; i < targets->len; i++) {

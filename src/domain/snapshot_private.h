@@ -50,8 +50,8 @@ int snapshot_take_live(Domain *d, const SnapshotDef *s, unsigned flags, Err *err
 
 /* snapshot_merge.c */
 
-/* Commits what was written since into the images the snapshot `s` (of the list `l`) was taken of; for running machines and a snapshot without
- * children or siblings.  Waits until that is done, lock released meanwhile; what an earlier attempt merged is skipped. */
+/* Commits what was written since into the images the snapshot `s` (of the list `l`) was taken of; for a snapshot without children or siblings.
+ * Waits until that is done, lock released meanwhile; what an earlier attempt merged is skipped. */
 int snapshot_merge(Domain *d, const SnapshotDef *s, const SnapshotList *l, Err *err);
 
 /* snapshot_settle.c */

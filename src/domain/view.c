@@ -92,6 +92,7 @@ static DomainView *build(Domain *d)
     v->published_us = now_us();
     v->monitor_used = p->tainted_monitor;
     v->monitor_stuck = p->stuck;
+    v->block_jobs = v->live && p->blockjobs ? p->blockjobs->len : 0;
     v->dir = v->live ? g_strdup(p->proc.private_dir) : NULL;
     v->vcpu_tids = g_memdup2(p->vcpu_tids, p->n_vcpu_tids * sizeof(pid_t));
     v->n_vcpu_tids = p->n_vcpu_tids;

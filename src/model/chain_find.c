@@ -150,9 +150,11 @@ StorageSource *chain_image(const DiskDef *disk, const StorageSource *above, cons
             *ret_parent = parent;
         return s;
     }
-    if (above)
-        err_set(err, VIR_ERR_INVALID_ARG, "could not find image '%s' beneath '%s' in chain for '%s'", name, above->path, disk->src->path);
+    if (by_index)
+        err_set(err, VIR_ERR_INVALID_ARG, "could not find backing store index '%" PRIu64 "' in chain for '%s'", index, disk->dst);
+    else if (above)
+        err_set(err, VIR_ERR_INVALID_ARG, "could not find image '%s' beneath '%s' in chain for '%s'", name, above->path, disk->dst);
     else
-        err_set(err, VIR_ERR_INVALID_ARG, "could not find image '%s' in chain for '%s'", name, disk->src->path);
+        err_set(err, VIR_ERR_INVALID_ARG, "could not find image '%s' in chain for '%s'", name, disk->dst);
     return NULL;
 }

@@ -87,10 +87,7 @@ static void count_anonymous(RpcConn *c, bool anonymous)
     if (c->anonymous == anonymous)
         return;
     c->anonymous = anonymous;
-    if (anonymous)
-        c->server->n_anonymous++;
-    else
-        c->server->n_anonymous--;
+    server_count_anonymous(c);
     server_update_accept(c->server);
 }
 
@@ -434,7 +431,7 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     c->connected_at = g_get_real_time() / G_USEC_PER_SEC;
     c->fd = fd;
     c->read_only = l->spec.read_only;
-    c->last_rx_us = now_us();
+    c->last_rx_us = c->accepted_us = now_us();
     c->orphan_fd = -1;
     mutex_init(&c->lock, LOCK_LEAF, "rpc connection");
     out_queue_init(&c->out);

@@ -28,13 +28,16 @@ const char *const rpc_kind_names[RPC_KIND_MAX] = {
     [RPC_KIND_TLS] = "tls",
 };
 
-/* What small packets need, and who goes without a word. */
+/* Small packets leave at once; who goes without a word, and cannot be asked by our own pings, is found out within two minutes. */
 static void set_tcp_options(RpcConn *c)
 {
-    int on = 1;
-    if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-        setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) < 0)
-        log_debug("socket options of %s: %s", c->peer.address, g_strerror(errno));
+    static const struct {
+        int level, name, value;
+    } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1},  {IPPROTO_TCP, TCP_KEEPIDLE, 60},
+                   {IPPROTO_TCP, TCP_KEEPINTVL, 10}, {IPPROTO_TCP, TCP_KEEPCNT, 6}};
+    for (size_t i = 0; i < N_ELEMENTS(options); i++)
+        if (setsockopt(c->fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value)) < 0)
+            log_debug("socket options of %s: %s", c->peer.address, g_strerror(errno));
 }
 
 /* Other threads may hold the old name: it stays as long as the connection. */

@@ -85,6 +85,9 @@ struct RpcServer {
     GPtrArray *listeners; /* RpcListener */
     GHashTable *conns;    /* id -> RpcConn, a ref each */
     unsigned n_anonymous;
+    GQueue strangers;     /* those of them that come from the network, through their `stranger` link, oldest first */
+    sd_event_source *room; /* the oldest stranger has had its time */
+    uint64_t told_full_us;
     uint64_t last_id;
     uint8_t *scratch;
     int reserve_fd;       /* closed for a moment to turn a client away when descriptors run out */
@@ -94,6 +97,8 @@ struct RpcServer {
 };
 
 void server_unref(RpcServer *s);
+/* The connection has become one of the anonymous, or is none any more. */
+void server_count_anonymous(RpcConn *c);
 /* Listeners are watched only while there is room for clients. */
 void server_update_accept(RpcServer *s);
 
@@ -144,6 +149,8 @@ struct RpcConn {
     bool muted;        /* it has input we may not take: not watched for more */
     bool turn_posted;
     bool anonymous;    /* counted in server->n_anonymous */
+    GList stranger;    /* in server->strangers; data: this, while it is there */
+    uint64_t accepted_us;
     bool processing;   /* in conn_process: sends are batched */
     bool reading;      /* in conn_read */
     bool flushing;     /* in out_queue_write */

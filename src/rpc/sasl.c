@@ -7,6 +7,7 @@
  *
  * Theory of operation.  The library answers every kind of failure differently; here they all end in FAILED, from which nothing leads on.  What
  * a peer sends is bounded before the library sees it: the mechanism must be one that was offered, tokens and steps have their maximum.
+ * Where the library's answer would tell that there is no such user, the peer gets a challenge like any other, and fails with its answer.
  */
 #include "config.h"
 
@@ -18,6 +19,7 @@
 #define ERR_FROM VIR_FROM_RPC
 
 #include "rpc/sasl.h"
+#include "rpc/sasl_decoy.h"
 #include "util/log.h"
 
 #define SERVICE     "libvirt"
@@ -41,6 +43,7 @@ struct RpcSasl {
     char *mechs; /* offered, joined with commas */
     char *mech;
     char *user;
+    char *decoy; /* a challenge that leads nowhere: there is no such user */
 };
 
 /* ---- the library ---- */
@@ -172,6 +175,7 @@ RpcSasl *rpc_sasl_free(RpcSasl *s)
     g_free(s->mechs);
     g_free(s->mech);
     g_free(s->user);
+    g_free(s->decoy);
     g_free(s);
     return NULL;
 }
@@ -270,6 +274,13 @@ RpcSaslResult rpc_sasl_start(RpcSasl *s, const char *mech, const char *in, size_
     s->mech = g_strdup(mech);
     s->state = STATE_STARTED;
     int r = sasl_server_start(s->conn, mech, in, (unsigned)len, out, &n);
+    if (r == SASL_NOUSER && in && (s->decoy = rpc_sasl_decoy(mech, in, len))) {
+        *out = s->decoy;
+        *out_len = strlen(s->decoy);
+        return RPC_SASL_CONTINUE;
+    }
+    if (r == SASL_CONTINUE && *out && g_str_has_prefix(mech, "SCRAM-"))
+        rpc_sasl_decoy_learn(*out, n);
     return settle(s, r, out, out_len, n, err);
 }
 
@@ -284,6 +295,8 @@ RpcSaslResult rpc_sasl_step(RpcSasl *s, const char *in, size_t len, const char *
         return misuse(s, "too many steps", err);
     if (len > RPC_SASL_DATA_MAX)
         return misuse(s, "a token longer than the protocol allows", err);
+    if (s->decoy)
+        return fail(s, s->mech, SASL_NOUSER, err);
     int r = sasl_server_step(s->conn, in, (unsigned)len, out, &n);
     return settle(s, r, out, out_len, n, err);
 }

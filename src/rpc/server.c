@@ -5,6 +5,10 @@
  * Errors:  Err, origin RPC
  *
  * Theory of operation.  A listener is watched only while there is room for one more client, both of all and of the unauthenticated.
+ * Those of the local sockets and those of the network are counted apart: whatever strangers do, who is on this host gets in.  When
+ * strangers have taken all places, the oldest of them has had at least a moment, and another one comes, the oldest goes: so many who stop
+ * in the midst of a handshake keep nobody out who goes on with his.
+ *
  * When descriptors run out, a reserve descriptor is given up for a moment to accept and close one client, which so learns of it, and
  * accepting rests for a while: the backlog waits, nothing spins.
  */
@@ -23,6 +27,8 @@
 #include "util/log.h"
 
 #define ACCEPT_REST_MS 500u /* after running out of descriptors */
+#define STRANGER_MS    500u /* a stranger's place is its own for so long */
+#define TELL_FULL_MS   10000u
 
 const char *const rpc_auth_names[RPC_AUTH_MAX] = {
     [RPC_AUTH_NONE] = "none",
@@ -68,6 +74,7 @@ static void conn_table_unref(gpointer conn)
 }
 
 static int on_retry(sd_event_source *src, uint64_t usec, void *userdata);
+static int on_room(sd_event_source *src, uint64_t usec, void *userdata);
 
 RpcServer *rpc_server_new(EventLoop *loop, const char *name, const RpcLimits *limits, const RpcService *service)
 {
@@ -81,8 +88,11 @@ RpcServer *rpc_server_new(EventLoop *loop, const char *name, const RpcLimits *li
     s->conns = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, conn_table_unref);
     s->scratch = g_malloc(RPC_SCRATCH_SIZE);
     s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    g_queue_init(&s->strangers);
     if (sd_event_add_time(event_loop_sd(loop), &s->retry, CLOCK_MONOTONIC, UINT64_MAX, 0, on_retry, s) < 0 ||
-        sd_event_source_set_enabled(s->retry, SD_EVENT_OFF) < 0)
+        sd_event_source_set_enabled(s->retry, SD_EVENT_OFF) < 0 ||
+        sd_event_add_time(event_loop_sd(loop), &s->room, CLOCK_MONOTONIC, UINT64_MAX, 0, on_room, s) < 0 ||
+        sd_event_source_set_enabled(s->room, SD_EVENT_OFF) < 0)
         g_error("no timer for the server");
     return s;
 }
@@ -98,22 +108,97 @@ void server_unref(RpcServer *s)
     g_free(s);
 }
 
-static bool has_room(const RpcServer *s)
+/* ---- room ------------------------------------------------------------------------------------------------------------------- */
+
+void server_count_anonymous(RpcConn *c)
 {
-    return !s->stopped && g_hash_table_size(s->conns) < s->limits.max_clients &&
-           (s->limits.max_anonymous_clients == 0 || s->n_anonymous < s->limits.max_anonymous_clients);
+    RpcServer *s = c->server;
+    s->n_anonymous = c->anonymous ? s->n_anonymous + 1 : s->n_anonymous - 1;
+    if (c->listener->spec.kind == RPC_KIND_UNIX)
+        return;
+    if (c->anonymous) {
+        c->stranger.data = c;
+        g_queue_push_tail_link(&s->strangers, &c->stranger);
+    } else {
+        g_queue_unlink(&s->strangers, &c->stranger);
+        c->stranger.data = NULL;
+    }
+}
+
+static bool below_max_clients(const RpcServer *s)
+{
+    return !s->stopped && g_hash_table_size(s->conns) < s->limits.max_clients;
+}
+
+static bool has_room(const RpcServer *s, const RpcListener *l)
+{
+    unsigned strangers = s->strangers.length, max = s->limits.max_anonymous_clients;
+    unsigned n = l->spec.kind == RPC_KIND_UNIX ? s->n_anonymous - strangers : strangers;
+    bool asks = l->spec.auth != RPC_AUTH_NONE || l->spec.make_transport; /* else its clients are nobody's strangers */
+    return below_max_clients(s) && (max == 0 || !asks || n < max);
+}
+
+/* The stranger that has to go for another one on this listener; NULL: there is none, or its time is not over (*ret_wait_us). */
+static RpcConn *who_goes(const RpcServer *s, const RpcListener *l, uint64_t *ret_wait_us)
+{
+    RpcConn *oldest = s->strangers.head ? s->strangers.head->data : NULL;
+    if (!oldest || l->spec.kind == RPC_KIND_UNIX || !below_max_clients(s))
+        return NULL;
+    uint64_t had = now_us() - oldest->accepted_us;
+    if (had >= STRANGER_MS * 1000)
+        return oldest;
+    *ret_wait_us = STRANGER_MS * 1000 - had;
+    return NULL;
 }
 
 void server_update_accept(RpcServer *s)
 {
-    bool room = has_room(s) && !s->resting;
+    uint64_t wait_us = 0;
     for (guint i = 0; i < s->listeners->len; i++) {
         RpcListener *l = s->listeners->pdata[i];
+        bool room = !s->resting && (has_room(s, l) || who_goes(s, l, &wait_us));
         int r = event_io_set(l->io, room ? EPOLLIN : 0);
         if (r < 0)
             log_error("cannot watch %s: %s", l->name, g_strerror(-r));
     }
+    if (wait_us == 0 || s->resting || !s->room)
+        return;
+    event_loop_sd(s->loop); /* it is to look at its timers */
+    if (sd_event_source_set_time_relative(s->room, wait_us) < 0 || sd_event_source_set_enabled(s->room, SD_EVENT_ONESHOT) < 0)
+        log_error("no timer to accept clients again");
 }
+
+static int on_room(sd_event_source *src, uint64_t usec, void *userdata)
+{
+    server_update_accept(userdata);
+    return 0;
+}
+
+/* True when there is room now. */
+static bool make_room(RpcServer *s, const RpcListener *l)
+{
+    uint64_t wait_us = 0;
+    if (has_room(s, l))
+        return true;
+    g_autoptr(RpcConn) c = who_goes(s, l, &wait_us);
+    if (!c)
+        return false;
+    rpc_conn_ref(c);
+    conn_fail(c, "made room for another client: has not shown who it is in the time it had");
+    conn_close_impl(c);
+    return true;
+}
+
+static void tell_full(RpcServer *s)
+{
+    uint64_t now = now_us();
+    if (s->told_full_us && now - s->told_full_us < TELL_FULL_MS * 1000)
+        return;
+    s->told_full_us = now;
+    log_warning("%s: %u clients (%u not authenticated), others have to wait", s->name, rpc_server_n_clients(s), s->n_anonymous);
+}
+
+/* ---- accepting -------------------------------------------------------------------------------------------------------------- */
 
 static int on_retry(sd_event_source *src, uint64_t usec, void *userdata)
 {
@@ -155,7 +240,7 @@ static void on_accept(void *userdata, uint32_t revents)
 {
     RpcListener *l = userdata;
     RpcServer *s = l->server;
-    if (!has_room(s)) {
+    if (!make_room(s, l)) {
         server_update_accept(s);
         return;
     }
@@ -170,9 +255,8 @@ static void on_accept(void *userdata, uint32_t revents)
     g_auto(Err) err = ERR_INIT;
     if (!conn_new(s, l, take_fd(&fd), &err))
         log_warning("client of %s turned away: %s", l->name, err.detail);
-    if (!has_room(s))
-        log_warning("%s: %u clients (%u not authenticated), no more accepted until one leaves", s->name,
-                    rpc_server_n_clients(s), s->n_anonymous);
+    if (!has_room(s, l))
+        tell_full(s);
     server_update_accept(s);
 }
 
@@ -258,6 +342,7 @@ void rpc_server_stop(RpcServer *s, const char *reason)
         return;
     s->stopped = true;
     s->retry = sd_event_source_disable_unref(s->retry);
+    s->room = sd_event_source_disable_unref(s->room);
     for (guint i = 0; i < s->listeners->len; i++)
         listener_close(s->listeners->pdata[i]);
     g_ptr_array_set_size(s->listeners, 0);

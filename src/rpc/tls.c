@@ -144,7 +144,13 @@ static int make_creds(const RpcTlsConfig *config, const Loaded *l, TlsCreds *c, 
     return 0;
 }
 
-static void tls_unref(RpcTls *tls)
+RpcTls *tls_ref(RpcTls *tls)
+{
+    g_atomic_int_inc(&tls->refs);
+    return tls;
+}
+
+void tls_unref(RpcTls *tls)
 {
     if (!g_atomic_int_dec_and_test(&tls->refs))
         return;
@@ -173,8 +179,7 @@ int rpc_tls_load(RpcTls *tls, const RpcTlsConfig *config, Err *err)
         c = old; /* given back without the lock */
     }
     if (c) {
-        g_atomic_int_inc(&tls->refs);
-        event_post(tls->loop, do_sweep, tls);
+        event_post(tls->loop, do_sweep, tls_ref(tls));
     }
     return 0;
 }
@@ -191,7 +196,7 @@ RpcTls *rpc_tls_new(EventLoop *loop)
 {
     RpcTls *tls = g_new0(RpcTls, 1);
     unsigned threads = (unsigned)CLAMP(get_nprocs() / 2, 1, HANDSHAKE_THREADS_MAX);
-    PoolLimits limits = {.cap = {[LANE_FAST] = 1, [LANE_NORMAL] = threads, [LANE_LONG] = 1}, .max_threads = threads + 1, .idle_ms = 5000};
+    PoolLimits limits = {.cap = {[LANE_FAST] = 1, [LANE_NORMAL] = threads, [LANE_LONG] = 1}, .max_threads = threads + 2, .idle_ms = 5000};
     tls->refs = 1;
     tls->loop = loop;
     tls->pool = pool_new(&limits);
@@ -205,6 +210,6 @@ void rpc_tls_free(RpcTls *tls)
     if (!tls)
         return;
     g_assert(g_queue_is_empty(&tls->open));
-    pool_free(tls->pool);
+    pool_free(g_steal_pointer(&tls->pool));
     tls_unref(tls);
 }

@@ -30,15 +30,17 @@ typedef struct TlsPeer {
 typedef struct TlsTransport TlsTransport;
 
 struct RpcTls {
-    int refs; /* atomic: owner, sweeps that are posted */
+    int refs; /* atomic: owner, sweeps that are posted, transports */
     EventLoop *loop;
-    Pool *pool;     /* handshake steps */
+    Pool *pool;     /* handshake steps, and the end of sessions; NULL: all ends */
     Mutex lock;     /* leaf: creds */
     TlsCreds *creds;
     GQueue open;    /* event thread: TlsTransport that have shaken hands, through their `link` */
 };
 
 /* tls.c */
+RpcTls *tls_ref(RpcTls *tls);
+void tls_unref(RpcTls *tls);
 /* A ref to what is loaded; NULL: nothing. */
 TlsCreds *tls_creds_now(RpcTls *tls);
 

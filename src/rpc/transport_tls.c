@@ -41,7 +41,7 @@
 #define HANDSHAKE_MAX (64u * 1024u)       /* one message of a handshake: a chain of certificates */
 #define TURN_BYTES (128u * 1024u)         /* payload taken by one writev */
 #define SCRATCH 65536u
-#define HANDSHAKE_NICE 5                  /* those who are in go first */
+#define HANDSHAKE_NICE 10                 /* those who are in go first */
 #define ALERTS_MAX 32u                    /* messages without data a peer may send in a row */
 
 typedef enum { READING, STEP, SENDING, OPEN, REFUSED } TlsState;
@@ -180,21 +180,50 @@ static void be_nice(void)
     nice_already = true;
 }
 
+static int session_init(TlsTransport *t)
+{
+    int r = gnutls_init(&t->session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_TICKETS);
+    if (r < 0) {
+        t->session = NULL;
+        return r;
+    }
+    r = gnutls_priority_set(t->session, t->creds->priority);
+    if (r == 0)
+        r = gnutls_credentials_set(t->session, GNUTLS_CRD_CERTIFICATE, t->creds->cred);
+    gnutls_certificate_server_set_request(t->session, GNUTLS_CERT_REQUEST); /* asked, not insisted: who has none gets an alert that says so */
+    gnutls_handshake_set_max_packet_length(t->session, HANDSHAKE_MAX);
+    gnutls_handshake_set_timeout(t->session, GNUTLS_INDEFINITE_TIMEOUT); /* the connection has a deadline */
+    gnutls_transport_set_ptr(t->session, t);
+    gnutls_transport_set_pull_function(t->session, pull);
+    gnutls_transport_set_pull_timeout_function(t->session, pull_timeout);
+    gnutls_transport_set_vec_push_function(t->session, push);
+    return r;
+}
+
+static void fail_step(TlsTransport *t, int r)
+{
+    bool told = r == GNUTLS_E_FATAL_ALERT_RECEIVED;
+    t->why = g_strdup_printf("TLS handshake failed: %s%s%s", gnutls_strerror(r), told ? " " : "",
+                             told ? gnutls_alert_get_name(gnutls_alert_get(t->session)) : "");
+    t->done = t->refused = true;
+    if (!told && t->session)
+        gnutls_alert_send_appropriate(t->session, r);
+}
+
 static void step(TlsTransport *t)
 {
-    int r;
+    int r = t->session ? 0 : session_init(t);
+    if (r < 0) {
+        fail_step(t, r);
+        return;
+    }
     do {
         r = gnutls_handshake(t->session);
     } while (r == GNUTLS_E_INTERRUPTED || r == GNUTLS_E_WARNING_ALERT_RECEIVED);
     if (r == GNUTLS_E_AGAIN)
         return;
     if (r < 0) {
-        bool told = r == GNUTLS_E_FATAL_ALERT_RECEIVED;
-        t->why = g_strdup_printf("TLS handshake failed: %s%s%s", gnutls_strerror(r), told ? " " : "",
-                                 told ? gnutls_alert_get_name(gnutls_alert_get(t->session)) : "");
-        t->done = t->refused = true;
-        if (!told)
-            gnutls_alert_send_appropriate(t->session, r);
+        fail_step(t, r);
         return;
     }
     gnutls_alert_description_t alert = GNUTLS_A_INTERNAL_ERROR;
@@ -472,8 +501,9 @@ static uint32_t tls_wants(RpcTransport *rt)
 
 /* ---- life ------------------------------------------------------------------------------------------------------------------- */
 
-static void tls_dispose(TlsTransport *t)
+static void dispose(void *arg)
 {
+    TlsTransport *t = arg;
     if (t->session)
         gnutls_deinit(t->session);
     in_drop(t);
@@ -481,8 +511,18 @@ static void tls_dispose(TlsTransport *t)
         g_byte_array_unref(t->out);
     tls_peer_done(&t->peer);
     tls_creds_unref(t->creds);
+    tls_unref(t->tls);
     g_free(t->why);
     g_free(t);
+}
+
+/* A session is hundreds of pieces of memory. */
+static void tls_dispose(TlsTransport *t)
+{
+    if (t->tls->pool)
+        pool_submit(t->tls->pool, LANE_LONG, dispose, t);
+    else
+        dispose(t); /* everything ends */
 }
 
 static void tls_free(RpcTransport *rt)
@@ -512,38 +552,17 @@ static const RpcTransportOps tls_ops = {
     .free = tls_free,
 };
 
-static int session_init(TlsTransport *t)
-{
-    int r = gnutls_init(&t->session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_TICKETS);
-    if (r < 0) {
-        t->session = NULL;
-        return r;
-    }
-    r = gnutls_priority_set(t->session, t->creds->priority);
-    if (r == 0)
-        r = gnutls_credentials_set(t->session, GNUTLS_CRD_CERTIFICATE, t->creds->cred);
-    gnutls_certificate_server_set_request(t->session, GNUTLS_CERT_REQUEST); /* asked, not insisted: who has none gets an alert that says so */
-    gnutls_handshake_set_max_packet_length(t->session, HANDSHAKE_MAX);
-    gnutls_handshake_set_timeout(t->session, GNUTLS_INDEFINITE_TIMEOUT); /* the connection has a deadline */
-    gnutls_transport_set_ptr(t->session, t);
-    gnutls_transport_set_pull_function(t->session, pull);
-    gnutls_transport_set_pull_timeout_function(t->session, pull_timeout);
-    gnutls_transport_set_vec_push_function(t->session, push);
-    return r;
-}
-
 RpcTransport *rpc_tls_transport(void *ud, RpcConn *c, int fd, Err *err)
 {
     TlsTransport *t = g_new0(TlsTransport, 1);
     t->t = (RpcTransport){&tls_ops, fd};
-    t->tls = ud;
+    t->tls = tls_ref(ud);
     t->conn = c;
     t->creds = tls_creds_now(t->tls);
-    int r = t->creds ? session_init(t) : GNUTLS_E_INSUFFICIENT_CREDENTIALS;
-    if (r == 0)
+    if (t->creds)
         return &t->t;
-    err_set(err, VIR_ERR_INTERNAL_ERROR, "no TLS session: %s", gnutls_strerror(r));
-    tls_dispose(t);
+    dispose(t);
+    err_set(err, VIR_ERR_INTERNAL_ERROR, "no TLS certificates are loaded");
     return NULL;
 }
 

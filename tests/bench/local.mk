@@ -1,6 +1,7 @@
 # `make bench`: numbers, not verdicts; build without sanitizers for them.
 # Load generators in C, which the benches run; a bench finds them below $BERTH_BUILD.
-bench_programs = tests/bench/bench_rpc tests/bench/vm_bare tests/lib/stub_qemu tests/bench/defs_load tests/bench/load tests/bench/blockjob_wait
+bench_programs = tests/bench/bench_rpc tests/bench/vm_bare tests/lib/stub_qemu tests/bench/defs_load tests/bench/load tests/bench/blockjob_wait \
+	tests/bench/tls_load
 EXTRA_PROGRAMS += $(bench_programs)
 CLEANFILES += $(bench_programs)
 BENCHFLAGS =
@@ -28,3 +29,7 @@ tests_bench_load_LDADD = $(GLIB_LIBS)
 tests_bench_blockjob_wait_SOURCES = tests/bench/blockjob_wait.c $(world_sources)
 tests_bench_blockjob_wait_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_bench_blockjob_wait_LDADD = $(tests_unit_test_domain_LDADD)
+
+# driven by bench_transport.py
+tests_bench_tls_load_SOURCES = tests/bench/tls_load.c
+tests_bench_tls_load_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from blockjob_stories import STORIES, interesting, learn
+from blockjob_stories import ASKED_AGAIN, STORIES, interesting, learn
 
 MOST = 5  # points of a story in CI
 
@@ -53,7 +53,7 @@ def one(server, story, point, nth, action):
     return True
 
 
-@pytest.mark.parametrize("cls", STORIES, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("cls", STORIES + ASKED_AGAIN, ids=lambda c: c.__name__)
 def test_daemon_killed(shared, cls):
     story = cls(shared)
     points = learn(shared, story)

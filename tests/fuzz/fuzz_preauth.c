@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/access.h"
 #include "daemon/gate.h"
 #include "daemon/server.h"
 #include "errors.h"
@@ -52,11 +53,36 @@ static void init(void)
     server.pool = pool_new(&limits);
     server.auth_pool = pool_new(&limits);
     server.tcp_min_ssf = 112;
+    server.access = access_new(NULL, NULL, NULL);
     service = (RpcService){.ud = &server, .known_program = gate_known_program, .call = gate_call, .opened = gate_opened, .closed = on_closed};
     RpcLimits rl = RPC_LIMITS_DEFAULT;
     rl.max_anonymous_clients = rl.max_clients;
     server.rpc = rpc_server_new(server.client_loop, "libvirt", &rl, &service);
     event_loop_start(server.client_loop);
+}
+
+static void on_all_done(void *arg)
+{
+    g_mutex_lock(&lock);
+    *(bool *)arg = true;
+    g_cond_broadcast(&changed);
+    g_mutex_unlock(&lock);
+}
+
+/* The connection is closed, its calls have ended, and what they had posted has run: nothing of it is left. */
+static void wait_for_the_end(unsigned before)
+{
+    bool done = false;
+    g_mutex_lock(&lock);
+    while (closed == before)
+        g_cond_wait(&changed, &lock);
+    g_mutex_unlock(&lock);
+    g_assert_true(pool_wait_idle(server.auth_pool, deadline_in_ms(30000)));
+    event_post(server.client_loop, on_all_done, &done);
+    g_mutex_lock(&lock);
+    while (!done)
+        g_cond_wait(&changed, &lock);
+    g_mutex_unlock(&lock);
 }
 
 typedef struct Visit {
@@ -169,10 +195,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (take_packet(sv[0], &answers))
         ;
     close(sv[0]);
-    g_mutex_lock(&lock);
-    while (closed == before)
-        g_cond_wait(&changed, &lock);
-    g_mutex_unlock(&lock);
+    wait_for_the_end(before);
     return 0;
 }
 

@@ -86,7 +86,7 @@ tests_fuzz_fuzz_snapshot_LDADD = $(fuzz_model_libs)
 tests_fuzz_fuzz_sasl_SOURCES = tests/fuzz/fuzz_sasl.c tests/rpc/sasl_env.h $(fuzz_common)
 tests_fuzz_fuzz_sasl_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_sasl_LDFLAGS = $(fuzz_ldflags)
-tests_fuzz_fuzz_sasl_LDADD = librpc.a libevent.a libutil.a $(SASL_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
+tests_fuzz_fuzz_sasl_LDADD = librpc.a libevent.a libutil.a $(SASL_LIBS) $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
 
 # The daemon's own objects, for its handlers are weak references: main.c alone is another.
 fuzz_daemon_objects = $(patsubst %.c,%.$(OBJEXT),$(filter %.c,$(daemon_sources)))

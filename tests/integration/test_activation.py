@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from lib import certs, rawrpc, servers_only, xml as guest_xml
+from lib import pki, rawrpc, servers_only, xml as guest_xml
 
 berthd = servers_only.berthd
 
@@ -85,13 +85,13 @@ def check_all_five(server, rw, ro, admin, tcp, tls, pkipath):
 def test_every_socket_by_its_name(server):
     """The names of the units' FileDescriptorName, at paths and ports that say nothing; the keys for sockets of our own are ignored."""
     own = server(log_level="2", libvirtd_conf='auth_tcp = "none"\nlisten_tcp = 1\n')
-    pki = certs.Pki(own.box)
+    authority = pki.Pki(own.box.path("pki"))
     with open(own.box.path("etc", "libvirtd.conf"), "a") as conf:
-        conf.write(pki.keys())
+        conf.write(authority.conf())
     run = "/run/libvirt/"
     activate(own, [run + "a", run + "b", run + "c", "127.0.0.1:3001", "127.0.0.1:3002"],
              ["berthd", "berthd-ro", "berthd-admin", "berthd-tcp", "berthd-tls"])
-    check_all_five(own, run + "a", run + "b", run + "c", 3001, 3002, pki.client)
+    check_all_five(own, run + "a", run + "b", run + "c", 3001, 3002, authority.client("test"))
     assert "listen_tcp" in own.text() and "ignored" in own.text()
     assert "will end after 120 s" in own.text()
     assert not os.path.lexists(own.box.path("run", "libvirt-sock"))
@@ -100,12 +100,12 @@ def test_every_socket_by_its_name(server):
 def test_every_socket_by_its_address(server):
     """Without names the paths and libvirt's ports tell."""
     own = server(libvirtd_conf='auth_tcp = "none"\n')
-    pki = certs.Pki(own.box)
+    authority = pki.Pki(own.box.path("pki"))
     with open(own.box.path("etc", "libvirtd.conf"), "a") as conf:
-        conf.write(pki.keys())
+        conf.write(authority.conf())
     run = "/run/libvirt/libvirt-"
     activate(own, [run + "sock", run + "sock-ro", run + "admin-sock", "127.0.0.1:16509", "127.0.0.1:16514"])
-    check_all_five(own, run + "sock", run + "sock-ro", run + "admin-sock", 16509, 16514, pki.client)
+    check_all_five(own, run + "sock", run + "sock-ro", run + "admin-sock", 16509, 16514, authority.client("test"))
 
 
 @pytest.mark.parametrize("where,name,message", [
@@ -162,7 +162,12 @@ def test_states_are_told(server):
         own.process.send_signal(signal.SIGHUP)
         reloading, ready = manager.receive(), manager.receive()
         assert reloading["RELOADING"] == "1" and begun <= int(reloading["MONOTONIC_USEC"]) <= time.monotonic_ns() // 1000
-        assert ready == {"READY": "1"}
+        assert ready == {"READY": "1", "STATUS": "Serving clients"}
+        with open(own.box.path("etc", "libvirtd.conf"), "a") as conf:
+            conf.write("nonsense = 1\n")
+        own.process.send_signal(signal.SIGHUP)
+        assert manager.receive()["RELOADING"] == "1"
+        assert "not all of the configuration is in force" in manager.receive()["STATUS"]
         own.process.send_signal(signal.SIGTERM)
         assert manager.receive()["STOPPING"] == "1"
         assert own.process.wait(30) == 0

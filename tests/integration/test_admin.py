@@ -1,5 +1,6 @@
 """The administration socket: stock virt-admin, who may use it, and that what it sets takes effect."""
 
+import json
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import sys
 
 import pytest
 
-from lib import certs, rawrpc, sasl, servers_only
+from lib import pki, rawrpc, sasl, servers_only
 
 berthd = servers_only.berthd
 
@@ -256,6 +257,37 @@ def test_garbage_costs_only_its_sender(own):
     own.sh("uri")
 
 
+def test_nothing_is_left_behind(own):
+    """Hundreds of administrators who come and go in all ways leave no descriptor and no thread."""
+    def count():
+        return [len(os.listdir("/proc/%d/%s" % (own.process.pid, what))) for what in ("fd", "task")]
+
+    with raw(own) as steady:
+        admin_open(steady)
+
+        def alone():
+            reply = steady.call(LIST_CLIENTS, rawrpc.string("admin") + struct.pack(">II", 0, 0), prog=ADMIN)
+            return struct.unpack(">II", reply.body)[1] == 1
+
+        before = None
+        for turn in range(200):
+            with raw(own) as client:
+                if turn % 4:
+                    admin_open(client)
+                if turn % 4 == 2:
+                    client.call(SET_FILTERS, struct.pack(">I", 1) + rawrpc.string("1:rpc" if turn % 8 == 2 else "") + struct.pack(">I", 0),
+                                prog=ADMIN)
+                    client.call(SET_OUTPUTS, struct.pack(">I", 1) + rawrpc.string("1:file:/var/log/libvirt/daemon.log")
+                                + struct.pack(">I", 0), prog=ADMIN)
+                elif turn % 4 == 3:
+                    client.send(LIST_SERVERS, struct.pack(">II", 1, 0), prog=ADMIN)  # and does not wait for the answer
+            while not alone():
+                pass
+            if turn == 20:
+                before = count()
+        assert count()[0] == before[0] and count()[1] <= before[1]
+
+
 def test_it_may_disconnect_itself(own):
     with raw(own) as client:
         admin_open(client)
@@ -311,11 +343,12 @@ def test_limit_of_the_unknown():
 
 
 def test_certificates_are_read_again(berthd):
-    own = berthd(libvirtd_conf='listen_tls = 1\nlisten_addr = "127.0.0.1"\n')
+    own = berthd(libvirtd_conf='listen_addr = "127.0.0.1"\n')
     own.box.start()
     try:
-        pki = certs.Pki(own.box)
-        own.libvirtd_conf += pki.keys()
+        authority = pki.Pki(own.box.path("pki"))
+        cert = authority.path("libvirt", "servercert.pem")
+        own.libvirtd_conf += authority.conf()
         own.write_config()
         own.start()
         admin = Admin(own)
@@ -326,7 +359,7 @@ def test_certificates_are_read_again(berthd):
             return done.stdout
 
         before = shown()
-        uri = "qemu+tls://localhost/system?pkipath=" + pki.client
+        uri = "qemu+tls://localhost/system?pkipath=" + authority.client("test")
         with own.box.popen(["virsh", "-q", "-c", uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                            env=dict(own.environment(), LC_ALL="C")) as client:
             client.stdin.write("hostname\n")
@@ -335,15 +368,15 @@ def test_certificates_are_read_again(berthd):
             info = admin.table("client-info", "libvirtd", admin.ids("libvirtd")[0])
             assert info["transport"] == "tls" and "CN=test" in info["tls_x509_dname"], info
             assert info["sock_addr"].startswith("127.0.0.1:") or info["sock_addr"].startswith("127.0.0.1;"), info
-            pki.make_server("--force")
+            authority.sh("server", "--force", "localhost", "127.0.0.1")
             assert shown() == before
             admin("server-update-tls", "libvirtd")
             now = shown()
             assert now != before
-            with open(pki.cert, "w") as cert:
-                cert.write("nonsense\n")
+            with open(cert, "w") as out:
+                out.write("nonsense\n")
             error = admin.fails("server-update-tls", "libvirtd")
-            assert pki.cert in error, error
+            assert cert in error, error
             assert shown() == now
             client.stdin.write("uri\nquit\n")
             client.stdin.close()
@@ -353,10 +386,23 @@ def test_certificates_are_read_again(berthd):
         own.close()
 
 
-def test_changes_are_logged(own):
-    Admin(own)("srv-threadpool-set", "libvirtd", "--max-workers", 12)
-    line = next(line for line in own.text().splitlines() if "server_set_threadpool_parameters done" in line)
-    assert "uid 0" in line
+def test_changes_are_recorded(berthd):
+    """In the log and in the audit: who changed what, on which server, with which result; looking on is not."""
+    own = berthd(log_level="2", berthd_conf='audit_file = "/var/log/libvirt/audit.json"\n').open()
+    try:
+        admin = Admin(own)
+        admin("srv-threadpool-set", "libvirtd", "--max-workers", 12)
+        admin.fails("srv-threadpool-set", "libvirtd", "--min-workers", 13)
+        admin("srv-threadpool-info", "libvirtd")
+        line = next(line for line in own.text().splitlines() if "server_set_threadpool_parameters done" in line)
+        assert "uid 0" in line
+        assert own.stop() == 0
+        with open(own.box.path("log", "audit.json")) as audit:
+            records = [json.loads(line) for line in audit]
+        seen = [(r["who"].split()[:2], r["procedure"], r["name"], r["result"]) for r in records if r["procedure"].startswith("server_")]
+        assert seen == [(["uid", "0"], "server_set_threadpool_parameters", "libvirtd", code) for code in (0, 8)], records
+    finally:
+        own.close()
 
 
 def test_reading_the_configuration_again_undoes(own):

@@ -4,12 +4,14 @@ import os
 import pty
 import re
 import select
+import struct
 import subprocess
 import time
 
+import libvirt
 import pytest
 
-from lib import xml
+from lib import blockdev, rawrpc, xml
 
 IMAGES = "/var/lib/libvirt/images/"
 
@@ -97,6 +99,124 @@ def _until(fd, what, timeout=30):
         assert ready, seen
         seen += os.read(fd, 4096).decode()
     return seen
+
+
+# ---- our own program over the wire -------------------------------------------------------------------------------------------
+
+BERTH = 0x62657274
+PIVOT, REGISTER, DEREGISTER, PROGRESS = range(2, 6)
+STATE_RUNNING, STATE_READY, STATE_ENDED = 1, 2, 5
+SLOW = 65536
+
+
+class Jobs:
+    """The jobs of a progress message, read from its bytes."""
+
+    def __init__(self, body):
+        self.body, self.at = body, 0
+        self.callback, self.name = self.number(), self.text()
+        self.at += 20  # uuid, id
+        self.all = [self.job() for _ in range(self.number())]
+
+    def number(self, fmt=">i"):
+        value, = struct.unpack_from(fmt, self.body, self.at)
+        self.at += struct.calcsize(fmt)
+        return value
+
+    def text(self):
+        size = self.number()
+        value = self.body[self.at:self.at + size].decode()
+        self.at += size + -size % 4
+        return value
+
+    def job(self):
+        job = {key: self.text() for key in ("id", "kind", "disk")}
+        job.update({key: self.number() for key in ("type", "state", "status")})
+        job["error"] = self.text() if self.number() else None
+        job.update({key: self.number(">Q") for key in ("begun", "ended", "cur", "end", "speed")})
+        return job
+
+
+@pytest.fixture
+def wire(daemon):
+    with rawrpc.Client(daemon.socket, timeout=60) as client:
+        yield client.open()
+
+
+def copying(daemon, name="web", size="64M"):
+    """A machine whose disk is full, and copied as slowly as one asks for."""
+    machine(daemon, name, size)
+    daemon.sh("destroy", name)
+    subprocess.run(daemon.box.argv(["qemu-io", "-c", "write -P 7 0 " + size, IMAGES + name + ".qcow2"]), check=True, capture_output=True)
+    daemon.sh("start", name)
+    daemon.sh("blockcopy", name, "vda", IMAGES + name + "-copy", "--transient-job", str(SLOW), "--bytes")
+    return daemon.connect().lookupByName(name)
+
+
+def pivot(dom, ms, flags=0):
+    return rawrpc.domain(dom.name(), dom.UUID()) + rawrpc.string("vda") + struct.pack(">II", ms, flags)
+
+
+def test_pivot_that_waits(daemon, wire):
+    dom = copying(daemon)
+    code, _, text = wire.call(PIVOT, pivot(dom, 0), prog=BERTH).error()
+    assert code == libvirt.VIR_ERR_OPERATION_TIMEOUT and "in step" in text, text
+    code, _, text = wire.call(PIVOT, pivot(dom, 600001), prog=BERTH).error()
+    assert code == libvirt.VIR_ERR_INVALID_ARG and "timeout_ms" in text
+    assert wire.call(PIVOT, pivot(dom, 1, 1), prog=BERTH).error()[0] == libvirt.VIR_ERR_INVALID_ARG
+    serial = wire.send(PIVOT, pivot(dom, 300000), prog=BERTH)
+    dom.blockJobSetSpeed("vda", 2 * SLOW, libvirt.VIR_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES)  # who waits is in nobody's way
+    dom.blockJobSetSpeed("vda", 0)
+    packet = wire.receive()
+    assert packet.serial == serial and packet.status == rawrpc.OK, packet.error()
+    assert blockdev.paths(dom) == ["web-copy"] and not blockdev.truthful(dom)
+    assert wire.call(PIVOT, pivot(dom, 1000), prog=BERTH).error()[0] == libvirt.VIR_ERR_INVALID_ARG  # no job any more
+
+
+def test_pivot_that_waits_in_vain(daemon, wire):
+    """The job is given up, then the guest ends: who waits is told."""
+    dom = copying(daemon)
+    wire.send(PIVOT, pivot(dom, 300000), prog=BERTH)
+    dom.blockJobAbort("vda")
+    code, _, text = wire.receive().error()
+    assert code in (libvirt.VIR_ERR_OPERATION_FAILED, libvirt.VIR_ERR_INVALID_ARG) and ("ended before" in text or "active block job" in text), text
+    daemon.sh("blockcopy", "web", "vda", IMAGES + "web-copy2", "--transient-job", str(SLOW), "--bytes")
+    wire.send(PIVOT, pivot(dom, 300000), prog=BERTH)
+    dom.destroy()
+    code, _, text = wire.receive().error()
+    assert code == libvirt.VIR_ERR_OPERATION_INVALID, text
+
+
+def test_progress(daemon, wire):
+    dom = copying(daemon)
+    reply = wire.call(REGISTER, rawrpc.optional(None), prog=BERTH)
+    assert reply.status == rawrpc.OK, reply.error()
+    callback, = struct.unpack(">i", reply.body)
+
+    def until(want):
+        while True:
+            packet = wire.receive()
+            if packet.type != rawrpc.MESSAGE:
+                continue
+            assert (packet.prog, packet.proc) == (BERTH, PROGRESS)
+            jobs = Jobs(packet.body)
+            assert jobs.callback == callback and jobs.name == "web" and len(jobs.all) <= 2, jobs.all
+            for job in jobs.all:
+                assert job["kind"] == "copy" and job["disk"] == "vda"
+                if want(job):
+                    return job
+
+    first = until(lambda job: job["state"] == STATE_RUNNING and job["end"])
+    assert first["cur"] < first["end"] and first["speed"] == SLOW
+    dom.blockJobSetSpeed("vda", 4 << 20, libvirt.VIR_DOMAIN_BLOCK_JOB_SPEED_BANDWIDTH_BYTES)
+    assert until(lambda job: job["cur"] > first["cur"])["id"] == first["id"]
+    dom.blockJobSetSpeed("vda", 0)
+    until(lambda job: job["state"] == STATE_READY)
+    dom.blockJobAbort("vda", libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT)
+    last = until(lambda job: job["state"] == STATE_ENDED)
+    assert last["id"] == first["id"] and last["status"] == libvirt.VIR_DOMAIN_BLOCK_JOB_COMPLETED
+    assert wire.call(DEREGISTER, reply.body, prog=BERTH).status == rawrpc.OK
+    assert wire.call(DEREGISTER, reply.body, prog=BERTH).status == rawrpc.ERROR
 
 
 def test_broken_history(daemon, berth_jobs):

@@ -167,7 +167,7 @@ def test_what_a_commit_refuses(vm, images):
     arg = L.VIR_ERR_INVALID_ARG
     refused(lambda: dom.blockCommit("vda", None, None, 0, 0), arg, "requires active flag")
     refused(lambda: dom.blockCommit("vda", None, top, 0, L.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE), arg, "not active")
-    refused(lambda: dom.blockCommit("vda", "vda[1]", top, 0, 0), arg, "vda[1]")
+    refused(lambda: dom.blockCommit("vda", "vda[1]", top, 0, 0), arg, "index '1'")
     refused(lambda: dom.blockCommit("vda", base, None, 0, L.VIR_DOMAIN_BLOCK_COMMIT_SHALLOW), arg, "not immediately below")
     refused(lambda: dom.blockCommit("vda", None, base, 0, 0), arg, "base image")
     refused(lambda: dom.blockCommit("vdq", None, None, 0, L.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE), arg, "vdq")

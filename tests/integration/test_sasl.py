@@ -9,7 +9,7 @@ import struct
 import libvirt
 import pytest
 
-from lib import events, netns, rawrpc, sasl
+from lib import events, netns, pki, rawrpc, sasl
 
 UNIX = 'auth_unix_rw = "sasl"\n'
 TCP = 'listen_tcp = 1\nlisten_addr = "127.0.0.1"\nauth_tcp = "sasl"\n'
@@ -174,6 +174,31 @@ def test_who_it_was_is_in_the_log(sasl_server):
     assert "SASL fred" in line and "uid 0" in line, line
 
 
+@pytest.mark.parametrize("mech", ["SCRAM-SHA-256", "SCRAM-SHA-512", "SCRAM-SHA-1"])
+def test_nobody_learns_which_names_exist(sasl_server, mech):
+    """One who is there and one who is not get challenges of one form, each the same salt every time, and fail alike."""
+    server = sasl_server(mechs="scram-sha-256 scram-sha-512 scram-sha-1")
+
+    def ask(name):
+        with client_of(server) as client:
+            sasl.mechanisms(client)
+            complete, data = sasl.answer(client.call(sasl.START, sasl.start(mech, b"n,,n=%s,r=mine" % name)))
+            assert not complete
+            parts = data.split(b",")
+            expect_refusal(client, client.call(sasl.STEP, sasl.token(b"c=biws,%s,p=AAAA" % parts[0])))
+            return parts
+
+    there, again = ask(b"fred"), ask(b"fred")
+    nobody, still_nobody, somebody = ask(b"nobody"), ask(b"nobody"), ask(b"somebody")
+    for parts in (there, again, nobody, still_nobody, somebody):
+        assert [len(part) for part in parts] == [len(part) for part in there]
+        assert parts[0].startswith(b"r=mine") and parts[1].startswith(b"s=") and parts[2] == there[2]
+    assert there[1] == again[1] and nobody[1] == still_nobody[1]
+    assert len({there[1], nobody[1], somebody[1]}) == 3
+    assert len({parts[0] for parts in (there, again, nobody, still_nobody)}) == 4
+    assert "user not found" in server.text()
+
+
 # ---- those who do not keep to the order
 
 def start_plain(client, name="fred", password=None):
@@ -318,3 +343,21 @@ def test_stop_while_the_authority_does_not_answer(sasl_server):
         client.receive()
     hung.close()
     assert not os.path.exists(server.box.path("run", "libvirt-sock"))
+
+
+# ---- under TLS
+
+@pytest.mark.parametrize("mech", ["scram-sha-256", "plain"])
+def test_over_tls(sasl_server, tmp_path_factory, mech):
+    """The certificate first, then the password; both are shown."""
+    authority = pki.Pki(str(tmp_path_factory.mktemp("pki")))
+    alice = authority.client("alice")
+    server = sasl_server(libvirtd_conf=authority.conf() + 'listen_addr = "127.0.0.1"\nauth_tls = "sasl"\n', mechs=mech)
+    uri = "qemu+tls://localhost/system?pkipath=" + alice
+    good = server.virsh("list", uri=uri, env=server.auth_file())
+    assert good.ok, (good, server.text())
+    line = [line for line in server.text().splitlines() if "authenticated by %s, 0 bits" % mech.upper() in line][0]
+    assert "TLS CN=alice" in line and "SASL fred" in line
+    for env in (server.auth_file(password="not-it"), {}):
+        bad = server.virsh("list", uri=uri, env=env)
+        assert not bad.ok and "authentication failed" in bad.err, bad

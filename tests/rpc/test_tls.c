@@ -120,10 +120,9 @@ typedef struct Peer {
     gnutls_privkey_t shown_key;
 } Peer;
 
-static void peer_init(Peer *p, const char *name, const char *priority)
+static void peer_init_on(Peer *p, int fd, const char *name, const char *priority)
 {
-    *p = (Peer){0};
-    p->fd = toy_connect(&toy);
+    *p = (Peer){.fd = fd};
     assert_int_equal(gnutls_init(&p->s, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL), 0);
     assert_int_equal(gnutls_priority_set_direct(p->s, priority ? priority : "NORMAL", NULL), 0);
     assert_int_equal(gnutls_certificate_allocate_credentials(&p->cred), 0);
@@ -131,6 +130,11 @@ static void peer_init(Peer *p, const char *name, const char *priority)
         assert_int_equal(gnutls_certificate_set_x509_key_file(p->cred, file(name, ".pem"), file(name, ".key"), GNUTLS_X509_FMT_PEM), 0);
     assert_int_equal(gnutls_credentials_set(p->s, GNUTLS_CRD_CERTIFICATE, p->cred), 0);
     gnutls_transport_set_int(p->s, p->fd);
+}
+
+static void peer_init(Peer *p, const char *name, const char *priority)
+{
+    peer_init_on(p, toy_connect(&toy), name, priority);
 }
 
 /* A client that shows its certificate whatever authorities the server asks for. */
@@ -547,6 +551,57 @@ static void dawdlers(void **state)
     peer_done(&bystander);
 }
 
+static int listening;
+static uint16_t port;
+
+static void listen_on_loopback(Toy *t)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(sin);
+    listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listening, (struct sockaddr *)&sin, sizeof(sin)), 0);
+    assert_int_equal(listen(listening, 100), 0);
+    assert_int_equal(getsockname(listening, (struct sockaddr *)&sin, &len), 0);
+    port = sin.sin_port;
+    assert_int_equal(rpc_server_listen(t->server, listening, &t->spec, NULL), 0);
+}
+
+static int tcp_client(void)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = port, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct timeval tv = {.tv_sec = 20};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+    assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+    return fd;
+}
+
+/* Those who have come and say nothing take all places; who goes on with his handshake gets in. */
+static void the_silent_make_room(void **state)
+{
+    enum { SILENT = 7, PLACES = 2 };
+    int silent[SILENT];
+    load();
+    limits.max_anonymous_clients = PLACES;
+    limits.handshake_timeout_ms = 600000;
+    toy_on_loop(&toy, set_limits);
+    toy_on_loop(&toy, listen_on_loopback);
+    for (int i = 0; i < SILENT; i++)
+        silent[i] = tcp_client();
+    Peer p;
+    peer_init_on(&p, tcp_client(), "alice", NULL);
+    assert_int_equal(shake(&p), 0);
+    confirmed(&p);
+    null_call(&p, 1);
+    toy_wait(&toy, &toy.closed, SILENT + 1 - PLACES);
+    assert_true(toy_last_reason_has(&toy, "made room for another client"));
+    null_call(&p, 2);
+    client_expect_eof(silent[0]);
+    for (int i = 0; i < SILENT; i++)
+        fd_close(&silent[i]);
+    peer_done(&p);
+}
+
 static ssize_t byte_push(gnutls_transport_ptr_t ptr, const void *data, size_t len)
 {
     const Peer *p = ptr;
@@ -782,6 +837,7 @@ int main(int argc, char **argv)
         TEST(garbage_after_the_handshake),
         TEST(garbage_inside),
         TEST(dawdlers),
+        TEST(the_silent_make_room),
         TEST(every_byte_alone),
         TEST(gone_in_the_handshake),
         TEST(renegotiation_is_refused),

@@ -9,4 +9,4 @@ tests_rpc_test_peer_LDADD = librpc.a libutil.a $(CMOCKA_LIBS) $(SYSTEMD_LIBS) $(
 
 tests_rpc_test_sasl_SOURCES = tests/rpc/test_sasl.c tests/rpc/sasl_env.h
 tests_rpc_test_sasl_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-tests_rpc_test_sasl_LDADD = $(rpc_test_libs) $(SASL_LIBS)
+tests_rpc_test_sasl_LDADD = $(rpc_test_libs) $(SASL_LIBS) $(GNUTLS_LIBS)

@@ -15,7 +15,7 @@ from lib import events, xml
 from lib.console import VirshConsole
 from lib.guest import PROMPT
 
-from . import normalise
+from . import chains, normalise
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -473,6 +473,7 @@ class Tour:
         self.power()
         self.transient()
         self.documents()
+        chains.run(self)
         self.leave()
         return self.steps
 
