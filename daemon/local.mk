@@ -2,6 +2,7 @@
 sbin_PROGRAMS += berthd
 daemon_sources = \
 	daemon/access.c daemon/access.h daemon/access_rules.c daemon/access_rules.h daemon/access_rules_private.h daemon/access_parse.c \
+	daemon/admin.c daemon/admin.h daemon/api_admin_client.c daemon/api_admin_connect.c daemon/api_admin_server.c \
 	daemon/api.h \
 	daemon/agent_calls.def daemon/api_agent.c \
 	daemon/audit.c daemon/audit.h \
