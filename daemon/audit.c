@@ -21,6 +21,7 @@
 #include <systemd/sd-journal.h>
 
 #include "daemon/audit.h"
+#include "protocol/remote_protocol.h"
 #include "util/fd.h"
 #include "util/lock.h"
 #include "util/log.h"
@@ -346,6 +347,24 @@ static bool is_on(Audit *a)
     return a && g_atomic_int_get(&a->level) > 0;
 }
 
+/* What a call that found no machine, or was refused before it looked for one, called it. */
+static void client_names(const Call *call, Record *r)
+{
+    const ProcInfo *p = call->proc;
+    if (p->object != OBJ_DOMAIN || !call->args)
+        return;
+    const char *at = (const char *)call->args + p->key_at;
+    if (p->key == KEY_REF) {
+        const remote_nonnull_domain *ref = (const void *)at;
+        r->name = g_strdup(ref->name);
+        uuid_format((const uint8_t *)ref->uuid, r->uuid);
+    } else if (p->key == KEY_NAME) {
+        r->name = g_strdup(*(char *const *)(const void *)at);
+    } else if (p->key == KEY_UUID) {
+        uuid_format((const uint8_t *)at, r->uuid);
+    }
+}
+
 void audit_call(Audit *a, const Call *call)
 {
     if (!is_on(a) || !is_wanted(call))
@@ -358,6 +377,8 @@ void audit_call(Audit *a, const Call *call)
     } else if (call->late_name) {
         r->name = g_strdup(call->late_name);
         uuid_format(call->late_uuid, r->uuid);
+    } else {
+        client_names(call, r);
     }
     enqueue(a, r);
 }

@@ -31,6 +31,9 @@ static int on_timer(sd_event_source *t, uint64_t usec, void *userdata)
     bool busy = domain_driver_busy(w->server->domains);
     if (!busy && !w->was_busy) {
         log_info("nobody needs the daemon: ending");
+        /* Here and now: a client that was still taken would lose its connection, one in the socket's queue waits for the next daemon. */
+        rpc_server_stop(w->server->rpc, "the daemon ends");
+        rpc_server_stop(w->server->admin, "the daemon ends");
         event_loop_stop(w->server->client_loop, 0);
         return 0;
     }

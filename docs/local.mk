@@ -13,8 +13,7 @@ update-generated: update-support
 update-support: daemon/support_table$(EXEEXT)
 	$(AM_V_GEN)ASAN_OPTIONS=detect_leaks=0 ./daemon/support_table$(EXEEXT) > support.md.new && \
 	mv support.md.new $(srcdir)/docs/support.md
-dist_man_MANS += docs/berthd.8 docs/berthd.conf.5 docs/berth-jobs.1 docs/virt-ssh-helper.1
-dist_man_MANS += docs/berthd.8 docs/berthd.conf.5 docs/berth-jobs.1 docs/berth-pki.1
+dist_man_MANS += docs/berthd.8 docs/berthd.conf.5 docs/berth-jobs.1 docs/virt-ssh-helper.1 docs/berth-pki.1
 EXTRA_DIST += docs/remote.md docs/security.md
 EXTRA_DIST += docs/moving-from-libvirtd.md docs/differences.md
 EXTRA_DIST += docs/differences-caps.md docs/performance.md

@@ -32,12 +32,6 @@ static bool again(int errnum)
     return errnum == EAGAIN || errnum == EWOULDBLOCK || errnum == EINTR;
 }
 
-static int set_nonblock(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-    return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
-}
-
 static int fill(Direction *d)
 {
     ssize_t n = read(d->from, d->buf, sizeof(d->buf));
@@ -133,11 +127,12 @@ static int loop(Direction *up, Direction *down)
 
 int relay_run(int in, int out, int sock)
 {
-    int fds[] = {in, out, sock};
+    const int fds[] = {in, out, sock};
+    int flags[N_ELEMENTS(fds)], r = 0;
     for (size_t i = 0; i < N_ELEMENTS(fds); i++) {
-        int r = set_nonblock(fds[i]);
-        if (r < 0)
-            return r;
+        flags[i] = fcntl(fds[i], F_GETFL);
+        if (flags[i] < 0 || fcntl(fds[i], F_SETFL, flags[i] | O_NONBLOCK) < 0)
+            r = -errno;
     }
     g_autofree Direction *up = g_new0(Direction, 1);
     g_autofree Direction *down = g_new0(Direction, 1);
@@ -145,5 +140,10 @@ int relay_run(int in, int out, int sock)
     up->to = sock;
     down->from = sock;
     down->to = out;
-    return loop(up, down);
+    if (r == 0)
+        r = loop(up, down);
+    for (size_t i = 0; i < N_ELEMENTS(fds); i++)
+        if (flags[i] >= 0) /* a terminal is the shell's too; one that was closed does not mind */
+            fcntl(fds[i], F_SETFL, flags[i]);
+    return r;
 }

@@ -27,8 +27,6 @@
 /* qemu-img copies as much as was ever written to the overlay. */
 #define MERGE_MS (60u * 60 * 1000)
 
-#define COMMIT_FLAGS (VIR_DOMAIN_BLOCK_COMMIT_ACTIVE | VIR_DOMAIN_BLOCK_COMMIT_SHALLOW | VIR_DOMAIN_BLOCK_COMMIT_DELETE)
-
 static int cannot(const SnapshotDef *s, Err *err, const char *format, ...) G_GNUC_PRINTF(3, 4);
 static int cannot(const SnapshotDef *s, Err *err, const char *format, ...)
 {
@@ -37,75 +35,92 @@ static int cannot(const SnapshotDef *s, Err *err, const char *format, ...)
     g_autofree char *why = g_strdup_vprintf(format, args);
     va_end(args);
     err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "the data of external snapshot '%s' cannot be deleted with it: %s", s->name, why);
-    return err_hint(err, "merge the images with 'virsh blockcommit', then forget the snapshot with --metadata");
+    return err_hint(err, "merge the images with 'virsh blockcommit' or qemu-img, then forget the snapshot with --metadata");
 }
 
 /* ---- what there is to merge ------------------------------------------------------------------------------------------------ */
 
-static bool is_overlay(const StorageSource *src, const SnapshotDisk *of)
+/* One deletion. */
+typedef struct Merge {
+    Domain *d;
+    const SnapshotDef *s;
+    const SnapshotList *list;
+    bool has_child;  /* one was taken of the overlays */
+    DomainDef *then; /* the machine as it was */
+} Merge;
+
+static StorageSource *find_overlay(const DiskDef *disk, const SnapshotDisk *of, StorageSource **ret_above)
 {
-    return src->path && src->type != STORAGE_NETWORK && g_strcmp0(src->path, of->path) == 0;
+    StorageSource *above = NULL;
+    for (StorageSource *src = disk->src; src; above = src, src = src->backing) {
+        if (!src->path || src->type == STORAGE_NETWORK || g_strcmp0(src->path, of->path) != 0)
+            continue;
+        if (ret_above)
+            *ret_above = above;
+        return src;
+    }
+    return NULL;
 }
 
-static bool has_overlay(const DiskDef *disk, const SnapshotDisk *of)
+static bool has_place(const StorageSource *src, const StorageSource *place)
 {
-    for (const StorageSource *src = disk->src; src; src = src->backing) {
-        if (is_overlay(src, of))
+    for (; src; src = src->backing) {
+        if (storage_source_same_place(src, place))
             return true;
     }
     return false;
 }
 
 /* 1: the disk is to be merged, 0: it has been, -1. */
-static int check_disk(const SnapshotDef *s, const DomainDef *then, const DiskDef *disk, const SnapshotDisk *of, Err *err)
+static int check_disk(const Merge *m, const DiskDef *disk, const SnapshotDisk *of, Err *err)
 {
-    const DiskDef *was = domain_def_find_disk(then, of->name);
+    const DiskDef *was = domain_def_find_disk(m->then, of->name);
+    StorageSource *above = NULL;
     if (!was || !was->src->path)
-        return cannot(s, err, "what disk '%s' was before is not known", of->name);
+        return cannot(m->s, err, "what disk '%s' was before is not known", of->name);
     if (!disk)
-        return cannot(s, err, "disk '%s' is not there any more", of->name);
-    if (!has_overlay(disk, of))
-        return storage_source_same_place(disk->src, was->src) ? 0 : cannot(s, err, "disk '%s' is on '%s' now", of->name, disk->src->path);
-    if (!is_overlay(disk->src, of))
-        return cannot(s, err, "'%s' of disk '%s' has another image above it", of->path, of->name);
-    if (!disk->src->backing || !storage_source_same_place(disk->src->backing, was->src))
-        return cannot(s, err, "'%s' of disk '%s' does not stand on '%s' any more", of->path, of->name, was->src->path);
+        return cannot(m->s, err, "disk '%s' is not there any more", of->name);
+    const StorageSource *overlay = find_overlay(disk, of, &above);
+    if (!overlay)
+        return has_place(disk->src, was->src) ? 0 : cannot(m->s, err, "disk '%s' is on '%s' now", of->name, disk->src->path);
+    if (above && !m->has_child)
+        return cannot(m->s, err, "'%s' of disk '%s' has another image above it", of->path, of->name);
+    if (!overlay->backing || !storage_source_same_place(overlay->backing, was->src))
+        return cannot(m->s, err, "'%s' of disk '%s' does not stand on '%s' any more", of->path, of->name, was->src->path);
     return 1;
 }
 
-static int check_tree(const SnapshotDef *s, const SnapshotList *l, Err *err)
+/* Images that somebody else's snapshot stands on are not written to. */
+static int check_tree(const Merge *m, Err *err)
 {
-    g_autoptr(GPtrArray) below = snapshot_list_select(l, s, 0);
-    if (below->len)
-        return cannot(s, err, "it has children");
-    const SnapshotDef *parent = snapshot_list_parent(l, s);
-    g_autoptr(GPtrArray) beside = snapshot_list_select(l, parent, parent ? 0 : VIR_DOMAIN_SNAPSHOT_LIST_ROOTS);
+    const SnapshotDef *s = m->s;
+    g_autoptr(GPtrArray) below = snapshot_list_select(m->list, s, 0);
+    if (below->len > 1 || (below->len && !domain_is_active(m->d)))
+        return cannot(s, err, "it has %s", below->len > 1 ? "more than one child" : "a child, and the machine is off");
+    const SnapshotDef *parent = snapshot_list_parent(m->list, s);
+    g_autoptr(GPtrArray) beside = snapshot_list_select(m->list, parent, parent ? 0 : VIR_DOMAIN_SNAPSHOT_LIST_ROOTS);
     if (beside->len > 1)
         return cannot(s, err, "others were taken of the same images");
     return 0;
 }
 
-/* Targets of the disks to be merged; NULL with Err. */
-static GPtrArray *find_disks(const DomainDef *now, const SnapshotDef *s, Err *err)
+/* The disks to be merged, borrowed from the snapshot; NULL with Err. */
+static GPtrArray *find_disks(const Merge *m, const DomainDef *now, Err *err)
 {
-    g_autoptr(GPtrArray) targets = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(DomainDef) then = s->domain ? stored_def_parse(s->domain, err) : NULL;
-    if (!then) {
-        if (!err_is_set(err))
-            cannot(s, err, "what its disks were before is not known");
-        return NULL;
-    }
-    for (unsigned i = 0; i < s->disks->len; i++) {
-        const SnapshotDisk *of = s->disks->pdata[i];
+    g_autoptr(GPtrArray) found = g_ptr_array_new();
+    for (unsigned i = 0; i < m->s->disks->len; i++) {
+        SnapshotDisk *of = m->s->disks->pdata[i];
         if (of->location != SNAPSHOT_EXTERNAL)
             continue;
-        int r = check_disk(s, then, domain_def_find_disk(now, of->name), of, err);
+        int r = check_disk(m, domain_def_find_disk(now, of->name), of, err);
         if (r < 0)
             return NULL;
         if (r > 0)
-            g_ptr_array_add(targets, g_strdup(of->name));
+            g_ptr_array_add(found, of);
     }
-    return g_steal_pointer(&targets);
+    if (found->len && check_tree(m, err) < 0)
+        return NULL;
+    return g_steal_pointer(&found);
 }
 
 /* ---- merged ---------------------------------------------------------------------------------------------------------------- */
@@ -116,8 +131,8 @@ static BlockJob *job_of(Domain *d, const char *target)
     return disk ? blockjob_of_disk(d, disk->info.alias) : NULL;
 }
 
-/* Until image and overlay are in step. */
-static int wait_ready(Domain *d, const char *target, Err *err)
+/* Until image and overlay are in step; one below others: until it is merged. */
+static int wait_for(Domain *d, const char *target, int wanted, Err *err)
 {
     BlockJob *there = job_of(d, target);
     g_autoptr(BlockJob) job = there ? blockjob_ref(there) : NULL;
@@ -125,37 +140,123 @@ static int wait_ready(Domain *d, const char *target, Err *err)
     int status = 0;
     if (!job)
         return err_set(err, VIR_ERR_OPERATION_FAILED, "the block job of disk '%s' is gone", target);
-    if (blockjob_state(job) == BLOCKJOB_READY)
+    if (wanted == VIR_DOMAIN_BLOCK_JOB_READY && blockjob_state(job) == BLOCKJOB_READY)
         return 0;
     if (blockjob_sync_begin(d, job, &sync, err) < 0 || blockjob_sync_wait(&sync, &status, err) < 0)
         return -1;
-    if (status == VIR_DOMAIN_BLOCK_JOB_READY)
+    if (status == wanted)
         return 0;
     return err_set(err, VIR_ERR_OPERATION_FAILED, "block job '%s' failed: %s", blockjob_id(job),
                    blockjob_error(job) ? blockjob_error(job) : "it was cancelled");
 }
 
-/* Of an attempt that was interrupted: the daemon was killed, or the client had enough. */
-static bool is_under_way(Domain *d, const char *target)
+/* What commits one disk. */
+typedef struct Commit {
+    bool active;
+    char top[64], base[64]; /* as "vda[2]" */
+    unsigned top_index, base_index, flags;
+} Commit;
+
+static int plan(Domain *d, const SnapshotDisk *of, Commit *c, Err *err)
 {
-    BlockJob *job = job_of(d, target);
-    if (!job || blockjob_ops(job) != &blockjob_active_commit_ops)
-        return false;
-    const BlockJobParams *p = blockjob_data(job);
-    const StorageSource *src = domain_def_find_disk(d->live, target)->src;
-    return p->flags == COMMIT_FLAGS && src->backing && p->base == src->backing->index.v;
+    const DiskDef *disk = domain_def_find_disk(d->live, of->name);
+    StorageSource *above = NULL;
+    const StorageSource *overlay = disk ? find_overlay(disk, of, &above) : NULL;
+    if (!overlay || !overlay->backing)
+        return err_set(err, VIR_ERR_OPERATION_FAILED, "disk '%s' has changed meanwhile", of->name);
+    *c = (Commit){.active = !above,
+                  .top_index = (unsigned)overlay->index.v,
+                  .base_index = (unsigned)overlay->backing->index.v,
+                  .flags = VIR_DOMAIN_BLOCK_COMMIT_SHALLOW | VIR_DOMAIN_BLOCK_COMMIT_DELETE | (above ? 0 : VIR_DOMAIN_BLOCK_COMMIT_ACTIVE)};
+    g_snprintf(c->top, sizeof(c->top), "%s[%u]", disk->dst, c->top_index);
+    g_snprintf(c->base, sizeof(c->base), "%s[%u]", disk->dst, c->base_index);
+    return 0;
 }
 
-static int merge(Domain *d, const char *target, Err *err)
+/* Of an attempt that was interrupted: the daemon was killed, or the client had enough. */
+static bool is_under_way(Domain *d, const char *target, const Commit *c)
 {
-    if (!is_under_way(d, target) && domain_block_commit(d, target, NULL, NULL, 0, COMMIT_FLAGS, err) < 0)
+    BlockJob *job = job_of(d, target);
+    if (!job || blockjob_ops(job) != (c->active ? &blockjob_active_commit_ops : &blockjob_commit_ops))
+        return false;
+    const BlockJobParams *p = blockjob_data(job);
+    return p->flags == c->flags && p->top == c->top_index && p->base == c->base_index;
+}
+
+static int merge(Domain *d, const SnapshotDisk *of, Err *err)
+{
+    const char *target = of->name;
+    Commit c;
+    if (plan(d, of, &c, err) < 0)
         return -1;
-    if (wait_ready(d, target, err) == 0 && domain_block_job_abort(d, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT, err) == 0)
-        return 0;
+    if (!is_under_way(d, target, &c) && domain_block_commit(d, target, c.base, c.active ? NULL : c.top, 0, c.flags, err) < 0)
+        return -1;
+    int r = wait_for(d, target, c.active ? VIR_DOMAIN_BLOCK_JOB_READY : VIR_DOMAIN_BLOCK_JOB_COMPLETED, err);
+    if (r == 0 && c.active)
+        r = domain_block_job_abort(d, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT, err);
     g_auto(Err) undo = ERR_INIT;
-    if (d->live && !d->priv->dying && job_of(d, target) && domain_block_job_abort(d, target, VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC, &undo) < 0)
+    if (r < 0 && d->live && !d->priv->dying && job_of(d, target) &&
+        domain_block_job_abort(d, target, VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC, &undo) < 0)
         log_warning("%s: %s", d->name, undo.detail);
-    return -1;
+    return r;
+}
+
+/* ---- snapshots taken later --------------------------------------------------------------------------------------------------- */
+
+/* The disk without the overlay: on what is below it. */
+static bool take_out(DiskDef *disk, const SnapshotDisk *of, const StorageSource *was)
+{
+    StorageSource *above = NULL, *overlay = find_overlay(disk, of, &above);
+    if (!overlay)
+        return false;
+    StorageSource *below = g_steal_pointer(&overlay->backing);
+    if (!below && !above) { /* the definition names the top alone */
+        below = storage_source_new();
+        storage_source_replace(below, was->type, was->path, was->format);
+    }
+    if (above) {
+        above->backing = below;
+        above->backing_ends = !below && overlay->backing_ends;
+    } else {
+        below->relabel = overlay->relabel;
+        disk->src = below;
+    }
+    storage_source_free(overlay);
+    return true;
+}
+
+/* *def as it is without the overlays; false: it cannot be read. */
+static bool rewrite(const Merge *m, StoredDef **def, bool *changed, Err *err)
+{
+    g_autoptr(DomainDef) tree = *def ? stored_def_parse(*def, err) : NULL;
+    bool any = false;
+    for (unsigned i = 0; tree && i < m->s->disks->len; i++) {
+        const SnapshotDisk *of = m->s->disks->pdata[i];
+        const DiskDef *was = of->location == SNAPSHOT_EXTERNAL ? domain_def_find_disk(m->then, of->name) : NULL;
+        DiskDef *disk = was ? domain_def_find_disk(tree, of->name) : NULL;
+        any |= disk && take_out(disk, of, was->src);
+    }
+    if (any) {
+        stored_def_unref(*def);
+        *def = stored_def_new(tree);
+        *changed = true;
+    }
+    return tree || !*def;
+}
+
+/* What later snapshots remember has the overlays no more, as the machine has not. */
+static int rewrite_later(const Merge *m, Err *err)
+{
+    g_autoptr(GPtrArray) later = snapshot_list_select(m->list, m->s, VIR_DOMAIN_SNAPSHOT_LIST_DESCENDANTS);
+    for (unsigned i = 0; i < later->len; i++) {
+        g_autoptr(SnapshotDef) c = snapshot_def_copy(later->pdata[i]);
+        bool changed = false;
+        if (!rewrite(m, &c->domain, &changed, err) || !rewrite(m, &c->inactive, &changed, err))
+            return err_wrap(err, "snapshot '%s'", c->name);
+        if (changed && snapshot_store(m->d, c, false, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* ---- of a machine that is off ---------------------------------------------------------------------------------------------- */
@@ -210,7 +311,7 @@ static StorageSource *step_down(DiskDef *disk)
 static int merge_offline_disks(Domain *d, DomainDef *def, const GPtrArray *targets, Err *err)
 {
     for (unsigned i = 0; i < targets->len; i++) {
-        DiskDef *disk = domain_def_find_disk(def, targets->pdata[i]);
+        DiskDef *disk = domain_def_find_disk(def, ((const SnapshotDisk *)targets->pdata[i])->name);
         domain_unlock(d);
         int r = commit_offline(disk->src, err);
         domain_lock(d);
@@ -225,18 +326,19 @@ static int merge_offline_disks(Domain *d, DomainDef *def, const GPtrArray *targe
     return 0;
 }
 
-static int merge_offline(Domain *d, const SnapshotDef *s, Err *err)
+static int merge_offline(const Merge *m, Err *err)
 {
+    Domain *d = m->d;
     if (domain_config_begin(d, err) < 0)
         return -1;
     g_autoptr(DomainDef) def = d->config ? stored_def_parse(d->config, err) : NULL;
     int r = def ? 0 : -1;
     if (def) {
         domain_unlock(d);
-        r = read_chains(def, s, err);
+        r = read_chains(def, m->s, err);
         domain_lock(d);
     }
-    g_autoptr(GPtrArray) targets = r == 0 ? find_disks(def, s, err) : NULL;
+    g_autoptr(GPtrArray) targets = r == 0 ? find_disks(m, def, err) : NULL;
     if (targets)
         r = merge_offline_disks(d, def, targets, err);
     domain_config_end(d);
@@ -244,6 +346,19 @@ static int merge_offline(Domain *d, const SnapshotDef *s, Err *err)
 }
 
 /* ---- all ------------------------------------------------------------------------------------------------------------------- */
+
+static int merge_live(const Merge *m, Err *err)
+{
+    g_autoptr(GPtrArray) disks = find_disks(m, m->d->live, err);
+    if (!disks)
+        return -1;
+    for (unsigned i = 0; i < disks->len; i++) {
+        const SnapshotDisk *of = disks->pdata[i];
+        if (merge(m->d, of, err) < 0)
+            return err_wrap(err, "disk '%s' of snapshot '%s'", of->name, m->s->name);
+    }
+    return rewrite_later(m, err);
+}
 
 int snapshot_merge(Domain *d, const SnapshotDef *s, const SnapshotList *l, Err *err)
 {
@@ -253,16 +368,12 @@ int snapshot_merge(Domain *d, const SnapshotDef *s, const SnapshotList *l, Err *
         return err_wrap(err, "an earlier snapshot is not settled yet");
     if (d->removing || (d->live && d->priv->dying))
         return domain_err_inactive(err);
-    if (check_tree(s, l, err) < 0)
+    if (!s->domain)
+        return cannot(s, err, "what its disks were before is not known");
+    g_autoptr(DomainDef) then = stored_def_parse(s->domain, err);
+    g_autoptr(GPtrArray) below = snapshot_list_select(l, s, 0);
+    Merge m = {.d = d, .s = s, .list = l, .has_child = below->len > 0, .then = then};
+    if (!then)
         return -1;
-    if (!domain_is_active(d))
-        return merge_offline(d, s, err);
-    g_autoptr(GPtrArray) targets = find_disks(d->live, s, err);
-    if (!targets)
-        return -1;
-    for (unsigned i = 0; i < targets->len; i++) {
-        if (merge(d, targets->pdata[i], err) < 0)
-            return err_wrap(err, "disk '%s' of snapshot '%s'", (const char *)targets->pdata[i], s->name);
-    }
-    return 0;
+    return domain_is_active(d) ? merge_live(&m, err) : merge_offline(&m, err);
 }

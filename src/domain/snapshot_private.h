@@ -50,7 +50,8 @@ int snapshot_take_live(Domain *d, const SnapshotDef *s, unsigned flags, Err *err
 
 /* snapshot_merge.c */
 
-/* Commits what was written since into the images the snapshot `s` (of the list `l`) was taken of; for a snapshot without children or siblings.
+/* Commits what was written since into the images the snapshot `s` (of the list `l`) was taken of; for a snapshot without siblings and with one child at
+ * most.  What later ones remember of the machine is rewritten.
  * Waits until that is done, lock released meanwhile; what an earlier attempt merged is skipped. */
 int snapshot_merge(Domain *d, const SnapshotDef *s, const SnapshotList *l, Err *err);
 

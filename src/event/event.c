@@ -11,6 +11,9 @@
  * One round: wait; run what was posted; the ready EventIos; then sd-event, a few sources at most.  sd-event arms its timerfd only when it
  * is run, so whoever sets a timer asks for it by event_loop_sd(), and the round looks at it before the next wait.
  *
+ * Strangers are late: of all descriptors of theirs that are ready one is looked at a round, after everybody else's.  So a call waits for one
+ * piece of a handshake, however many come at once.
+ *
  * Posting writes the eventfd only when the loop sleeps or is about to; the eventfd is edge-triggered and never read.
  */
 #include "config.h"
@@ -40,6 +43,7 @@ struct EventIo {
     uint32_t events;
     void (*fn)(void *userdata, uint32_t revents); /* NULL: freed, waits for the end of the round */
     void *userdata;
+    bool late;
     EventIo *next_dead;
 };
 
@@ -54,6 +58,7 @@ struct EventLoop {
     bool sd_again;    /* sd-event has more to do */
     bool stopped;
     int code;
+    unsigned late_turn;
     EventIo *dead;
     Mutex lock;       /* leaf: head, tail, unfinished, asleep */
     Post *head, **tail;
@@ -145,6 +150,11 @@ int event_io_set(EventIo *io, uint32_t events)
     return 0;
 }
 
+void event_io_set_late(EventIo *io, bool late)
+{
+    io->late = late;
+}
+
 EventIo *event_io_free(EventIo *io)
 {
     if (!io)
@@ -188,6 +198,31 @@ static int wait_ms(EventLoop *l)
     return busy ? 0 : -1;
 }
 
+static void run_io(const struct epoll_event *ready)
+{
+    EventIo *io = ready->data.ptr;
+    if (io->fn)
+        io->fn(io->userdata, ready->events);
+}
+
+static bool is_late(const EventLoop *l, const struct epoll_event *ready)
+{
+    const EventIo *io = ready->data.ptr;
+    return ready->data.ptr && ready->data.ptr != l->e && io->late;
+}
+
+/* One of those who are late, each time another: the rest is ready in the next round still. */
+static void run_late(EventLoop *l, struct epoll_event *ready, int n, unsigned n_late)
+{
+    unsigned which = n_late ? l->late_turn++ % n_late : 0;
+    for (int i = 0; i < n && n_late > 0; i++) {
+        if (is_late(l, &ready[i]) && which-- == 0) {
+            run_io(&ready[i]);
+            return;
+        }
+    }
+}
+
 static int run_round(EventLoop *l)
 {
     struct epoll_event ready[READY_BATCH];
@@ -196,13 +231,16 @@ static int run_round(EventLoop *l)
     if (n < 0 && errno != EINTR)
         return -errno;
     run_posted(l, take_posted(l));
+    unsigned n_late = 0;
     for (int i = 0; i < n; i++) {
-        EventIo *io = ready[i].data.ptr;
         if (ready[i].data.ptr == l->e)
             sd_ready = true;
-        else if (io && io->fn)
-            io->fn(io->userdata, ready[i].events);
+        else if (is_late(l, &ready[i]))
+            n_late++;
+        else if (ready[i].data.ptr)
+            run_io(&ready[i]);
     }
+    run_late(l, ready, n, n_late);
     int r = sd_ready || l->sd_again || l->sd_touched ? run_sd(l) : 0;
     bury(l);
     return r;

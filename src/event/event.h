@@ -34,6 +34,8 @@ sd_event *event_loop_sd(EventLoop *l);
  * descriptor is the caller's and is closed after event_io_free.  NULL and errno: the kernel refused. */
 typedef struct EventIo EventIo;
 EventIo *event_io_new(EventLoop *l, int fd, uint32_t events, void (*fn)(void *userdata, uint32_t revents), void *userdata);
+/* Of strangers: one such descriptor has its turn a round, when all others that were ready had theirs. */
+void event_io_set_late(EventIo *io, bool late);
 /* Other events; free of charge when they are the same.  0 or negative errno. */
 int event_io_set(EventIo *io, uint32_t events);
 /* fn does not run any more.  May be called by fn itself.  Returns NULL. */

@@ -114,6 +114,7 @@ static void set_deadline(RpcConn *c, unsigned ms)
 /* The transport is ready: authentication, or straight to work. */
 static void enter_auth(RpcConn *c)
 {
+    event_io_set_late(c->io, false);
     if (c->listener->spec.auth == RPC_AUTH_NONE) {
         rpc_conn_authenticated(c);
     } else {
@@ -450,6 +451,7 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
         rpc_conn_unref(c);
         return NULL;
     }
+    event_io_set_late(c->io, c->transport->ops->handshake != NULL);
     g_hash_table_insert(s->conns, &c->id, c);
     count_anonymous(c, true);
     if (c->transport->ops->handshake)

@@ -275,6 +275,7 @@ int rpc_server_listen(RpcServer *s, int fd, const RpcListenerSpec *spec, Err *er
         listener_unref(l);
         return err_set_errno(err, r, "cannot watch %s", spec->name);
     }
+    event_io_set_late(l->io, spec->kind != RPC_KIND_UNIX);
     take_fd(&own);
     g_ptr_array_add(s->listeners, l);
     server_update_accept(s);

@@ -62,7 +62,8 @@ struct TlsTransport {
     bool refused;     /* and it ended badly: `why` */
     bool turned_away; /* because of who it is */
     bool broken;      /* the session is of no use any more */
-    int read_error;   /* negative errno told at the next read */
+    bool read_over;   /* the next read tells read_error: */
+    int read_error;   /* negative errno, or 0 for the end */
     char *why;
     TlsPeer peer;
     GList link;       /* in tls->open */
@@ -414,14 +415,16 @@ static ssize_t tls_read(RpcTransport *rt, void *buf, size_t len, int *fds, unsig
     uint8_t *to = buf;
     size_t got = 0;
     *n_fds = 0;
-    if (t->read_error)
+    if (t->read_over)
         return t->read_error;
     /* As many records as came with one read of the socket. */
     do {
         ssize_t n = read_record(t, to + got, len - got);
         if (n <= 0) {
-            if (got > 0 && n != -EAGAIN)
-                t->read_error = (int)n; /* an end is told by gnutls again */
+            if (got > 0 && n != -EAGAIN) {
+                t->read_over = true;
+                t->read_error = (int)n;
+            }
             if (got == 0)
                 return n;
             break;
@@ -436,7 +439,7 @@ static ssize_t tls_read(RpcTransport *rt, void *buf, size_t len, int *fds, unsig
 static bool tls_pending(RpcTransport *rt)
 {
     TlsTransport *t = (TlsTransport *)rt;
-    return t->state == OPEN && (in_left(t) > 0 || t->read_error || gnutls_record_check_pending(t->session) > 0);
+    return t->state == OPEN && (in_left(t) > 0 || t->read_over || gnutls_record_check_pending(t->session) > 0);
 }
 
 /* Fills one record from the vector; moves the place in it on. */

@@ -9,7 +9,7 @@ import uuid as uuid_module
 
 import pytest
 
-from lib import identity, rawrpc, server as servers
+from lib import identity, rawrpc, sasl, server as servers
 from lib import xml as guest_xml
 
 ALICE, BOB = 2001, 2002  # accounts nobody has: the kernel does not ask
@@ -330,3 +330,24 @@ def test_a_refused_call_does_not_run(server):
     assert "domain:suspend" in as_alice(server, "suspend", "victim").stderr
     assert [pid for pid, _ in server.box.qemus()] == pids
     assert server.sh("domstate", "victim").strip() == "running"
+
+
+def test_remote_identities():
+    """Users SASL knows are told apart, whatever process they come from."""
+    instance = sasl.Berthd(log_level="2", libvirtd_conf='auth_unix_rw = "sasl"\naccess_drivers = [ "berth" ]\n')
+    instance.box.start()
+    instance.write_config()
+    write_rules(instance, "allow sasl fred* to *\nallow sasl joe* to connect:getattr connect:search_domains\n"
+                "allow sasl joe* to domain:getattr on name joe-*\n")
+    try:
+        instance.start()
+        fred, joe = instance.auth_file("fred"), instance.auth_file("joe")
+        for name in ("joe-1", "other"):
+            assert instance.virsh("define", instance.file("x.xml", machine(name)), env=fred).ok
+        assert sorted(instance.virsh("list", "--all", "--name", env=fred).out.split()) == ["joe-1", "other"]
+        assert instance.virsh("list", "--all", "--name", env=joe).out.split() == ["joe-1"]
+        refused = instance.virsh("undefine", "joe-1", env=joe)
+        assert re.search(r"access denied: uid 0, SASL user joe\S* has no permission domain:read on domain 'joe-1'", refused.err), refused
+        assert not instance.virsh("list").ok
+    finally:
+        instance.close()

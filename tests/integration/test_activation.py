@@ -295,7 +295,6 @@ def test_no_client_is_lost_between_two_daemons(server):
             for client, serial in zip(clients, serials):
                 assert client.receive().serial == serial
                 client.close()
-            # one that comes in the last moment of the old daemon or in the first after it
             assert activator.process.wait(60) == 0
             assert os.path.exists(own.box.path("run", "libvirt-sock"))  # the service manager's, not ours to remove
         assert activator.starts == 3

@@ -147,7 +147,7 @@ def test_refusals_are_recorded_whatever_was_asked():
         identity.virsh(instance, 2001, "dominfo", "web")
         found = Records(instance).until(lambda r: r["result"] == 88)
         refused = [r for r in found if r["result"] == 88][0]
-        assert refused["procedure"] == "domain_lookup_by_name" and "uid 2001" in refused["who"], refused
+        assert refused["procedure"] == "domain_lookup_by_name" and "uid 2001" in refused["who"] and refused["name"] == "web", refused
     finally:
         instance.close()
 
@@ -186,6 +186,40 @@ def test_records_go_to_the_journal():
             for field in ("MESSAGE_ID=3f0e2cbd5b7a4f2c9e1d6a8b47c0915e", "BERTH_RESULT=0", "BERTH_FROM=local", "BERTH_WHO=uid 0",
                           "BERTH_PROCEDURE=domain_define_xml"):
                 assert field in entry, entry
+        finally:
+            instance.close()
+
+
+def test_a_journal_that_hangs_costs_records_not_calls():
+    """Nobody reads the journal's socket: calls go on, the queue fills, and how many records were lost is a record and a warning."""
+    calls = 12000  # more than the queue and the socket hold
+    instance = servers.new("berthd", libvirtd_conf="max_client_requests = 100\n")
+    instance.box.start()
+    instance.write_config()
+    directory = instance.box.path("journal")
+    os.mkdir(directory)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(os.path.join(directory, "socket"))
+        journal.settimeout(60)
+        assert instance.box.run(["sh", "-c", "mkdir -p /run/systemd/journal && mount --bind %s /run/systemd/journal" % directory]).returncode == 0
+        try:
+            instance.start()
+            with identity.Client(instance.socket, 0) as client:
+                client.open()
+                body = rawrpc.domain("nobody", bytes(range(16)))
+                for _ in range(calls // 50):
+                    for _ in range(50):
+                        client.send(12, body)
+                    for _ in range(50):
+                        assert client.receive().error()[0] == 42
+            seen, lost = 0, 0
+            while not lost or seen + lost < calls:
+                entry = journal.recv(65536).decode(errors="replace")
+                seen += "BERTH_PROCEDURE=domain_destroy\n" in entry
+                found = re.search(r"BERTH_LOST=(\d+)", entry)
+                lost += int(found.group(1)) if found else 0
+            assert seen + lost == calls and lost > 0
+            assert "audit records did not fit into the queue and are lost" in instance.text()
         finally:
             instance.close()
 

@@ -201,10 +201,11 @@ def test_refused_by_name(berthd):
     make(berthd, "r")
     refused(berthd.virsh("snapshot-create-as", "r", "full"), "internal snapshots")
     take(berthd, "r", "one", "--diskspec", "vda,snapshot=no")
-    refused(berthd.virsh("snapshot-delete", "r", "one"), "one", "blockcommit")
-    refused(berthd.virsh("snapshot-create-as", "r", "two", "--disk-only", "--diskspec", "vda,file=" + IMAGES + "z", "--diskspec",
+    take(berthd, "r", "two", "--diskspec", "vda,snapshot=no")
+    refused(berthd.virsh("snapshot-delete", "r", "one"), "one", "child", "qemu-img")
+    refused(berthd.virsh("snapshot-create-as", "r", "three", "--disk-only", "--diskspec", "vda,file=" + IMAGES + "z", "--diskspec",
                          "vdb,file=" + IMAGES + "z"), "vda", "vdb")
-    assert names(berthd, "r") == ["one"]
+    assert names(berthd, "r") == ["one", "two"]
 
 
 def test_bad_files_cost_themselves(berthd):
