@@ -1,7 +1,7 @@
 /* daemon/audit.c - a record of everything clients change
  *
  * Owns:    the queue of records, the thread that writes them, the file
- * Threads: audit_call from any; writing on a thread of its own, which may sleep as long as the disk or the journal does
+ * Threads: audit_call from any; writing on a thread of its own, which may sleep as long as the disk does, two seconds for a journal
  * Locks:   Audit.lock (queue)
  * Errors:  what cannot be written is counted as lost, and said in the log
  */
@@ -18,18 +18,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <jansson.h>
-#include <systemd/sd-journal.h>
+#include <sys/socket.h>
 
 #include "daemon/audit.h"
 #include "protocol/remote_protocol.h"
 #include "util/fd.h"
 #include "util/lock.h"
 #include "util/log.h"
+#include "util/log_datagram.h"
 #include "util/uuid.h"
 
 #define QUEUE_MAX 8192u
-#define JOURNAL_SOCKET "/run/systemd/journal/socket"
-#define MESSAGE_ID "MESSAGE_ID=3f0e2cbd5b7a4f2c9e1d6a8b47c0915e" /* of every record in the journal */
+#define MESSAGE_ID "3f0e2cbd5b7a4f2c9e1d6a8b47c0915e" /* of every record in the journal */
+#define JOURNAL_WAIT_S 2 /* for a journal that does not read; then what waits is lost, and counted */
 
 typedef struct Record {
     struct Record *next;
@@ -52,6 +53,7 @@ struct Audit {
     bool stop;
     AuditSpec spec; /* under the lock; file is not kept */
     int fd;         /* -1: to the journal */
+    int journal;    /* socket for that; the thread's */
     gint level;     /* atomic copy of spec.level */
 };
 
@@ -105,33 +107,37 @@ static char *as_text(const Record *r)
                            r->name ? r->kind : "", r->name ? " " : "", r->name ? r->name : "", r->code ? "failed" : "done", r->code);
 }
 
-static int to_journal(const Record *r, const char *text)
+static int to_journal(int journal, const Record *r, const char *text)
 {
-    struct iovec iov[12];
-    g_autoptr(GPtrArray) fields = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_add(fields, g_strdup_printf("MESSAGE=%s", text));
-    g_ptr_array_add(fields, g_strdup(MESSAGE_ID));
-    g_ptr_array_add(fields, g_strdup("PRIORITY=5"));
-    g_ptr_array_add(fields, g_strdup("BERTH_AREA=audit"));
-    if (r->lost) {
-        g_ptr_array_add(fields, g_strdup_printf("BERTH_LOST=%u", r->lost));
-    } else {
-        g_ptr_array_add(fields, g_strdup_printf("BERTH_CLIENT=%" PRIu64, r->client));
-        g_ptr_array_add(fields, g_strdup_printf("BERTH_WHO=%s", r->who));
-        g_ptr_array_add(fields, g_strdup_printf("BERTH_FROM=%s", r->from));
-        g_ptr_array_add(fields, g_strdup_printf("BERTH_PROCEDURE=%s", r->proc));
-        g_ptr_array_add(fields, g_strdup_printf("BERTH_RESULT=%d", r->code));
-        if (r->name)
-            g_ptr_array_add(fields, g_strdup_printf("BERTH_OBJECT=%s", r->name));
-        if (r->uuid[0])
-            g_ptr_array_add(fields, g_strdup_printf("BERTH_UUID=%s", r->uuid));
-    }
-    for (unsigned i = 0; i < fields->len; i++)
-        iov[i] = (struct iovec){fields->pdata[i], strlen(fields->pdata[i])};
-    return sd_journal_sendv(iov, (int)fields->len);
+    char client[24], lost[16], result[16];
+    g_snprintf(client, sizeof(client), "%" PRIu64, r->client);
+    g_snprintf(lost, sizeof(lost), "%u", r->lost);
+    g_snprintf(result, sizeof(result), "%d", r->code);
+    const LogEntryField all[] = {
+        {"", "MESSAGE", text},
+        {"", "MESSAGE_ID", MESSAGE_ID},
+        {"", "PRIORITY", "5"},
+        {"", "SYSLOG_IDENTIFIER", "berthd"},
+        {"BERTH_", "AREA", "audit"},
+        {"BERTH_", "LOST", r->lost ? lost : NULL},
+        {"BERTH_", "CLIENT", r->lost ? NULL : client},
+        {"BERTH_", "WHO", r->who},
+        {"BERTH_", "FROM", r->from},
+        {"BERTH_", "PROCEDURE", r->proc},
+        {"BERTH_", "RESULT", r->lost ? NULL : result},
+        {"BERTH_", "OBJECT", r->name},
+        {"BERTH_", "UUID", r->uuid[0] ? r->uuid : NULL},
+    };
+    LogEntryField fields[N_ELEMENTS(all)];
+    size_t n = 0;
+    for (size_t i = 0; i < N_ELEMENTS(all); i++)
+        if (all[i].value)
+            fields[n++] = all[i];
+    int e = log_journal_send_on(journal, fields, n);
+    return e == -ENOENT ? 0 : e; /* a host without a journal; audit_level 2 asks for one */
 }
 
-static int write_record(int fd, bool logged, const Record *r)
+static int write_record(int fd, int journal, bool logged, const Record *r)
 {
     int e;
     g_autofree char *text = as_text(r);
@@ -141,7 +147,7 @@ static int write_record(int fd, bool logged, const Record *r)
         free(json);
         e = fd_write_all(fd, line, strlen(line));
     } else {
-        e = to_journal(r, text);
+        e = to_journal(journal, r, text);
     }
     if (logged)
         log_info("%s", text);
@@ -162,27 +168,34 @@ static Record *take_all(Audit *a, unsigned *ret_lost, int *ret_fd, bool *ret_log
     return r;
 }
 
-static void write_all(Record *r, unsigned lost, int fd, bool logged)
+/* Returns how many are lost and could not be told: whoever writes next says it. */
+static unsigned write_all(Record *r, unsigned lost, int fd, int journal, bool logged)
 {
     int failed = 0;
     unsigned n = 0;
+    bool hangs = false;
     while (r) {
         Record *next = r->next;
-        int e = write_record(fd, logged, r);
-        if (e < 0) {
+        int e = hangs ? -EAGAIN : write_record(fd, journal, logged, r);
+        if (e == -EAGAIN) {
+            hangs = true;
+            lost++;
+        } else if (e < 0) {
             failed = e;
             n++;
         }
         record_free(r);
         r = next;
     }
-    if (lost) {
-        Record said = {.time_us = g_get_real_time(), .lost = lost};
-        log_warning("%u audit records did not fit into the queue and are lost", lost);
-        write_record(fd, logged, &said);
-    }
     if (failed < 0)
         log_error("%u audit records could not be written: %s", n, g_strerror(-failed));
+    if (lost == 0)
+        return 0;
+    Record said = {.time_us = g_get_real_time(), .lost = lost};
+    if (write_record(fd, journal, logged, &said) == -EAGAIN)
+        return lost;
+    log_warning("%u audit records were not taken in time and are lost", lost);
+    return 0;
 }
 
 static void *thread_main(void *arg)
@@ -199,8 +212,12 @@ static void *thread_main(void *arg)
         stop = a->stop;
         Record *r = take_all(a, &lost, &fd, &logged);
         mutex_unlock(&a->lock);
-        write_all(r, lost, fd, logged);
+        lost = write_all(r, lost, fd, a->journal, logged);
         fd_close(&fd);
+        if (lost) {
+            LOCK_SCOPE(&a->lock);
+            a->lost += lost;
+        }
     }
     return NULL;
 }
@@ -216,8 +233,8 @@ static int open_file(const AuditSpec *spec, int *ret, Err *err)
         *ret = open(spec->file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
         return *ret < 0 ? err_set_errno(err, errno, "opening audit_file %s", spec->file) : 0;
     }
-    if (spec->level > 1 && access(JOURNAL_SOCKET, W_OK) < 0) {
-        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "audit_level is 2, and there is no journal at %s", JOURNAL_SOCKET);
+    if (spec->level > 1 && access(LOG_JOURNAL_SOCKET, W_OK) < 0) {
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "audit_level is 2, and there is no journal at %s", LOG_JOURNAL_SOCKET);
         return err_hint(err, "name a file with audit_file in berthd.conf");
     }
     return 0;
@@ -228,7 +245,16 @@ Audit *audit_new(const AuditSpec *spec, Err *err)
     int fd;
     if (open_file(spec, &fd, err) < 0)
         return NULL;
+    const struct timeval wait = {.tv_sec = JOURNAL_WAIT_S};
+    int journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (journal < 0 || setsockopt(journal, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0) {
+        err_set_errno(err, errno, "a socket for audit records");
+        fd_close(&journal);
+        fd_close(&fd);
+        return NULL;
+    }
     Audit *a = g_new0(Audit, 1);
+    a->journal = journal;
     a->fd = fd;
     a->spec = *spec;
     a->spec.file = NULL;
@@ -281,6 +307,7 @@ Audit *audit_free(Audit *a)
         record_free(r);
     }
     fd_close(&a->fd);
+    fd_close(&a->journal);
     cond_done(&a->wake);
     mutex_done(&a->lock);
     g_free(a);

@@ -1,12 +1,13 @@
 /* util/log_datagram.c - log lines to the journal and to syslog, by datagrams that never wait
  *
- * Owns:    the two sockets, made when first needed and kept for the process; not what a line says (log.c)
+ * Owns:    its two sockets, made when first needed and kept for the process; not what a line says (log.c)
  * Threads: any
  * Locks:   none; a socket is published by one atomic exchange
  * Errors:  a line that is not taken is the caller's to count
  */
 #include "config.h"
 
+#include <errno.h>
 #include <glib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,11 +37,20 @@ static int socket_of(int *slot)
     return none;
 }
 
-static bool send_to(int fd, const char *path, const void *data, size_t len)
+static int send_by(int fd, const char *path, const void *data, size_t len, int flags)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     g_strlcpy(to.sun_path, path, sizeof(to.sun_path));
-    return fd >= 0 && sendto(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&to, sizeof(to)) == (ssize_t)len;
+    ssize_t n;
+    do {
+        n = sendto(fd, data, len, flags | MSG_NOSIGNAL, (const struct sockaddr *)&to, sizeof(to));
+    } while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+static bool send_to(int fd, const char *path, const void *data, size_t len)
+{
+    return fd >= 0 && send_by(fd, path, data, len, MSG_DONTWAIT) == 0;
 }
 
 static void put_field(GString *out, const LogEntryField *f)
@@ -58,11 +68,23 @@ static void put_field(GString *out, const LogEntryField *f)
     g_string_append_c(out, '\n');
 }
 
-bool log_journal_send(const LogEntryField *fields, size_t n)
+static GString *entry_of(const LogEntryField *fields, size_t n)
 {
-    g_autoptr(GString) out = g_string_sized_new(512);
+    GString *out = g_string_sized_new(512);
     for (size_t i = 0; i < n; i++)
         put_field(out, &fields[i]);
+    return out;
+}
+
+int log_journal_send_on(int fd, const LogEntryField *fields, size_t n)
+{
+    g_autoptr(GString) out = entry_of(fields, n);
+    return send_by(fd, LOG_JOURNAL_SOCKET, out->str, out->len, 0);
+}
+
+bool log_journal_send(const LogEntryField *fields, size_t n)
+{
+    g_autoptr(GString) out = entry_of(fields, n);
     return send_to(socket_of(&journal_fd), LOG_JOURNAL_SOCKET, out->str, out->len);
 }
 

@@ -18,5 +18,7 @@ typedef struct LogEntryField {
 /* Sends one entry in the journal's native protocol (KEY=value lines; a value with line ends goes with its length).  Any thread; never waits.
  * False when it was not taken. */
 bool log_journal_send(const LogEntryField *fields, size_t n);
+/* The same over a socket of the caller's own (AF_UNIX, SOCK_DGRAM), waiting as long as that waits (SO_SNDTIMEO).  0 or negative errno. */
+int log_journal_send_on(int fd, const LogEntryField *fields, size_t n);
 /* Sends a line to syslog as facility daemon.  name: of the program; the line's end is cut off.  As above. */
 bool log_syslog_send(int priority, const char *name, const char *line);
