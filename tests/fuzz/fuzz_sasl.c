@@ -61,7 +61,7 @@ static void steps(uint8_t choice, const uint8_t *data, const uint8_t *end)
 {
     bool tcp = choice & CHOICE_TCP, knew = false;
     RpcSasl *s = rpc_sasl_new(&(RpcSaslOpts){.remote = tcp ? "192.0.2.1;99" : NULL, .min_ssf = tcp ? 112 : 0, .plaintext = !tcp}, NULL);
-    g_free(rpc_sasl_mechs(s, NULL));
+    g_autofree char *list = rpc_sasl_mechs(s, NULL);
     g_assert_nonnull(list);
     RpcSaslResult r = RPC_SASL_CONTINUE;
     unsigned n = 0;
