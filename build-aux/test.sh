@@ -61,7 +61,7 @@ check_in() {
 }
 
 unit_tests() {
-    (configure_in "$build/asan" --enable-asan --enable-faults) && check_in "$build/asan"
+    (configure_in "$build/asan" --prefix=/usr --sysconfdir=/etc --localstatedir=/var --runstatedir=/run --enable-asan --enable-faults) && check_in "$build/asan"
 }
 
 # The parts where threads meet; integration tests cover the same under AddressSanitizer with real clients.

@@ -20,6 +20,8 @@
 #include "domain/private.h"
 #include "domain/reconnect.h"
 
+#define MANY 32u /* are not let wait for the monitor's thread: in a flood the inbox would overflow */
+
 struct InboxMsg {
     InboxMsg *next;
     InboxKind kind;
@@ -89,7 +91,7 @@ void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, js
     InboxMsg *m = g_new0(InboxMsg, 1);
     /* a copy: jansson's counts do not order one thread's reading before another's freeing */
     *m = (InboxMsg){.kind = kind, .life = life, .usec = usec, .name = g_strdup(name), .data = json_deep_copy(data)};
-    bool schedule = false;
+    bool schedule = false, many = false;
     {
         LOCK_SCOPE(&in->lock);
         if (in->n >= INBOX_MAX && kind == INBOX_EVENT) {
@@ -98,6 +100,7 @@ void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, js
             *in->tail = m;
             in->tail = &m->next;
             in->n++;
+            many = in->n == MANY;
             m = NULL;
         }
         schedule = !in->scheduled;
@@ -107,6 +110,8 @@ void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, js
         msg_free(m);
     if (schedule)
         event_post(domain_driver_opts(d->drv)->monitor_loop, submit_drain, object_ref(d));
+    if (many)
+        submit_drain(object_ref(d));
 }
 
 static void apply(Domain *d, const InboxMsg *m)

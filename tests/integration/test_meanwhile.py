@@ -5,6 +5,7 @@ import os
 import re
 import select
 import signal
+import time
 import tty
 import xml.etree.ElementTree as ElementTree
 
@@ -143,6 +144,9 @@ def test_panicked_but_not_acted_on(own_server, domain_xml):
     edit_status(server, "vm", state=libvirt.VIR_DOMAIN_CRASHED, reason=libvirt.VIR_DOMAIN_CRASHED_PANICKED)
     server.start()
     end_of(pid)
+    end = time.monotonic() + 60
+    while server.sh("domstate", "vm").strip() != "shut off":  # its process is gone; the daemon tidies up
+        assert time.monotonic() < end
     server.sh("start", "vm")
 
 
