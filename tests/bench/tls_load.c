@@ -1,14 +1,14 @@
 /* tests/bench/tls_load.c - TLS for bench_transport.py: the least server there can be, the RPC layer alone, clients
  *
  * Owns:    servers `bare` (gnutls and nothing else, a thread a client) and `rpc` (an RpcServer with two procedures); clients `call`,
- *          `bulk`, `connect`, `hold`, `flood`.  Each prints one JSON object
+ *          `bulk`, `connect`, `hold`, `flood`, `hello`.  Each prints one JSON object
  *
  * Both servers speak packets: procedure 157 is answered with 8 bytes, 2 with the content of FILE as a stream.
  *
  *   tls_load bare|rpc PORT PKI FILE
  *   tls_load bulk PORT CLIENT COUNT
  *   tls_load call|connect|hold unix|tcp|tls PATH|PORT CLIENT COUNT [open]
- *   tls_load flood PORT CLIENT THREADS          until its input ends
+ *   tls_load flood|hello PORT CLIENT THREADS    until its input ends; hello: first messages only, which cost who sends them nothing
  */
 #include "config.h"
 
@@ -55,15 +55,17 @@ typedef struct Chan {
     gnutls_session_t s; /* NULL: plain */
 } Chan;
 
-static void chan_write(Chan *c, const void *buf, size_t len)
+/* False when the other end is gone. */
+static bool chan_write(Chan *c, const void *buf, size_t len)
 {
     for (size_t done = 0; done < len;) {
         const uint8_t *p = (const uint8_t *)buf + done;
-        ssize_t n = c->s ? gnutls_record_send(c->s, p, len - done) : write(c->fd, p, len - done);
+        ssize_t n = c->s ? gnutls_record_send(c->s, p, len - done) : send(c->fd, p, len - done, MSG_NOSIGNAL);
         if (n <= 0)
-            die("write", c->s ? (int)n : 0);
+            return false;
         done += (size_t)n;
     }
+    return true;
 }
 
 /* False at the end. */
@@ -160,7 +162,7 @@ static void answer(Chan *c, const RpcHeader *call, uint32_t type, uint32_t statu
 static gpointer bare_client(gpointer arg)
 {
     g_autofree Bare *b = arg;
-    Chan c = {b->fd, session(GNUTLS_SERVER | GNUTLS_NO_TICKETS, b->cred, b->fd)};
+    Chan c = {b->fd, session(GNUTLS_SERVER | GNUTLS_NO_TICKETS | GNUTLS_NO_SIGNAL, b->cred, b->fd)};
     g_autofree uint8_t *buf = g_malloc(RPC_HEADER_SIZE + PART);
     uint8_t head[RPC_HEADER_SIZE];
     static const uint8_t eight[8], one = 1;
@@ -320,7 +322,8 @@ static void call_one(Chan *c, int32_t proc, uint32_t serial, const void *body, s
     rpc_header_encode(buf, &h, len);
     if (len)
         memcpy(buf + RPC_HEADER_SIZE, body, len);
-    chan_write(c, buf, RPC_HEADER_SIZE + len);
+    if (!chan_write(c, buf, RPC_HEADER_SIZE + len))
+        die("the server hung up", 0);
     must_read(c, buf, RPC_HEADER_SIZE);
     size_t rest = rpc_header_decode(buf, &h) - RPC_HEADER_SIZE;
     if (h.status != RPC_STATUS_OK || rest > sizeof(buf))
@@ -431,14 +434,60 @@ static gpointer flood_one(gpointer port)
     return NULL;
 }
 
-/* A flood comes from other hosts: here it gets what nobody else wants of these CPUs. */
-static void flood(const char *port, unsigned threads)
+static uint8_t hello[4096];
+static size_t hello_len;
+
+static ssize_t keep_hello(gnutls_transport_ptr_t ptr, const void *buf, size_t len)
 {
+    if (hello_len + len > sizeof(hello))
+        return -1;
+    memcpy(hello + hello_len, buf, len);
+    hello_len += len;
+    return (ssize_t)len;
+}
+
+static ssize_t no_answer(gnutls_transport_ptr_t ptr, void *buf, size_t len)
+{
+    errno = EAGAIN;
+    return -1;
+}
+
+/* The first message of a handshake, once and for all. */
+static void make_hello(void)
+{
+    gnutls_session_t s = session(GNUTLS_CLIENT | GNUTLS_NONBLOCK, client_cred, -1);
+    gnutls_transport_set_push_function(s, keep_hello);
+    gnutls_transport_set_pull_function(s, no_answer);
+    gnutls_handshake(s);
+    gnutls_deinit(s);
+}
+
+/* What a hostile one does who does not want to compute: the server signs, he goes. */
+static gpointer hello_one(gpointer port)
+{
+    struct sockaddr_in sin;
+    uint8_t buf[16384];
+    for (;;) {
+        int fd = tcp_socket(port, &sin);
+        if (connect(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0)
+            die("connect", 0);
+        if (send(fd, hello, hello_len, MSG_NOSIGNAL) == (ssize_t)hello_len && recv(fd, buf, sizeof(buf), 0) > 0)
+            g_atomic_int_inc(&handshakes);
+        close(fd);
+    }
+    return NULL;
+}
+
+/* A flood comes from other hosts: here it gets what nobody else wants of these CPUs. */
+static void flood(const char *port, unsigned threads, bool hello_only)
+{
+    if (hello_only)
+        make_hello();
     const struct sched_param none = {0};
     if (sched_setscheduler(0, SCHED_IDLE, &none) < 0)
         die("sched_setscheduler", 0);
     for (unsigned i = 0; i < threads; i++)
-        g_thread_unref(g_thread_new("flood", flood_one, (gpointer)(uintptr_t)port));
+        g_thread_unref(g_thread_new("flood", hello_only ? hello_one : flood_one, (gpointer)(uintptr_t)port));
     ready();
     double from = seconds();
     getchar();
@@ -454,9 +503,12 @@ int main(int argc, char **argv)
         bare(argv[2], argv[3], argv[4]);
     else if (strcmp(mode, "rpc") == 0)
         rpc(argv[2], argv[3], argv[4]);
-    else if (strcmp(mode, "bulk") == 0 || strcmp(mode, "flood") == 0) {
+    else if (strcmp(mode, "bulk") == 0) {
         client_files(argv[3]);
-        (*mode == 'b' ? bulk : flood)(argv[2], (unsigned)atoi(argv[4]));
+        bulk(argv[2], (unsigned)atoi(argv[4]));
+    } else if (strcmp(mode, "flood") == 0 || strcmp(mode, "hello") == 0) {
+        client_files(argv[3]);
+        flood(argv[2], (unsigned)atoi(argv[4]), *mode == 'h');
     } else if (argc > 5) {
         client_files(argv[4]);
         unsigned count = (unsigned)atoi(argv[5]);
