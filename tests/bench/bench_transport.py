@@ -15,7 +15,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
-from lib import bench, load, pki as pkis, server as servers  # noqa: E402
+from lib import bench, load, pki as pkis, sasl, server as servers  # noqa: E402
 
 DAEMON, BARE, RPC, TCP = 16514, 17001, 17002, 16509
 ROUNDS, CALLS, CONNECTS, HELD = 5, 5000, 200, 1000
@@ -75,17 +75,26 @@ def bulk(box, client, _daemon):
                note="%.0f MiB/s, limit %.0f MiB/s; a file stream of %d MiB" % (ours, limit, BULK_MIB))
 
 
+UNIX_SOCKET = "/run/libvirt/libvirt-sock"
+USER = "fred:" + sasl.USERS["fred"]
+
+
 def connections(box, client, daemon):
-    kinds = (("unix", "/run/libvirt/libvirt-sock"), ("tcp", TCP), ("tls", DAEMON))
-    for kind, where in kinds:
-        best = max(run(box, "connect", kind, where, client, CONNECTS)["rate"] for _ in range(3))
-        bench.emit("connections/s, %s" % kind.upper(), best, "1/s", "report", note="connect, AUTH_LIST, CONNECT_OPEN, close; one after the other")
     with contextlib.ExitStack() as held:  # all at once: none gets the memory another has left
-        for kind, where in kinds:
-            before = bench.memory_kib(daemon.process.pid, "Pss_Anon")
-            held.enter_context(Background(box, "hold", kind, where, client, HELD))
-            after = bench.memory_kib(daemon.process.pid, "Pss_Anon")
-            bench.emit("memory per connection, %s" % kind.upper(), (after - before) / HELD, "KiB", "report", note="%d open and idle" % HELD)
+        other = held.enter_context(contextlib.closing(sasl.Berthd(mechs="digest-md5", libvirtd_conf='listen_tcp = 1\nlisten_tls = 0\n'
+                                                                  'auth_tcp = "sasl"\nmax_clients = 20000\n').open()))
+        load.go_ahead(other.process.pid)
+        kinds = (("unix", "UNIX", daemon, UNIX_SOCKET, client, "connect, AUTH_LIST, CONNECT_OPEN, close"),
+                 ("tcp", "TCP", daemon, TCP, client, "the same"), ("sasl", "TCP+SASL", other, TCP, USER, "DIGEST-MD5 with its layer; most of it cyrus-sasl's, which makes an OpenSSL context a session"),
+                 ("tls", "TLS", daemon, DAEMON, client, "TLS 1.3, certificates of both sides"))
+        for kind, name, server, where, who, note in kinds:
+            best = max(run(server.box, "connect", kind, where, who, CONNECTS)["rate"] for _ in range(3))
+            bench.emit("connections/s, %s" % name, best, "1/s", "report", note=note + "; one after the other")
+        for kind, name, server, where, who, _ in kinds:
+            before = bench.memory_kib(server.process.pid, "Pss_Anon")
+            held.enter_context(Background(server.box, "hold", kind, where, who, HELD))
+            after = bench.memory_kib(server.process.pid, "Pss_Anon")
+            bench.emit("memory per connection, %s" % name, (after - before) / HELD, "KiB", "report", note="%d open and idle" % HELD)
 
 
 def flood(box, client, daemon):
@@ -93,7 +102,7 @@ def flood(box, client, daemon):
     a handshake, which costs them nothing, and have the daemon sign.  Clients that compute their half take these very CPUs from the one who measures
     (beside whatever they flood), where they would be on hosts of their own; that is told in a row of its own."""
     def p99():
-        return run(box, "call", "unix", "/run/libvirt/libvirt-sock", "-", CALLS, "open")["p99"]
+        return run(box, "call", "unix", UNIX_SOCKET, "-", CALLS, "open")["p99"]
 
     quiet, rates = [], {}
     floods = {(kind, port): [] for kind in ("hello", "flood") for port in (DAEMON, BARE)}
