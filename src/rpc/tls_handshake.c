@@ -8,8 +8,8 @@
  * coming and his end, however many there are and whatever they send.  Each round of a porter's loop is one step of each who has sent a
  * whole record; nothing is computed before that, so who sends a byte at a time costs a read a byte.
  *
- * The last step verifies the client's certificate and makes the byte 1, which tells libvirt's clients that they are in.  Who is not let in
- * gets an alert that says why.
+ * The last step verifies the client's certificate and makes the byte 1, which tells libvirt's clients that they are in, or an alert that says
+ * why not.  The event thread sends it, so that what a client knows is known here.
  *
  * The end is posted to the event thread once.  A connection that ends before leaves socket and transport here (tls_porter_abandon);
  * when the two cross, the event thread finds that nobody wants the result.
@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #define LOG_AREA "rpc.tls"
 #define ERR_FROM VIR_FROM_RPC
@@ -150,8 +149,6 @@ static void over(TlsTransport *t, int result)
 {
     if (result < 0 && !t->why)
         t->why = g_strdup("TLS handshake failed");
-    if (result < 0)
-        shutdown(t->t.fd, SHUT_RDWR); /* what the kernel does for that is done here */
     t->io = event_io_free(t->io);
     t->result = result;
     t->over = true;
@@ -168,7 +165,7 @@ static void wait_for(TlsTransport *t, uint32_t events)
 static void advance(void *ud, uint32_t revents)
 {
     TlsTransport *t = ud;
-    if (!t->out && !t->done) {
+    if (!t->out) {
         int r = read_records(t);
         if (r == -EAGAIN)
             return;
@@ -178,15 +175,15 @@ static void advance(void *ud, uint32_t revents)
         }
         step(t);
     }
+    if (t->done) {
+        over(t, t->refused ? -EACCES : 0);
+        return;
+    }
     int r = tls_out_send(t);
-    if (r == -EAGAIN)
-        wait_for(t, EPOLLOUT);
-    else if (t->done && t->refused) /* whether or not the alert could be sent */
-        over(t, -EACCES);
-    else if (t->done || r < 0)
+    if (r < 0 && r != -EAGAIN)
         over(t, r);
     else
-        wait_for(t, EPOLLIN);
+        wait_for(t, r < 0 ? EPOLLOUT : EPOLLIN);
 }
 
 void tls_porter_begin(void *arg)

@@ -151,6 +151,7 @@ static int enter_open(TlsTransport *t, const char **why)
     const char *refused = now == t->creds ? NULL : tls_peer_refused(&t->peer, now); /* loaded again meanwhile */
     tls_creds_unref(now);
     if (refused) {
+        t->state = TLS_REFUSED;
         *why = refused;
         return -EACCES;
     }
@@ -188,13 +189,18 @@ static int tls_handshake(RpcTransport *rt, const char **why)
     }
     if (t->state == TLS_SHAKING)
         return -EAGAIN;
-    if (t->result == 0)
-        return enter_open(t, why);
-    t->state = TLS_REFUSED;
-    if (t->turned_away)
-        log_warning("%s: not let in: %s", rpc_conn_name(t->conn), t->why);
-    *why = t->why;
-    return t->result;
+    if (t->result < 0) {
+        t->state = TLS_REFUSED;
+        if (t->turned_away)
+            log_warning("%s: not let in: %s", rpc_conn_name(t->conn), t->why);
+        tls_out_send(t); /* the alert, if it can be sent */
+        *why = t->why;
+        return t->result;
+    }
+    int r = enter_open(t, why);
+    if (r == 0)
+        r = tls_out_send(t);
+    return r == -EAGAIN ? -ENOBUFS : r; /* some bytes, for which whoever took the rest has room */
 }
 
 /* ---- records ---------------------------------------------------------------------------------------------------------------- */
