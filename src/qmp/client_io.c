@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "util/fd.h"
@@ -39,9 +40,8 @@ static bool is_closed(QmpClient *c)
 
 /* ---- deadlines of asynchronous commands */
 
-static int on_timer(sd_event_source *src, uint64_t usec, void *userdata);
-
-/* Sets the timer to the next end: the greeting's, or the earliest asynchronous deadline. */
+/* Sees to it that the timer fires by the next end: the greeting's, or the earliest asynchronous deadline.  One that is set for an earlier moment
+ * stays as it is, and is set anew then. */
 static void timer_update(QmpClient *c)
 {
     uint64_t at = UINT64_MAX;
@@ -57,13 +57,10 @@ static void timer_update(QmpClient *c)
                 at = MIN(at, s->deadline.at_us);
         }
     }
-    if (!c->timer)
+    if (!c->timer || at >= c->timer_at)
         return;
+    c->timer_at = at;
     event_loop_sd(c->loop); /* it is to look at its timers */
-    if (at == UINT64_MAX) {
-        sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
-        return;
-    }
     sd_event_source_set_time(c->timer, at);
     sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
@@ -90,6 +87,7 @@ static int on_timer(sd_event_source *src, uint64_t usec, void *userdata)
 {
     QmpClient *c = userdata;
     bool greeting;
+    c->timer_at = UINT64_MAX;
     {
         LOCK_SCOPE(&c->lock);
         greeting = c->state == QMP_STATE_GREETING && deadline_passed(c->greeting);
@@ -195,8 +193,8 @@ static void write_queue(QmpClient *c)
     }
     if (r < 0)
         c->write_dead = true; /* its last words are still to be read: read_some() closes */
-    if (c->io)
-        sd_event_source_set_io_events(c->io, r == 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+    if (c->io && event_io_set(c->io, r == 0 ? EPOLLIN | EPOLLOUT : EPOLLIN) < 0)
+        c->write_dead = true;
 }
 
 static void read_some(QmpClient *c);
@@ -392,20 +390,15 @@ static void read_some(QmpClient *c)
     }
 }
 
-static int on_io(sd_event_source *src, int fd, uint32_t revents, void *userdata)
+static void on_io(void *userdata, uint32_t revents)
 {
     QmpClient *c = userdata;
-    if (is_closed(c)) {
-        sd_event_source_set_enabled(src, SD_EVENT_OFF);
-        return 0;
-    }
+    if (is_closed(c))
+        return; /* qmp_io_finish is posted */
     if (revents & EPOLLOUT)
         write_queue(c);
     if ((revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) || c->write_dead)
         read_some(c);
-    if (is_closed(c))
-        sd_event_source_set_enabled(src, SD_EVENT_OFF);
-    return 0;
 }
 
 /* ---- life on the loop */
@@ -416,12 +409,12 @@ void qmp_io_attach(void *client)
     event_assert_thread(c->loop);
     if (is_closed(c))
         return; /* qmp_io_finish is queued behind us */
-    sd_event *e = event_loop_sd(c->loop);
     int r = fd_set_nonblock(c->fd, true);
+    c->timer_at = UINT64_MAX;
+    if (r >= 0 && !(c->io = event_io_new(c->loop, c->fd, EPOLLIN, on_io, c)))
+        r = -errno;
     if (r >= 0)
-        r = sd_event_add_io(e, &c->io, c->fd, EPOLLIN, on_io, c);
-    if (r >= 0)
-        r = sd_event_add_time(e, &c->timer, CLOCK_MONOTONIC, UINT64_MAX, 1000, on_timer, c);
+        r = sd_event_add_time(event_loop_sd(c->loop), &c->timer, CLOCK_MONOTONIC, UINT64_MAX, 1000, on_timer, c);
     if (r < 0) {
         g_autofree char *reason = g_strdup_printf("watching the monitor socket: %s", g_strerror(-r));
         qmp_client_close(c, reason);
@@ -440,7 +433,7 @@ void qmp_io_finish(void *client)
 {
     QmpClient *c = client;
     event_assert_thread(c->loop);
-    sd_event_source_disable_unref(g_steal_pointer(&c->io));
+    c->io = event_io_free(c->io);
     sd_event_source_disable_unref(g_steal_pointer(&c->timer));
     fd_close(&c->fd);
     g_autoptr(GPtrArray) left = g_ptr_array_new();

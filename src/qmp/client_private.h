@@ -69,7 +69,9 @@ struct QmpClient {
     bool negotiating;    /* greeting seen, qmp_capabilities sent */
     bool write_dead;     /* peer reads no more; what it still wrote is read to its end */
     Deadline greeting;
-    sd_event_source *io, *timer;
+    EventIo *io;
+    sd_event_source *timer;
+    uint64_t timer_at; /* when it fires: at the next end or before it; UINT64_MAX: it does not */
     QmpCodec codec;
 };
 

@@ -124,6 +124,7 @@ static void in_compact(TlsTransport *t)
 
 static int read_records(TlsTransport *t)
 {
+    uint8_t scratch[RECORD_HEAD + TLS_RECORD_WIRE];
     in_compact(t);
     for (;;) {
         int found = find_records(t);
@@ -133,7 +134,7 @@ static int read_records(TlsTransport *t)
         }
         if (found > 0)
             return 0;
-        ssize_t n = tls_in_fill(t, RECORD_HEAD + TLS_RECORD_WIRE - tls_in_left(t));
+        ssize_t n = tls_in_fill(t, scratch, RECORD_HEAD + TLS_RECORD_WIRE - tls_in_left(t));
         if (n == -EAGAIN)
             return -EAGAIN;
         if (n <= 0) {

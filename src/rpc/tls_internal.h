@@ -9,6 +9,7 @@
 
 #define TLS_RECORD_MAX 16384u                   /* payload */
 #define TLS_RECORD_WIRE (TLS_RECORD_MAX + 2048u) /* what TLS 1.2 lets a record grow to */
+#define TLS_SCRATCH     65536u
 #define TLS_PORTERS_MAX 4
 
 /* What one load gave.  Immutable, shared by the sessions that were begun with it. */
@@ -36,6 +37,7 @@ struct RpcTls {
     EventLoop *porters[TLS_PORTERS_MAX]; /* NULL: not needed yet */
     unsigned n_porters, next_porter;     /* event thread */
     bool ended;     /* there are no porters any more */
+    uint8_t *scratch, *record; /* event thread: TLS_SCRATCH and TLS_RECORD_MAX bytes, used within one function; NULL: nothing was loaded yet */
     Mutex lock;     /* leaf: creds */
     TlsCreds *creds;
     GQueue open;    /* event thread: TlsTransport that have shaken hands, through their `link` */
@@ -103,8 +105,8 @@ void tls_transport_dispose(void *transport);
 void tls_plug(TlsTransport *t);
 size_t tls_in_left(const TlsTransport *t);
 void tls_in_drop(TlsTransport *t);
-/* Reads the socket behind what is in `in`: bytes, 0 at its end, negative errno. */
-ssize_t tls_in_fill(TlsTransport *t, size_t room);
+/* Reads the socket behind what is in `in`, by way of `scratch`: bytes, 0 at its end, negative errno. */
+ssize_t tls_in_fill(TlsTransport *t, uint8_t *scratch, size_t room);
 /* Writes what is in `out`: 0 all gone, -EAGAIN or negative errno. */
 int tls_out_send(TlsTransport *t);
 /* Ends the sessions the present credentials would not let in. */

@@ -32,11 +32,7 @@
 #include "util/log.h"
 
 #define TURN_BYTES (128u * 1024u)         /* payload taken by one writev */
-#define SCRATCH 65536u
 #define ALERTS_MAX 32u                    /* messages without data a peer may send in a row */
-
-/* The event thread's; one for all transports, used within one function. */
-static __thread uint8_t record[TLS_RECORD_MAX];
 
 /* ---- between gnutls and the buffers ----------------------------------------------------------------------------------------- */
 
@@ -53,12 +49,11 @@ void tls_in_drop(TlsTransport *t)
     t->in_at = t->in_ready = 0;
 }
 
-ssize_t tls_in_fill(TlsTransport *t, size_t room)
+ssize_t tls_in_fill(TlsTransport *t, uint8_t *scratch, size_t room)
 {
-    static __thread uint8_t scratch[SCRATCH];
     ssize_t n;
     do {
-        n = recv(t->t.fd, scratch, MIN(room, sizeof(scratch)), MSG_DONTWAIT);
+        n = recv(t->t.fd, scratch, room, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
@@ -85,7 +80,7 @@ static ssize_t pull(gnutls_transport_ptr_t ptr, void *buf, size_t len)
         return again(t->session);
     if (left == 0) {
         tls_in_drop(t);
-        ssize_t n = tls_in_fill(t, SCRATCH);
+        ssize_t n = tls_in_fill(t, t->tls->scratch, TLS_SCRATCH);
         if (n <= 0) {
             gnutls_transport_set_errno(t->session, n < 0 ? (int)-n : 0);
             return n < 0 ? -1 : 0;
@@ -276,11 +271,11 @@ static bool tls_pending(RpcTransport *rt)
 }
 
 /* Fills one record from the vector; moves the place in it on. */
-static size_t gather(const struct iovec *iov, int n_iov, int *at, size_t *off)
+static size_t gather(uint8_t *record, const struct iovec *iov, int n_iov, int *at, size_t *off)
 {
     size_t len = 0;
-    while (*at < n_iov && len < sizeof(record)) {
-        size_t part = MIN(iov[*at].iov_len - *off, sizeof(record) - len);
+    while (*at < n_iov && len < TLS_RECORD_MAX) {
+        size_t part = MIN(iov[*at].iov_len - *off, TLS_RECORD_MAX - len);
         memcpy(record + len, (const uint8_t *)iov[*at].iov_base + *off, part);
         len += part;
         *off += part;
@@ -306,8 +301,8 @@ static ssize_t tls_writev(RpcTransport *rt, const struct iovec *iov, int n_iov)
         return r;
     size_t taken = 0, off = 0;
     for (int at = 0; at < n_iov && taken < TURN_BYTES;) {
-        size_t len = gather(iov, n_iov, &at, &off);
-        ssize_t n = len ? gnutls_record_send(t->session, record, len) : 0;
+        size_t len = gather(t->tls->record, iov, n_iov, &at, &off);
+        ssize_t n = len ? gnutls_record_send(t->session, t->tls->record, len) : 0;
         if (n < 0) {
             t->broken = true;
             conn_fail(t->conn, "TLS: %s", gnutls_strerror((int)n));
