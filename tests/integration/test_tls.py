@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import ssl
+import threading
 
 import pytest
 
@@ -299,6 +300,38 @@ def test_half_open_peers_cost_nobody_anything(make):
         call(client)
     for peer in peers:
         peer.close()
+
+
+def test_handshake_flood(make):
+    """While four shake hands and leave as fast as they can, local clients and those of TLS are served."""
+    pki = make.pki()
+    alice = pki.client("alice")
+    server = make.server(libvirtd_conf=pki.conf())
+    enough, shaken, failed = threading.Event(), [], []
+
+    def shake():
+        while not enough.is_set():
+            try:
+                pki.connect(server.box, alice).close()
+                shaken.append(1)
+            except Exception as failure:  # told by the test
+                failed.append(failure)
+                return
+
+    threads = [threading.Thread(target=shake) for _ in range(4)]
+    try:
+        with pki.connect(server.box, alice).open() as inside, rawrpc.Client(server.socket).open() as local:
+            for thread in threads:
+                thread.start()
+            for _ in range(100):
+                call(inside)
+                call(local)
+            assert server.virsh("list", uri=uri(alice)).ok
+    finally:
+        enough.set()
+        for thread in threads:
+            thread.join()
+    assert shaken and not failed, failed
 
 
 def test_handshake_deadline(make):

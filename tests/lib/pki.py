@@ -10,6 +10,9 @@ import time
 from . import netns, rawrpc, server as servers
 
 
+PORT = 16514
+
+
 def program():
     return os.path.join(os.path.dirname(os.path.abspath(servers.Berthd.binary())), "berth-pki")
 
@@ -67,7 +70,7 @@ class Pki:
             context.load_cert_chain(os.path.join(client, "clientcert.pem"), os.path.join(client, "clientkey.pem"))
         return context
 
-    def connect(self, box, client, port=16514):
+    def connect(self, box, client, port=PORT):
         """A client of the wire that is let in."""
         sock = self.context(client).wrap_socket(netns.connect(box, port), server_hostname="localhost")
         assert sock.recv(1) == b"\1"
