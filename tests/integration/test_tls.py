@@ -306,7 +306,7 @@ def test_handshake_flood(make):
     """While four shake hands and leave as fast as they can, local clients and those of TLS are served."""
     pki = make.pki()
     alice = pki.client("alice")
-    server = make.server(libvirtd_conf=pki.conf())
+    server = make.server(libvirtd_conf=pki.conf(), berthd_conf="handshake_timeout = 600\n")
     enough, shaken, failed = threading.Event(), [], []
 
     def shake():
