@@ -151,7 +151,7 @@ void blockjob_mark_mirror(Domain *d, const BlockJob *job, MirrorState state)
 
 static int config_follow(Domain *d, const BlockJob *job, const StorageSource *old, const StorageSource *now, Err *err)
 {
-    g_autoptr(DomainDef) def = stored_def_parse(d->config, err);
+    g_autoptr(DomainDef) def = domain_parse_config(d, err);
     if (!def)
         return -1;
     DiskDef *disk = domain_def_find_disk(def, blockjob_target(job));
