@@ -11,8 +11,8 @@
  * One round: wait; run what was posted; the ready EventIos; then sd-event, a few sources at most.  sd-event arms its timerfd only when it
  * is run, so whoever sets a timer asks for it by event_loop_sd(), and the round looks at it before the next wait.
  *
- * Strangers are late: of all descriptors of theirs that are ready one is looked at a round, after everybody else's.  So a call waits for one
- * piece of a handshake, however many come at once.
+ * Strangers are late: of all that is posted about them and all descriptors of theirs that are ready one is looked at a round, after everybody
+ * else's.  So a call waits for one stranger's coming or going, however many there are at once.
  *
  * Posting writes the eventfd only when the loop sleeps or is about to; the eventfd is edge-triggered and never read.
  */
@@ -60,8 +60,9 @@ struct EventLoop {
     int code;
     unsigned late_turn;
     EventIo *dead;
-    Mutex lock;       /* leaf: head, tail, unfinished, asleep */
+    Mutex lock;       /* leaf: head, tail, late_head, late_tail, unfinished, asleep */
     Post *head, **tail;
+    Post *late_head, **late_tail;
     unsigned unfinished; /* posted and not yet returned */
     bool asleep;         /* waiting, or about to: a post must wake it */
 };
@@ -81,6 +82,20 @@ static Post *take_posted(EventLoop *l)
     return p;
 }
 
+/* One of those that are late; NULL: there is none. */
+static Post *take_late(EventLoop *l)
+{
+    LOCK_SCOPE(&l->lock);
+    Post *p = l->late_head;
+    if (!p)
+        return NULL;
+    l->late_head = p->next;
+    if (!l->late_head)
+        l->late_tail = &l->late_head;
+    p->next = NULL;
+    return p;
+}
+
 static void run_posted(EventLoop *l, Post *p)
 {
     unsigned n = 0;
@@ -97,15 +112,16 @@ static void run_posted(EventLoop *l, Post *p)
     }
 }
 
-void event_post(EventLoop *l, void (*fn)(void *arg), void *arg)
+static void post(EventLoop *l, bool late, void (*fn)(void *arg), void *arg)
 {
     Post *p = g_new(Post, 1);
     *p = (Post){NULL, fn, arg};
     bool wake = false;
     {
         LOCK_SCOPE(&l->lock);
-        *l->tail = p;
-        l->tail = &p->next;
+        Post ***tail = late ? &l->late_tail : &l->tail;
+        **tail = p;
+        *tail = &p->next;
         l->unfinished++;
         wake = l->asleep;
         l->asleep = false;
@@ -115,6 +131,16 @@ void event_post(EventLoop *l, void (*fn)(void *arg), void *arg)
         while (write(l->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
             ;
     }
+}
+
+void event_post(EventLoop *l, void (*fn)(void *arg), void *arg)
+{
+    post(l, false, fn, arg);
+}
+
+void event_post_late(EventLoop *l, void (*fn)(void *arg), void *arg)
+{
+    post(l, true, fn, arg);
 }
 
 bool event_has_posts(EventLoop *l)
@@ -193,7 +219,7 @@ static int wait_ms(EventLoop *l)
 {
     bool busy = l->sd_again || l->sd_touched;
     LOCK_SCOPE(&l->lock);
-    busy = busy || l->head;
+    busy = busy || l->head || l->late_head;
     l->asleep = !busy;
     return busy ? 0 : -1;
 }
@@ -211,9 +237,14 @@ static bool is_late(const EventLoop *l, const struct epoll_event *ready)
     return ready->data.ptr && ready->data.ptr != l->e && io->late;
 }
 
-/* One of those who are late, each time another: the rest is ready in the next round still. */
+/* One of those who are late, each time another: the rest is there in the next round still.  What makes room comes before those who want it. */
 static void run_late(EventLoop *l, struct epoll_event *ready, int n, unsigned n_late)
 {
+    Post *p = take_late(l);
+    if (p) {
+        run_posted(l, p);
+        return;
+    }
     unsigned which = n_late ? l->late_turn++ % n_late : 0;
     for (int i = 0; i < n && n_late > 0; i++) {
         if (is_late(l, &ready[i]) && which-- == 0) {
@@ -263,6 +294,7 @@ EventLoop *event_loop_new(const char *name)
     EventLoop *l = g_new0(EventLoop, 1);
     l->name = g_strdup(name);
     l->tail = &l->head;
+    l->late_tail = &l->late_head;
     mutex_init(&l->lock, LOCK_QUEUE, "event queue");
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->ep = epoll_create1(EPOLL_CLOEXEC);
@@ -326,10 +358,11 @@ void event_loop_free(EventLoop *l)
     if (!l)
         return;
     event_loop_join(l);
+    EventLoop *ours = this_loop;
     this_loop = l;
-    for (Post *p; (p = take_posted(l));)
+    for (Post *p; (p = take_posted(l)) || (p = take_late(l));)
         run_posted(l, p);
-    this_loop = NULL;
+    this_loop = ours;
     bury(l);
     sd_event_unref(l->e);
     fd_close(&l->wake_fd);

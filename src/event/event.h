@@ -1,4 +1,4 @@
-/* event/event.h - the two event threads
+/* event/event.h - event threads: the two of the daemon, and the porters of TLS
  *
  * A loop is a thread that waits for descriptors, timers and signals, and a queue of work posted by others.  Its sources (sockets, timers,
  * pidfds) are made, changed and freed on that thread only.  What runs on it never blocks and takes leaf locks only.
@@ -43,6 +43,8 @@ EventIo *event_io_free(EventIo *io);
 
 /* Runs fn(arg) on the loop's thread, in the order posted.  Any thread, never blocks. */
 void event_post(EventLoop *l, void (*fn)(void *arg), void *arg);
+/* The same of what concerns strangers: one a round, after everything else, in the order of these among themselves. */
+void event_post_late(EventLoop *l, void (*fn)(void *arg), void *arg);
 /* Is anything posted that has not run to its end?  What the caller posted itself before is seen for certain.  Any thread. */
 bool event_has_posts(EventLoop *l);
 bool event_on_thread(const EventLoop *l);

@@ -71,13 +71,10 @@ void conn_update_events(RpcConn *c)
         return;
     RpcConnState state = rpc_conn_state(c);
     uint32_t events = 0;
-    uint32_t wants = c->transport->ops->wants ? c->transport->ops->wants(c->transport) : 0;
-    if (state == RPC_CONN_HANDSHAKE)
-        events = wants == RPC_WANTS_NOTHING ? 0 : wants ? wants : EPOLLIN;
-    else if (state < RPC_CONN_CLOSING && !c->muted)
-        events = EPOLLIN | wants;
+    if (state < RPC_CONN_CLOSING && !c->muted)
+        events = EPOLLIN;
     if (c->blocked)
-        events |= wants ? wants : EPOLLOUT;
+        events |= EPOLLOUT;
     if (event_io_set(c->io, events) < 0)
         conn_fail(c, "cannot watch its socket");
 }
@@ -111,10 +108,21 @@ static void set_deadline(RpcConn *c, unsigned ms)
         conn_fail(c, "no timer");
 }
 
+static void on_io(void *userdata, uint32_t revents);
+
+static bool watch(RpcConn *c)
+{
+    c->io = event_io_new(c->loop, c->fd, EPOLLIN, on_io, c);
+    return c->io != NULL;
+}
+
 /* The transport is ready: authentication, or straight to work. */
 static void enter_auth(RpcConn *c)
 {
-    event_io_set_late(c->io, false);
+    if (!c->io && !watch(c)) {
+        conn_fail(c, "cannot watch its socket");
+        return;
+    }
     if (c->listener->spec.auth == RPC_AUTH_NONE) {
         rpc_conn_authenticated(c);
     } else {
@@ -122,6 +130,7 @@ static void enter_auth(RpcConn *c)
         set_deadline(c, c->server->limits.auth_timeout_ms);
     }
     conn_update_events(c);
+    conn_next_turn(c); /* calls may have come with the end of the handshake */
 }
 
 void conn_handshake(RpcConn *c)
@@ -256,13 +265,6 @@ static void on_io(void *userdata, uint32_t revents)
     g_autoptr(RpcConn) c = rpc_conn_ref(userdata);
     if (c->dead)
         return;
-    if (rpc_conn_state(c) == RPC_CONN_HANDSHAKE) {
-        if (revents & (EPOLLIN | EPOLLOUT))
-            conn_handshake(c);
-        else
-            conn_fail(c, "hung up");
-        return;
-    }
     if (revents & EPOLLOUT) {
         conn_flush(c);
         conn_process(c);
@@ -308,7 +310,10 @@ void conn_fail(RpcConn *c, const char *fmt, ...)
     c->dead = true;
     if (c->io)
         event_io_set(c->io, 0);
-    event_post(c->loop, do_close, rpc_conn_ref(c));
+    if (c->anonymous && c->listener->spec.kind != RPC_KIND_UNIX)
+        event_post_late(c->loop, do_close, rpc_conn_ref(c));
+    else
+        event_post(c->loop, do_close, rpc_conn_ref(c));
 }
 
 void conn_close_impl(RpcConn *c)
@@ -412,13 +417,6 @@ void rpc_conn_keepalive_start(RpcConn *c)
     event_post(c->loop, do_keepalive_start, rpc_conn_ref(c));
 }
 
-/* First step of a connection, from the loop, so that nothing runs inside accept. */
-static void do_begin(void *arg)
-{
-    g_autoptr(RpcConn) c = arg;
-    conn_handshake(c);
-}
-
 RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
 {
     RpcConn *c = g_new0(RpcConn, 1);
@@ -441,9 +439,7 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     conn_find_peer(c);
     c->transport = l->spec.make_transport ? l->spec.make_transport(l->spec.ud, c, fd, err)
                                           : rpc_transport_plain(fd, l->spec.kind == RPC_KIND_UNIX);
-    if (c->transport)
-        c->io = event_io_new(c->loop, fd, EPOLLIN, on_io, c);
-    if (!c->io) {
+    if (!c->transport || (!c->transport->ops->handshake && !watch(c))) {
         if (!err_is_set(err))
             err_set_full(err, VIR_FROM_RPC, VIR_ERR_SYSTEM_ERROR, ENOMEM, "cannot watch a client's socket");
         rpc_transport_free(c->transport);
@@ -451,7 +447,6 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
         rpc_conn_unref(c);
         return NULL;
     }
-    event_io_set_late(c->io, c->transport->ops->handshake != NULL);
     g_hash_table_insert(s->conns, &c->id, c);
     count_anonymous(c, true);
     if (c->transport->ops->handshake)
@@ -459,9 +454,6 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     log_info("%s: connected to %s", c->name, l->name);
     if (s->service.opened)
         s->service.opened(s->service.ud, c);
-    if (c->transport->ops->handshake)
-        event_post(c->loop, do_begin, rpc_conn_ref(c));
-    else
-        enter_auth(c);
+    conn_handshake(c);
     return c;
 }

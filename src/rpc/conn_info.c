@@ -29,15 +29,15 @@ const char *const rpc_kind_names[RPC_KIND_MAX] = {
 };
 
 /* Small packets leave at once; who goes without a word, and cannot be asked by our own pings, is found out within two minutes. */
-static void set_tcp_options(RpcConn *c)
+void conn_set_tcp_options(int fd)
 {
     static const struct {
         int level, name, value;
     } options[] = {{IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1},  {IPPROTO_TCP, TCP_KEEPIDLE, 60},
                    {IPPROTO_TCP, TCP_KEEPINTVL, 10}, {IPPROTO_TCP, TCP_KEEPCNT, 6}};
     for (size_t i = 0; i < N_ELEMENTS(options); i++)
-        if (setsockopt(c->fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value)) < 0)
-            log_debug("socket options of %s: %s", c->peer.address, g_strerror(errno));
+        if (setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof(options[i].value)) < 0)
+            log_debug("options of a TCP socket: %s", g_strerror(errno));
 }
 
 /* Other threads may hold the old name: it stays as long as the connection. */
@@ -52,12 +52,10 @@ static void update_name(RpcConn *c)
 
 void conn_find_peer(RpcConn *c)
 {
-    if (c->listener->spec.kind == RPC_KIND_UNIX) {
+    if (c->listener->spec.kind == RPC_KIND_UNIX)
         rpc_peer_read_unix(&c->peer, c->fd, c->listener->spec.peer_start);
-    } else {
+    else
         rpc_peer_read_tcp(&c->peer, c->fd);
-        set_tcp_options(c);
-    }
     update_name(c);
 }
 

@@ -286,6 +286,11 @@ void conn_send(RpcConn *c, OutItem *it)
 
 /* ---- the end ----------------------------------------------------------------------------------------------------------------- */
 
+int conn_leave_socket(RpcConn *c)
+{
+    return take_fd(&c->fd);
+}
+
 void conn_close_socket(RpcConn *c)
 {
     OutItem *partial = NULL;

@@ -188,6 +188,8 @@ void conn_flush(RpcConn *c);
 void conn_finish_closing(RpcConn *c);
 /* Closes the socket, or leaves that to the worker that writes to it this moment. */
 void conn_close_socket(RpcConn *c);
+/* Event thread, from a transport's free: the socket is the caller's now, who closes it. */
+int conn_leave_socket(RpcConn *c);
 /* Places of the in-flight cap: one more in use; one given back, and reading goes on. */
 void conn_hold(RpcConn *c);
 void conn_release(RpcConn *c);
@@ -200,6 +202,8 @@ static inline unsigned conn_in_flight(const RpcConn *c)
 
 /* conn_info.c */
 void conn_find_peer(RpcConn *c);
+/* Of a listening socket: those accepted from it have them too. */
+void conn_set_tcp_options(int fd);
 void conn_free_peer(RpcConn *c);
 /* Sets one of the atomic flags. */
 void conn_set_flag(int *flag);

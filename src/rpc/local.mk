@@ -20,6 +20,7 @@ librpc_a_SOURCES = \
 	src/rpc/stream_file.c \
 	src/rpc/stream_internal.h \
 	src/rpc/tls.c src/rpc/tls.h src/rpc/tls_internal.h \
+	src/rpc/tls_handshake.c \
 	src/rpc/tls_peer.c \
 	src/rpc/transport.c src/rpc/transport.h \
 	src/rpc/transport_sasl.c \

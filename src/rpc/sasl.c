@@ -21,6 +21,7 @@
 #include "rpc/sasl.h"
 #include "rpc/sasl_decoy.h"
 #include "util/log.h"
+#include "util/pool.h"
 
 #define SERVICE     "libvirt"
 #define SSF_MAX     65535u  /* as strong as the two can agree on */
@@ -75,6 +76,7 @@ static void lock_free(void *m)
 
 static GMutex load_lock;
 static bool loaded;   /* under load_lock: rpc_sasl_init has succeeded */
+static Pool *ends;    /* there while `loaded` */
 static bool starting; /* the same: it runs, and what plugins nobody asked for lack is no news */
 
 /* Levels beyond these hold passwords. */
@@ -107,6 +109,7 @@ int rpc_sasl_init(Err *err)
         err_set(err, VIR_ERR_AUTH_FAILED, "the SASL library cannot be used: %s", sasl_errstring(r, NULL, NULL));
         return err_hint(err, "look at libvirt.conf in /etc/sasl2, or set the auth_* keys that say \"sasl\" to something else");
     }
+    ends = pool_new(&(PoolLimits){.cap = {[LANE_FAST] = 1, [LANE_NORMAL] = 1, [LANE_LONG] = 1}, .max_threads = 1, .idle_ms = 5000});
     loaded = true;
     return 0;
 }
@@ -114,8 +117,10 @@ int rpc_sasl_init(Err *err)
 void rpc_sasl_done(void)
 {
     g_autoptr(GMutexLocker) hold G_GNUC_UNUSED = g_mutex_locker_new(&load_lock);
-    if (loaded)
-        sasl_server_done();
+    if (!loaded)
+        return;
+    pool_free(g_steal_pointer(&ends));
+    sasl_server_done();
     loaded = false;
 }
 
@@ -166,10 +171,9 @@ RpcSasl *rpc_sasl_new(const RpcSaslOpts *opts, Err *err)
     return set_props(s, opts, err) < 0 ? rpc_sasl_free(s) : s;
 }
 
-RpcSasl *rpc_sasl_free(RpcSasl *s)
+static void dispose(void *arg)
 {
-    if (!s)
-        return NULL;
+    RpcSasl *s = arg;
     if (s->conn)
         sasl_dispose(&s->conn);
     g_free(s->mechs);
@@ -177,6 +181,15 @@ RpcSasl *rpc_sasl_free(RpcSasl *s)
     g_free(s->user);
     g_free(s->decoy);
     g_free(s);
+}
+
+/* With DIGEST-MD5 a session is an OpenSSL of its own, whose end takes a millisecond: not on the event thread. */
+RpcSasl *rpc_sasl_free(RpcSasl *s)
+{
+    if (s && ends)
+        pool_submit(ends, LANE_LONG, dispose, s);
+    else if (s)
+        dispose(s);
     return NULL;
 }
 

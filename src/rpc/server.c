@@ -268,6 +268,8 @@ int rpc_server_listen(RpcServer *s, int fd, const RpcListenerSpec *spec, Err *er
         r = fd_set_cloexec(own, true);
     if (r < 0)
         return err_set_errno(err, -r, "listening socket %s", spec->name);
+    if (spec->kind != RPC_KIND_UNIX)
+        conn_set_tcp_options(own);
     RpcListener *l = listener_new(s, own, spec);
     l->io = event_io_new(s->loop, own, EPOLLIN, on_accept, l);
     if (!l->io) {
@@ -290,6 +292,8 @@ RpcConn *rpc_server_adopt(RpcServer *s, int fd, const RpcListenerSpec *spec, Err
         err_set_errno(err, -r, "socket of %s", spec->name);
         return NULL;
     }
+    if (spec->kind != RPC_KIND_UNIX)
+        conn_set_tcp_options(own);
     RpcListener *l = listener_new(s, -1, spec);
     RpcConn *c = conn_new(s, l, take_fd(&own), err);
     listener_unref(l);

@@ -1,6 +1,6 @@
 /* rpc/tls.c - the credentials TLS handshakes are made with
  *
- * Owns:    loading and replacing them, the threads of handshakes; not the bytes (transport_tls.c) nor who may come in (tls_peer.c)
+ * Owns:    loading and replacing them, the porters; not the handshakes (tls_handshake.c), the bytes (transport_tls.c) nor who may come in (tls_peer.c)
  * Threads: loading on any that may read files; the rest on the client event thread
  * Locks:   RpcTls.lock (leaf)
  * Errors:  Err: file, field and remedy
@@ -11,8 +11,11 @@
 
 #include <errno.h>
 #include <gnutls/x509.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
+#include <unistd.h>
 
 #define LOG_AREA "rpc.tls"
 #define ERR_FROM VIR_FROM_RPC
@@ -23,7 +26,7 @@
 
 /* Older versions have no place on a new protocol's port; who needs them says so with tls_priority. */
 #define DEFAULT_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
-#define HANDSHAKE_THREADS_MAX 4
+#define PORTER_NICE 10 /* those who are in go first */
 
 typedef struct Loaded {
     CertList ca, chain;
@@ -177,16 +180,13 @@ static int library_init(Err *err)
     return r < 0 ? err_set(err, VIR_ERR_INTERNAL_ERROR, "gnutls: %s", gnutls_strerror(r)) : 0;
 }
 
-/* What connections need, with the first credentials: a daemon without TLS has neither threads nor buffers for it.  Lock held. */
+/* What connections need, with the first credentials: a daemon without TLS has no buffers for it.  Lock held. */
 static void make_ready(RpcTls *tls)
 {
-    if (tls->pool)
+    if (tls->scratch)
         return;
-    unsigned threads = (unsigned)CLAMP(get_nprocs() / 2, 1, HANDSHAKE_THREADS_MAX);
-    PoolLimits limits = {.cap = {[LANE_FAST] = 1, [LANE_NORMAL] = threads, [LANE_LONG] = 1}, .max_threads = threads + 2, .idle_ms = 5000};
     tls->scratch = g_malloc(TLS_SCRATCH);
     tls->record = g_malloc(TLS_RECORD_MAX);
-    tls->pool = pool_new(&limits);
 }
 
 int rpc_tls_load(RpcTls *tls, const RpcTlsConfig *config, Err *err)
@@ -222,9 +222,27 @@ RpcTls *rpc_tls_new(EventLoop *loop)
     RpcTls *tls = g_new0(RpcTls, 1);
     tls->refs = 1;
     tls->loop = loop;
+    tls->n_porters = (unsigned)CLAMP(get_nprocs() / 2, 1, TLS_PORTERS_MAX);
     g_queue_init(&tls->open);
     mutex_init(&tls->lock, LOCK_LEAF, "TLS credentials");
     return tls;
+}
+
+static void be_nice(void *arg)
+{
+    if (setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), PORTER_NICE) < 0)
+        log_debug("handshakes run at full priority: %s", g_strerror(errno));
+}
+
+EventLoop *tls_porter(RpcTls *tls)
+{
+    EventLoop **p = &tls->porters[tls->next_porter++ % tls->n_porters];
+    if (!*p) {
+        *p = event_loop_new("berth-porter");
+        event_post(*p, be_nice, NULL);
+        event_loop_start(*p);
+    }
+    return *p;
 }
 
 void rpc_tls_free(RpcTls *tls)
@@ -232,6 +250,11 @@ void rpc_tls_free(RpcTls *tls)
     if (!tls)
         return;
     g_assert(g_queue_is_empty(&tls->open));
-    pool_free(g_steal_pointer(&tls->pool));
+    tls->ended = true;
+    for (unsigned i = 0; i < tls->n_porters; i++) {
+        if (tls->porters[i])
+            event_loop_stop(tls->porters[i], 0);
+        event_loop_free(tls->porters[i]);
+    }
     tls_unref(tls);
 }

@@ -28,7 +28,8 @@ RpcTls *rpc_tls_new(EventLoop *loop);
 int rpc_tls_load(RpcTls *tls, const RpcTlsConfig *config, Err *err);
 /* RpcListenerSpec.make_transport; `ud` is the RpcTls. */
 RpcTransport *rpc_tls_transport(void *ud, RpcConn *c, int fd, Err *err);
-/* Waits for handshake steps that run.  After the server's connections are gone, on the loop's thread or after it ended.  NULL is fine. */
+/* Waits for handshake steps that run.  After the server's connections are gone; on the loop's thread or after it ended, never beside it.
+ * NULL is fine. */
 void rpc_tls_free(RpcTls *tls);
 
 /* Event thread.  Strength in bits of what encrypts this transport: what SASL is told as external SSF.  0: it is no TLS transport, or one

@@ -1,7 +1,7 @@
 /* rpc/transport.h - how bytes get to and from a socket
  *
  * Plain sockets; TLS takes the place of the plain transport at accept (transport_tls.c), a SASL security layer wraps whichever is there after authentication.
- * All functions run on the client event thread and never block: -EAGAIN means wait for the events of `wants`.
+ * All functions run on the client event thread and never block: -EAGAIN means wait for the socket.
  */
 #pragma once
 
@@ -9,8 +9,6 @@
 
 #include "base.h"
 #include "rpc/forward.h"
-
-#define RPC_WANTS_NOTHING (1u << 30)
 
 typedef struct RpcTransportOps {
     const char *name;
@@ -21,15 +19,13 @@ typedef struct RpcTransportOps {
     ssize_t (*writev)(RpcTransport *t, const struct iovec *iov, int n_iov);
     /* Sends one zero byte with one descriptor; 0 or negative errno.  NULL: descriptors cannot be passed. */
     int (*send_fd)(RpcTransport *t, int fd);
-    /* 0 done, -EAGAIN, or negative errno with *why (static text).  NULL: nothing to do. */
+    /* 0 done, or negative errno with *why (text that lives as long as the transport); -EAGAIN: it goes on beside the event thread, which
+     * does not watch the socket meanwhile, and calls conn_handshake when it is over.  NULL: nothing to do. */
     int (*handshake)(RpcTransport *t, const char **why);
     /* True when bytes already read from the socket wait inside: the caller reads again without waiting for the socket. */
     bool (*pending)(RpcTransport *t);
     /* Writes what the transport has buffered: 0, -EAGAIN or negative errno.  NULL: it buffers nothing. */
     int (*flush)(RpcTransport *t);
-    /* EPOLLIN/EPOLLOUT the handshake, or a read or write that returned -EAGAIN, waits for; 0, or no function: the natural one;
-     * RPC_WANTS_NOTHING: the handshake goes on by itself and calls conn_handshake. */
-    uint32_t (*wants)(RpcTransport *t);
     /* Put in place of `inner` while the connection runs: takes it over and goes on through it.  NULL: this transport wraps nothing. */
     void (*adopt)(RpcTransport *t, RpcTransport *inner);
     /* Frees the transport and what it adopted; does not close the socket. */

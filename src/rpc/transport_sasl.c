@@ -121,12 +121,6 @@ static ssize_t sasl_writev(RpcTransport *t, const struct iovec *iov, int n_iov)
     return r < 0 && r != -EAGAIN ? r : (ssize_t)len;
 }
 
-static uint32_t sasl_wants(RpcTransport *t)
-{
-    SaslTransport *st = (SaslTransport *)t;
-    return st->inner->ops->wants ? st->inner->ops->wants(st->inner) : 0;
-}
-
 static void sasl_adopt(RpcTransport *t, RpcTransport *inner)
 {
     SaslTransport *st = (SaslTransport *)t;
@@ -149,7 +143,6 @@ static const RpcTransportOps sasl_ops = {
     .writev = sasl_writev,
     .pending = sasl_pending,
     .flush = sasl_flush,
-    .wants = sasl_wants,
     .adopt = sasl_adopt,
     .free = sasl_free,
 };

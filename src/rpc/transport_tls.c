@@ -1,21 +1,20 @@
 /* rpc/transport_tls.c - bytes through TLS
  *
- * Owns:    one gnutls session a connection, what it has read of the socket and not used, what it has to write; not who may come in
- *          (tls_peer.c)
- * Threads: client event thread; a step of the handshake runs on a thread of handshakes, which alone touches the session meanwhile
+ * Owns:    one gnutls session a connection, what it has read of the socket and not used, what it has to write; not the handshake
+ *          (tls_handshake.c) nor who may come in (tls_peer.c)
+ * Threads: client event thread; until the handshake is over everything but `conn` is the porter's
  * Errors:  negative errno; the reason goes to the connection
  *
- * Theory of operation.  Gnutls never sees the socket: it reads from `in` and writes to `out`, and the event thread moves bytes between these
- * and the socket.
+ * Theory of operation.  Gnutls never sees the socket: it reads from `in` and writes to `out`, and whoever has the transport moves bytes
+ * between them and the socket.
  *
- *   READING   until a whole record is there; nothing of a client that dawdles costs more than a read of the socket
- *   STEP      a thread of handshakes computes: signatures take a millisecond, which nobody else shall wait for
- *   SENDING   what the step has made leaves; then READING again, or the end: OPEN, or REFUSED once the alert has left
+ *   NEW       accepted
+ *   SHAKING   a porter (a thread of its own at a lower priority) has the transport and the socket, and says when it is over
+ *   SHAKEN    how it ended is known
  *   OPEN      records are small work and are made and read on the event thread
+ *   REFUSED   not let in
  *
- * The last step verifies the client's certificate and makes the byte 1, which tells libvirt's clients that they are in.
- *
- * A connection that ends during a STEP leaves its transport to that step (`conn` is NULL), whose end frees it.
+ * A connection that ends while SHAKING leaves transport and socket to the porter (`conn` is NULL).
  *
  * A second handshake inside a session (TLS 1.2's renegotiation) is refused: the connection ends.
  */
@@ -23,58 +22,26 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define LOG_AREA "rpc.tls"
 #define ERR_FROM VIR_FROM_RPC
 
 #include "rpc/tls_internal.h"
+#include "util/fd.h"
 #include "util/log.h"
 
-#define RECORD_HEAD 5u
-#define RECORD_WIRE (TLS_RECORD_MAX + 2048u)  /* what TLS 1.2 lets a record grow to */
-#define HANDSHAKE_MAX (64u * 1024u)       /* one message of a handshake: a chain of certificates */
 #define TURN_BYTES (128u * 1024u)         /* payload taken by one writev */
-#define HANDSHAKE_NICE 10                 /* those who are in go first */
 #define ALERTS_MAX 32u                    /* messages without data a peer may send in a row */
-
-typedef enum { READING, STEP, SENDING, OPEN, REFUSED } TlsState;
-
-struct TlsTransport {
-    RpcTransport t;
-    RpcTls *tls;
-    TlsCreds *creds; /* ref */
-    RpcConn *conn;   /* NULL: gone while a step runs */
-    gnutls_session_t session;
-    TlsState state;
-    GByteArray *in;   /* read from the socket, not by gnutls; NULL: nothing */
-    size_t in_at;     /* what of it gnutls has taken */
-    size_t in_ready;  /* handshake: end of the last whole record */
-    GByteArray *out;  /* made by gnutls, not taken by the socket; NULL: nothing */
-    size_t out_at;
-    bool done;        /* no further step */
-    bool refused;     /* and it ended badly: `why` */
-    bool turned_away; /* because of who it is */
-    bool broken;      /* the session is of no use any more */
-    bool read_over;   /* the next read tells read_error: */
-    int read_error;   /* negative errno, or 0 for the end */
-    char *why;
-    TlsPeer peer;
-    GList link;       /* in tls->open */
-};
 
 /* ---- between gnutls and the buffers ----------------------------------------------------------------------------------------- */
 
-static size_t in_left(const TlsTransport *t)
+size_t tls_in_left(const TlsTransport *t)
 {
     return t->in ? t->in->len - t->in_at : 0;
 }
 
-static void in_drop(TlsTransport *t)
+void tls_in_drop(TlsTransport *t)
 {
     if (t->in)
         g_byte_array_unref(t->in);
@@ -82,13 +49,11 @@ static void in_drop(TlsTransport *t)
     t->in_at = t->in_ready = 0;
 }
 
-/* Reads the socket behind what is in `in`: bytes, 0 at its end, negative errno. */
-static ssize_t in_fill(TlsTransport *t, size_t room)
+ssize_t tls_in_fill(TlsTransport *t, uint8_t *scratch, size_t room)
 {
-    uint8_t *scratch = t->tls->scratch;
     ssize_t n;
     do {
-        n = recv(t->t.fd, scratch, MIN(room, TLS_SCRATCH), MSG_DONTWAIT);
+        n = recv(t->t.fd, scratch, room, MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
@@ -109,18 +74,18 @@ static ssize_t again(gnutls_session_t s)
 static ssize_t pull(gnutls_transport_ptr_t ptr, void *buf, size_t len)
 {
     TlsTransport *t = ptr;
-    bool shaking = t->state == STEP;
-    size_t left = shaking ? t->in_ready - t->in_at : in_left(t);
+    bool shaking = t->state == TLS_SHAKING;
+    size_t left = shaking ? t->in_ready - t->in_at : tls_in_left(t);
     if (left == 0 && shaking)
         return again(t->session);
     if (left == 0) {
-        in_drop(t);
-        ssize_t n = in_fill(t, TLS_SCRATCH);
+        tls_in_drop(t);
+        ssize_t n = tls_in_fill(t, t->tls->scratch, TLS_SCRATCH);
         if (n <= 0) {
             gnutls_transport_set_errno(t->session, n < 0 ? (int)-n : 0);
             return n < 0 ? -1 : 0;
         }
-        left = in_left(t);
+        left = tls_in_left(t);
     }
     len = MIN(len, left);
     memcpy(buf, t->in->data + t->in_at, len);
@@ -145,11 +110,10 @@ static ssize_t push(gnutls_transport_ptr_t ptr, const giovec_t *iov, int n_iov)
 static int pull_timeout(gnutls_transport_ptr_t ptr, unsigned ms)
 {
     TlsTransport *t = ptr;
-    return t->state == STEP ? t->in_ready > t->in_at : in_left(t) > 0;
+    return t->state == TLS_SHAKING ? t->in_ready > t->in_at : tls_in_left(t) > 0;
 }
 
-/* Writes what is in `out`: 0 all gone, -EAGAIN or negative errno. */
-static int out_send(TlsTransport *t)
+int tls_out_send(TlsTransport *t)
 {
     while (t->out) {
         struct iovec iov = {t->out->data + t->out_at, t->out->len - t->out_at};
@@ -166,151 +130,15 @@ static int out_send(TlsTransport *t)
     return 0;
 }
 
-/* ---- the handshake: on a thread of handshakes ------------------------------------------------------------------------------- */
-
-static void be_nice(void)
+void tls_plug(TlsTransport *t)
 {
-    static __thread bool nice_already;
-    if (!nice_already && setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), HANDSHAKE_NICE) < 0)
-        log_debug("threads of handshakes run at full priority: %s", g_strerror(errno));
-    nice_already = true;
-}
-
-static int session_init(TlsTransport *t)
-{
-    int r = gnutls_init(&t->session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_TICKETS);
-    if (r < 0) {
-        t->session = NULL;
-        return r;
-    }
-    r = gnutls_priority_set(t->session, t->creds->priority);
-    if (r == 0)
-        r = gnutls_credentials_set(t->session, GNUTLS_CRD_CERTIFICATE, t->creds->cred);
-    gnutls_certificate_server_set_request(t->session, GNUTLS_CERT_REQUEST); /* asked, not insisted: who has none gets an alert that says so */
-    gnutls_handshake_set_max_packet_length(t->session, HANDSHAKE_MAX);
-    gnutls_handshake_set_timeout(t->session, GNUTLS_INDEFINITE_TIMEOUT); /* the connection has a deadline */
     gnutls_transport_set_ptr(t->session, t);
     gnutls_transport_set_pull_function(t->session, pull);
     gnutls_transport_set_pull_timeout_function(t->session, pull_timeout);
     gnutls_transport_set_vec_push_function(t->session, push);
-    return r;
 }
 
-static void fail_step(TlsTransport *t, int r)
-{
-    bool told = r == GNUTLS_E_FATAL_ALERT_RECEIVED;
-    t->why = g_strdup_printf("TLS handshake failed: %s%s%s", gnutls_strerror(r), told ? " " : "",
-                             told ? gnutls_alert_get_name(gnutls_alert_get(t->session)) : "");
-    t->done = t->refused = true;
-    if (!told && t->session)
-        gnutls_alert_send_appropriate(t->session, r);
-}
-
-static void step(TlsTransport *t)
-{
-    int r = t->session ? 0 : session_init(t);
-    if (r < 0) {
-        fail_step(t, r);
-        return;
-    }
-    do {
-        r = gnutls_handshake(t->session);
-    } while (r == GNUTLS_E_INTERRUPTED || r == GNUTLS_E_WARNING_ALERT_RECEIVED);
-    if (r == GNUTLS_E_AGAIN)
-        return;
-    if (r < 0) {
-        fail_step(t, r);
-        return;
-    }
-    gnutls_alert_description_t alert = GNUTLS_A_INTERNAL_ERROR;
-    if (tls_peer_verify(t->session, t->creds, &t->peer, &alert, &t->why) < 0) {
-        t->done = t->refused = t->turned_away = true;
-        gnutls_alert_send(t->session, GNUTLS_AL_FATAL, alert); /* into `out` */
-        return;
-    }
-    static const char in = 1;
-    ssize_t n = gnutls_record_send(t->session, &in, 1);
-    if (n != 1) {
-        t->why = g_strdup_printf("TLS: %s", gnutls_strerror((int)n));
-        t->refused = true;
-    }
-    t->done = true;
-}
-
-static void tls_dispose(TlsTransport *t);
-
-static void on_step_done(void *arg)
-{
-    TlsTransport *t = arg;
-    t->state = SENDING;
-    if (!t->conn)
-        tls_dispose(t);
-    else
-        conn_handshake(t->conn);
-}
-
-static void run_step(void *arg)
-{
-    TlsTransport *t = arg;
-    be_nice();
-    step(t);
-    event_post(t->tls->loop, on_step_done, t);
-}
-
-/* ---- the handshake: on the event thread ------------------------------------------------------------------------------------- */
-
-/* 1: a whole record is there, 0: not yet, -1: these are no records of a handshake. */
-static int find_records(TlsTransport *t)
-{
-    const uint8_t *p = t->in ? t->in->data : NULL;
-    size_t len = t->in ? t->in->len : 0;
-    while (len - t->in_ready >= RECORD_HEAD) {
-        const uint8_t *head = p + t->in_ready;
-        size_t size = (size_t)head[3] << 8 | head[4];
-        if (head[0] < 20 || head[0] > 23 || head[1] != 3 || size > RECORD_WIRE)
-            return -1;
-        if (len - t->in_ready < RECORD_HEAD + size)
-            break;
-        t->in_ready += RECORD_HEAD + size;
-    }
-    /* what cannot become one is told at once, not when five bytes are there */
-    if (len - t->in_ready >= 1 && (p[t->in_ready] < 20 || p[t->in_ready] > 23))
-        return -1;
-    return t->in_ready > t->in_at;
-}
-
-/* What gnutls has taken goes; the beginning of the next record stays. */
-static void in_compact(TlsTransport *t)
-{
-    if (in_left(t) == 0) {
-        in_drop(t);
-    } else if (t->in_at > 0) {
-        g_byte_array_remove_range(t->in, 0, (guint)t->in_at);
-        t->in_ready -= t->in_at;
-        t->in_at = 0;
-    }
-}
-
-static int read_records(TlsTransport *t, const char **why)
-{
-    in_compact(t);
-    for (;;) {
-        int found = find_records(t);
-        if (found < 0) {
-            *why = "this is not TLS";
-            return -EPROTO;
-        }
-        if (found > 0)
-            return 0;
-        ssize_t n = in_fill(t, RECORD_HEAD + RECORD_WIRE - in_left(t));
-        if (n == -EAGAIN)
-            return -EAGAIN;
-        if (n <= 0) {
-            *why = "gone in the TLS handshake";
-            return n < 0 ? (int)n : -ECONNRESET;
-        }
-    }
-}
+/* ---- the handshake: what the event thread has to do with it ----------------------------------------------------------------- */
 
 static int enter_open(TlsTransport *t, const char **why)
 {
@@ -318,12 +146,13 @@ static int enter_open(TlsTransport *t, const char **why)
     const char *refused = now == t->creds ? NULL : tls_peer_refused(&t->peer, now); /* loaded again meanwhile */
     tls_creds_unref(now);
     if (refused) {
+        t->state = TLS_REFUSED;
         *why = refused;
         return -EACCES;
     }
-    if (in_left(t) == 0)
-        in_drop(t);
-    t->state = OPEN;
+    if (tls_in_left(t) == 0)
+        tls_in_drop(t);
+    t->state = TLS_OPEN;
     t->link.data = t;
     g_queue_push_tail_link(&t->tls->open, &t->link);
     rpc_conn_set_x509_dname(t->conn, t->peer.dname);
@@ -333,36 +162,40 @@ static int enter_open(TlsTransport *t, const char **why)
     return 0;
 }
 
+static void tls_dispose(TlsTransport *t);
+
+void tls_shaken(void *arg)
+{
+    TlsTransport *t = arg;
+    t->state = TLS_SHAKEN;
+    if (!t->conn)
+        tls_dispose(t);
+    else
+        conn_handshake(t->conn);
+}
+
 static int tls_handshake(RpcTransport *rt, const char **why)
 {
     TlsTransport *t = (TlsTransport *)rt;
-    if (t->state == STEP)
-        return -EAGAIN;
-    int r = out_send(t);
-    if (r == -EAGAIN) {
-        t->state = SENDING;
-        return r;
+    if (t->state == TLS_NEW) {
+        t->state = TLS_SHAKING;
+        t->porter = tls_porter(t->tls);
+        event_post(t->porter, tls_porter_begin, t);
     }
-    if (t->refused) { /* whether or not the alert could be sent */
-        t->state = REFUSED;
+    if (t->state == TLS_SHAKING)
+        return -EAGAIN;
+    if (t->result < 0) {
+        t->state = TLS_REFUSED;
         if (t->turned_away)
             log_warning("%s: not let in: %s", rpc_conn_name(t->conn), t->why);
+        tls_out_send(t); /* the alert, if it can be sent */
         *why = t->why;
-        return -EACCES;
+        return t->result;
     }
-    if (r < 0) {
-        *why = "TLS handshake failed";
-        return r;
-    }
-    if (t->done)
-        return enter_open(t, why);
-    t->state = READING;
-    r = read_records(t, why);
-    if (r < 0)
-        return r;
-    t->state = STEP;
-    pool_submit(t->tls->pool, LANE_NORMAL, run_step, t);
-    return -EAGAIN;
+    int r = enter_open(t, why);
+    if (r == 0)
+        r = tls_out_send(t);
+    return r == -EAGAIN ? -ENOBUFS : r; /* some bytes, for which whoever took the rest has room */
 }
 
 /* ---- records ---------------------------------------------------------------------------------------------------------------- */
@@ -376,7 +209,7 @@ static int read_failed(TlsTransport *t, int r)
     if (r == GNUTLS_E_REHANDSHAKE) {
         conn_fail(t->conn, "asked for a new TLS handshake, which is refused");
         gnutls_alert_send(t->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
-        out_send(t);
+        tls_out_send(t);
     } else if (r == GNUTLS_E_FATAL_ALERT_RECEIVED) {
         conn_fail(t->conn, "TLS: the client says: %s", gnutls_alert_get_name(gnutls_alert_get(t->session)));
     } else if (r != GNUTLS_E_PULL_ERROR) {
@@ -392,7 +225,7 @@ static ssize_t read_record(TlsTransport *t, uint8_t *buf, size_t len)
         ssize_t n = gnutls_record_recv(t->session, buf, len);
         if (n >= 0)
             return n;
-        if (n == GNUTLS_E_AGAIN && in_left(t) > 0)
+        if (n == GNUTLS_E_AGAIN && tls_in_left(t) > 0)
             continue; /* that was a message of TLS itself: new keys */
         if (n == GNUTLS_E_AGAIN)
             return -EAGAIN;
@@ -425,16 +258,16 @@ static ssize_t tls_read(RpcTransport *rt, void *buf, size_t len, int *fds, unsig
             break;
         }
         got += (size_t)n;
-    } while (len - got >= TLS_RECORD_MAX && in_left(t) > 0);
-    if (in_left(t) == 0)
-        in_drop(t);
+    } while (len - got >= TLS_RECORD_MAX && tls_in_left(t) > 0);
+    if (tls_in_left(t) == 0)
+        tls_in_drop(t);
     return (ssize_t)got;
 }
 
 static bool tls_pending(RpcTransport *rt)
 {
     TlsTransport *t = (TlsTransport *)rt;
-    return t->state == OPEN && (in_left(t) > 0 || t->read_over || gnutls_record_check_pending(t->session) > 0);
+    return t->state == TLS_OPEN && (tls_in_left(t) > 0 || t->read_over || gnutls_record_check_pending(t->session) > 0);
 }
 
 /* Fills one record from the vector; moves the place in it on. */
@@ -456,14 +289,14 @@ static size_t gather(uint8_t *record, const struct iovec *iov, int n_iov, int *a
 
 static int tls_flush(RpcTransport *rt)
 {
-    return out_send((TlsTransport *)rt);
+    return tls_out_send((TlsTransport *)rt);
 }
 
 /* Takes up to a turn's worth, though the socket may not: the rest of that waits in `out`, and nothing more is taken until it has left. */
 static ssize_t tls_writev(RpcTransport *rt, const struct iovec *iov, int n_iov)
 {
     TlsTransport *t = (TlsTransport *)rt;
-    int r = out_send(t);
+    int r = tls_out_send(t);
     if (r < 0)
         return r;
     size_t taken = 0, off = 0;
@@ -477,36 +310,21 @@ static ssize_t tls_writev(RpcTransport *rt, const struct iovec *iov, int n_iov)
         }
         taken += (size_t)n;
     }
-    r = out_send(t);
+    r = tls_out_send(t);
     return r < 0 && r != -EAGAIN ? r : (ssize_t)taken;
-}
-
-static uint32_t tls_wants(RpcTransport *rt)
-{
-    TlsTransport *t = (TlsTransport *)rt;
-    switch (t->state) {
-    case STEP:
-        return RPC_WANTS_NOTHING;
-    case SENDING:
-        return t->out ? EPOLLOUT : EPOLLIN;
-    case READING:
-    case REFUSED:
-    case OPEN:
-        break;
-    }
-    return 0;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------------- */
 
-static void dispose(void *arg)
+void tls_transport_dispose(void *arg)
 {
     TlsTransport *t = arg;
     if (t->session)
         gnutls_deinit(t->session);
-    in_drop(t);
+    tls_in_drop(t);
     if (t->out)
         g_byte_array_unref(t->out);
+    fd_close(&t->left_fd);
     tls_peer_done(&t->peer);
     tls_creds_unref(t->creds);
     tls_unref(t->tls);
@@ -514,13 +332,13 @@ static void dispose(void *arg)
     g_free(t);
 }
 
-/* A session is hundreds of pieces of memory. */
+/* A session is hundreds of pieces of memory: not here, unless everything ends. */
 static void tls_dispose(TlsTransport *t)
 {
-    if (t->tls->pool)
-        pool_submit(t->tls->pool, LANE_LONG, dispose, t);
+    if (t->porter && !t->tls->ended)
+        event_post(t->porter, tls_transport_dispose, t);
     else
-        dispose(t); /* everything ends */
+        tls_transport_dispose(t);
 }
 
 static void tls_free(RpcTransport *rt)
@@ -528,13 +346,17 @@ static void tls_free(RpcTransport *rt)
     TlsTransport *t = (TlsTransport *)rt;
     if (t->link.data)
         g_queue_unlink(&t->tls->open, &t->link);
-    if (t->state == STEP) {
-        t->conn = NULL; /* on_step_done frees it */
+    if (t->state == TLS_SHAKING) {
+        t->left_fd = conn_leave_socket(t->conn);
+        t->conn = NULL;
+        event_post(t->porter, tls_porter_abandon, t);
         return;
     }
-    if (t->state == OPEN && !t->broken && !t->out) { /* so that the peer knows that nothing was cut off */
+    if (t->state == TLS_REFUSED)
+        t->left_fd = conn_leave_socket(t->conn); /* to close one that shook hands is the porter's work, too */
+    if (t->state == TLS_OPEN && !t->broken && !t->out) { /* so that the peer knows that nothing was cut off */
         gnutls_bye(t->session, GNUTLS_SHUT_WR);
-        out_send(t);
+        tls_out_send(t);
     }
     tls_dispose(t);
 }
@@ -546,7 +368,6 @@ static const RpcTransportOps tls_ops = {
     .handshake = tls_handshake,
     .pending = tls_pending,
     .flush = tls_flush,
-    .wants = tls_wants,
     .free = tls_free,
 };
 
@@ -556,10 +377,11 @@ RpcTransport *rpc_tls_transport(void *ud, RpcConn *c, int fd, Err *err)
     t->t = (RpcTransport){&tls_ops, fd};
     t->tls = tls_ref(ud);
     t->conn = c;
+    t->left_fd = -1;
     t->creds = tls_creds_now(t->tls);
     if (t->creds)
         return &t->t;
-    dispose(t);
+    tls_transport_dispose(t);
     err_set(err, VIR_ERR_INTERNAL_ERROR, "no TLS certificates are loaded");
     return NULL;
 }
@@ -569,7 +391,7 @@ RpcTransport *rpc_tls_transport(void *ud, RpcConn *c, int fd, Err *err)
 unsigned rpc_transport_tls_bits(const RpcTransport *rt)
 {
     const TlsTransport *t = (const TlsTransport *)rt;
-    if (rt->ops != &tls_ops || t->state != OPEN)
+    if (rt->ops != &tls_ops || t->state != TLS_OPEN)
         return 0;
     return (unsigned)gnutls_cipher_get_key_size(gnutls_cipher_get(t->session)) * 8;
 }
@@ -577,7 +399,7 @@ unsigned rpc_transport_tls_bits(const RpcTransport *rt)
 char *rpc_transport_tls_describe(const RpcTransport *rt)
 {
     const TlsTransport *t = (const TlsTransport *)rt;
-    if (rt->ops != &tls_ops || t->state != OPEN)
+    if (rt->ops != &tls_ops || t->state != TLS_OPEN)
         return NULL;
     const char *version = gnutls_protocol_get_name(gnutls_protocol_get_version(t->session));
     return g_strdup_printf("%s %s", version ? version : "TLS", gnutls_cipher_get_name(gnutls_cipher_get(t->session)));

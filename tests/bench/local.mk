@@ -31,5 +31,5 @@ tests_bench_blockjob_wait_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_bench_blockjob_wait_LDADD = $(tests_unit_test_domain_LDADD)
 
 # driven by bench_transport.py
-tests_bench_tls_load_SOURCES = tests/bench/tls_load.c
-tests_bench_tls_load_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
+tests_bench_tls_load_SOURCES = tests/bench/tls_load.c tests/bench/sasl_client.c tests/bench/sasl_client.h
+tests_bench_tls_load_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(SASL_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)

@@ -1,14 +1,14 @@
 /* tests/bench/tls_load.c - TLS for bench_transport.py: the least server there can be, the RPC layer alone, clients
  *
  * Owns:    servers `bare` (gnutls and nothing else, a thread a client) and `rpc` (an RpcServer with two procedures); clients `call`,
- *          `bulk`, `connect`, `hold`, `flood`.  Each prints one JSON object
+ *          `bulk`, `connect`, `hold`, `flood`, `hello`.  Each prints one JSON object
  *
  * Both servers speak packets: procedure 157 is answered with 8 bytes, 2 with the content of FILE as a stream.
  *
  *   tls_load bare|rpc PORT PKI FILE
  *   tls_load bulk PORT CLIENT COUNT
- *   tls_load call|connect|hold unix|tcp|tls PATH|PORT CLIENT COUNT [open]
- *   tls_load flood PORT CLIENT THREADS          until its input ends
+ *   tls_load call|connect|hold unix|tcp|tls|sasl PATH|PORT CLIENT COUNT [open]    sasl: TCP, CLIENT is USER:PASSWORD
+ *   tls_load flood|hello PORT CLIENT THREADS    until its input ends; hello: first messages only, which cost who sends them nothing
  */
 #include "config.h"
 
@@ -29,6 +29,7 @@
 #include "rpc/server.h"
 #include "rpc/stream.h"
 #include "rpc/tls.h"
+#include "tests/bench/sasl_client.h"
 #include "util/err.h"
 #include "util/pool.h"
 
@@ -48,22 +49,48 @@ static char *pki_file(const char *pki, const char *name)
     return g_build_filename(pki, name, NULL);
 }
 
-/* ---- a channel: a socket, with TLS or without ------------------------------------------------------------------------------- */
+/* ---- a channel: a socket, with TLS, with a security layer of SASL, or without ------------------------------------------------ */
 
 typedef struct Chan {
     int fd;
-    gnutls_session_t s; /* NULL: plain */
+    gnutls_session_t s; /* NULL: no TLS */
+    sasl_conn_t *sasl;  /* NULL: no layer */
+    GByteArray *plain;  /* out of the layer and not read */
 } Chan;
 
-static void chan_write(Chan *c, const void *buf, size_t len)
+/* False when the other end is gone. */
+static bool chan_write(Chan *c, const void *buf, size_t len)
 {
+    const char *p = buf;
+    unsigned coded = 0;
+    if (c->sasl && sasl_encode(c->sasl, buf, (unsigned)len, &p, &coded) != SASL_OK)
+        return false;
+    len = c->sasl ? coded : len;
     for (size_t done = 0; done < len;) {
-        const uint8_t *p = (const uint8_t *)buf + done;
-        ssize_t n = c->s ? gnutls_record_send(c->s, p, len - done) : write(c->fd, p, len - done);
+        ssize_t n = c->s ? gnutls_record_send(c->s, p + done, len - done) : send(c->fd, p + done, len - done, MSG_NOSIGNAL);
         if (n <= 0)
-            die("write", c->s ? (int)n : 0);
+            return false;
         done += (size_t)n;
     }
+    return true;
+}
+
+static ssize_t read_layer(Chan *c, void *buf, size_t len)
+{
+    while (c->plain->len == 0) {
+        char coded[16384];
+        const char *p = NULL;
+        unsigned n_plain = 0;
+        ssize_t n = read(c->fd, coded, sizeof(coded));
+        if (n <= 0 || sasl_decode(c->sasl, coded, (unsigned)n, &p, &n_plain) != SASL_OK)
+            return -1;
+        if (n_plain > 0)
+            g_byte_array_append(c->plain, (const uint8_t *)p, n_plain);
+    }
+    len = MIN(len, c->plain->len);
+    memcpy(buf, c->plain->data, len);
+    g_byte_array_remove_range(c->plain, 0, (guint)len);
+    return (ssize_t)len;
 }
 
 /* False at the end. */
@@ -71,8 +98,8 @@ static bool chan_read(Chan *c, void *buf, size_t len)
 {
     for (size_t done = 0; done < len;) {
         uint8_t *p = (uint8_t *)buf + done;
-        ssize_t n = c->s ? gnutls_record_recv(c->s, p, len - done) : read(c->fd, p, len - done);
-        if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
+        ssize_t n = c->sasl ? read_layer(c, p, len - done) : c->s ? gnutls_record_recv(c->s, p, len - done) : read(c->fd, p, len - done);
+        if (c->s && (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED))
             continue;
         if (n <= 0)
             return false;
@@ -160,7 +187,7 @@ static void answer(Chan *c, const RpcHeader *call, uint32_t type, uint32_t statu
 static gpointer bare_client(gpointer arg)
 {
     g_autofree Bare *b = arg;
-    Chan c = {b->fd, session(GNUTLS_SERVER | GNUTLS_NO_TICKETS, b->cred, b->fd)};
+    Chan c = {.fd = b->fd, .s = session(GNUTLS_SERVER | GNUTLS_NO_TICKETS | GNUTLS_NO_SIGNAL, b->cred, b->fd)};
     g_autofree uint8_t *buf = g_malloc(RPC_HEADER_SIZE + PART);
     uint8_t head[RPC_HEADER_SIZE];
     static const uint8_t eight[8], one = 1;
@@ -271,12 +298,41 @@ static void rpc(const char *port, const char *pki, const char *file)
 /* ---- clients ---------------------------------------------------------------------------------------------------------------- */
 
 static gnutls_certificate_credentials_t client_cred;
+static const char *client_user; /* of SASL: USER:PASSWORD */
 
 static void client_files(const char *dir)
 {
     g_autofree char *ca = pki_file(dir, "cacert.pem"), *cert = pki_file(dir, "clientcert.pem"), *key = pki_file(dir, "clientkey.pem");
-    if (strcmp(dir, "-") != 0)
+    if (strchr(dir, ':'))
+        client_user = dir;
+    else if (strcmp(dir, "-") != 0)
         client_cred = credentials(ca, cert, key);
+}
+
+/* A call and the payload of its good answer. */
+static void exchange(void *ud, int32_t proc, const uint8_t *body, size_t len, uint8_t **ret, size_t *ret_len)
+{
+    Chan *c = ud;
+    RpcHeader h = {PROG, 1, proc, RPC_TYPE_CALL, 0, RPC_STATUS_OK};
+    g_autofree uint8_t *buf = g_malloc(RPC_HEADER_SIZE + len);
+    rpc_header_encode(buf, &h, len);
+    if (len)
+        memcpy(buf + RPC_HEADER_SIZE, body, len);
+    if (!chan_write(c, buf, RPC_HEADER_SIZE + len))
+        die("the server hung up", 0);
+    must_read(c, buf, RPC_HEADER_SIZE);
+    *ret_len = rpc_header_decode(buf, &h) - RPC_HEADER_SIZE;
+    if (h.status != RPC_STATUS_OK || *ret_len > RPC_PACKET_MAX_PREAUTH)
+        die("a call failed", 0);
+    *ret = g_malloc(*ret_len + 1);
+    must_read(c, *ret, *ret_len);
+}
+
+static void log_in(Chan *c)
+{
+    g_auto(GStrv) who = g_strsplit(client_user, ":", 2);
+    c->sasl = sasl_client_prove("DIGEST-MD5", who[0], who[1], exchange, c);
+    c->plain = g_byte_array_new();
 }
 
 static Chan chan_open(const char *kind, const char *where)
@@ -302,6 +358,12 @@ static Chan chan_open(const char *kind, const char *where)
         if (r < 0)
             die("handshake", r);
         must_read(&c, &in, 1);
+    } else if (strcmp(kind, "sasl") == 0) {
+        uint8_t *list = NULL;
+        size_t len = 0;
+        exchange(&c, 66, NULL, 0, &list, &len);
+        g_free(list);
+        log_in(&c);
     }
     return c;
 }
@@ -310,6 +372,10 @@ static void chan_close(Chan *c)
 {
     if (c->s)
         gnutls_deinit(c->s);
+    if (c->sasl)
+        sasl_dispose(&c->sasl);
+    if (c->plain)
+        g_byte_array_unref(c->plain);
     close(c->fd);
 }
 
@@ -320,7 +386,8 @@ static void call_one(Chan *c, int32_t proc, uint32_t serial, const void *body, s
     rpc_header_encode(buf, &h, len);
     if (len)
         memcpy(buf + RPC_HEADER_SIZE, body, len);
-    chan_write(c, buf, RPC_HEADER_SIZE + len);
+    if (!chan_write(c, buf, RPC_HEADER_SIZE + len))
+        die("the server hung up", 0);
     must_read(c, buf, RPC_HEADER_SIZE);
     size_t rest = rpc_header_decode(buf, &h) - RPC_HEADER_SIZE;
     if (h.status != RPC_STATUS_OK || rest > sizeof(buf))
@@ -431,14 +498,60 @@ static gpointer flood_one(gpointer port)
     return NULL;
 }
 
-/* A flood comes from other hosts: here it gets what nobody else wants of these CPUs. */
-static void flood(const char *port, unsigned threads)
+static uint8_t hello[4096];
+static size_t hello_len;
+
+static ssize_t keep_hello(gnutls_transport_ptr_t ptr, const void *buf, size_t len)
 {
+    if (hello_len + len > sizeof(hello))
+        return -1;
+    memcpy(hello + hello_len, buf, len);
+    hello_len += len;
+    return (ssize_t)len;
+}
+
+static ssize_t no_answer(gnutls_transport_ptr_t ptr, void *buf, size_t len)
+{
+    errno = EAGAIN;
+    return -1;
+}
+
+/* The first message of a handshake, once and for all. */
+static void make_hello(void)
+{
+    gnutls_session_t s = session(GNUTLS_CLIENT | GNUTLS_NONBLOCK, client_cred, -1);
+    gnutls_transport_set_push_function(s, keep_hello);
+    gnutls_transport_set_pull_function(s, no_answer);
+    gnutls_handshake(s);
+    gnutls_deinit(s);
+}
+
+/* What a hostile one does who does not want to compute: the server signs, he goes. */
+static gpointer hello_one(gpointer port)
+{
+    struct sockaddr_in sin;
+    uint8_t buf[16384];
+    for (;;) {
+        int fd = tcp_socket(port, &sin);
+        if (connect(fd, (struct sockaddr *)&sin, sizeof(sin)) < 0)
+            die("connect", 0);
+        if (send(fd, hello, hello_len, MSG_NOSIGNAL) == (ssize_t)hello_len && recv(fd, buf, sizeof(buf), 0) > 0)
+            g_atomic_int_inc(&handshakes);
+        close(fd);
+    }
+    return NULL;
+}
+
+/* A flood comes from other hosts: here it gets what nobody else wants of these CPUs. */
+static void flood(const char *port, unsigned threads, bool hello_only)
+{
+    if (hello_only)
+        make_hello();
     const struct sched_param none = {0};
     if (sched_setscheduler(0, SCHED_IDLE, &none) < 0)
         die("sched_setscheduler", 0);
     for (unsigned i = 0; i < threads; i++)
-        g_thread_unref(g_thread_new("flood", flood_one, (gpointer)(uintptr_t)port));
+        g_thread_unref(g_thread_new("flood", hello_only ? hello_one : flood_one, (gpointer)(uintptr_t)port));
     ready();
     double from = seconds();
     getchar();
@@ -454,9 +567,12 @@ int main(int argc, char **argv)
         bare(argv[2], argv[3], argv[4]);
     else if (strcmp(mode, "rpc") == 0)
         rpc(argv[2], argv[3], argv[4]);
-    else if (strcmp(mode, "bulk") == 0 || strcmp(mode, "flood") == 0) {
+    else if (strcmp(mode, "bulk") == 0) {
         client_files(argv[3]);
-        (*mode == 'b' ? bulk : flood)(argv[2], (unsigned)atoi(argv[4]));
+        bulk(argv[2], (unsigned)atoi(argv[4]));
+    } else if (strcmp(mode, "flood") == 0 || strcmp(mode, "hello") == 0) {
+        client_files(argv[3]);
+        flood(argv[2], (unsigned)atoi(argv[4]), *mode == 'h');
     } else if (argc > 5) {
         client_files(argv[4]);
         unsigned count = (unsigned)atoi(argv[5]);

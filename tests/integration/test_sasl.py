@@ -362,3 +362,21 @@ def test_over_tls(sasl_server, tmp_path_factory, mech):
     for env in (server.auth_file(password="not-it"), {}):
         bad = server.virsh("list", uri=uri, env=env)
         assert not bad.ok and "authentication failed" in bad.err, bad
+
+
+def test_ipv6(sasl_server, tmp_path_factory):
+    """On ::1 alone: DIGEST-MD5 over TCP, a password behind a certificate over TLS, and access rules that know the user of either."""
+    authority = pki.Pki(str(tmp_path_factory.mktemp("pki")))
+    alice = authority.client("alice")
+    server = sasl_server(libvirtd_conf=authority.conf() + 'listen_tcp = 1\nlisten_addr = "::1"\nauth_tcp = "sasl"\nauth_tls = "sasl"\n'
+                         'access_drivers = [ "berth" ]\n', mechs="digest-md5 scram-sha-256",
+                         rules="allow sasl fred* to *\nallow sasl joe* to connect:getattr\n")
+    for uri in ("qemu+tcp://[::1]/system", "qemu+tls://[::1]/system?pkipath=" + alice):
+        fred, joe = server.auth_file("fred", host="::1"), server.auth_file("joe", host="::1")
+        assert server.virsh("list", "--all", uri=uri, env=fred).ok, server.text()
+        assert server.virsh("uri", uri=uri, env=joe).ok, server.text()
+        refused = server.virsh("nodeinfo", uri=uri, env=joe)
+        assert "SASL user joe" in refused.err and "has no permission connect:read" in refused.err, refused
+    with pytest.raises(OSError):
+        netns.connect(server.box, PORT)
+    assert "::1;" in server.text()

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import ssl
+import threading
 
 import pytest
 
@@ -199,6 +200,56 @@ def test_strangers(make):
         call(bystander)
 
 
+def test_expired_certificates(make):
+    """The server's own is found at start, with the file and what to do; one that is used nevertheless is refused by stock clients.  A client's is
+    refused by the daemon, whose log says why."""
+    pki = make.pki()
+    alice, bob = pki.client("alice"), pki.client("bob")
+    pkis.expire(pki, "alice", "clientcert.pem")
+    server = make.server(libvirtd_conf=pki.conf())
+    with pki.connect(server.box, bob).open() as bystander:
+        with pytest.raises((ssl.SSLError, ConnectionError, AssertionError)):
+            pki.connect(server.box, alice)  # stock clients look at their own before they start
+        assert "not let in: the client's certificate has expired" in log(server), server.text()
+        stock = server.virsh("list", uri=uri(alice))
+        assert not stock.ok and "expired" in stock.err, stock
+        call(bystander)
+
+    pkis.expire(pki, "libvirt", "servercert.pem")
+    unfit = make.closed(libvirtd_conf=pki.conf())
+    with pytest.raises(RuntimeError) as refusal:
+        unfit.open()
+    assert re.search(re.escape(pki.path("libvirt", "servercert.pem")) + ": the certificate expired on 20..-", str(refusal.value)), refusal.value
+    assert "make a new one: berth-pki server" in str(refusal.value)
+    forced = make.server(libvirtd_conf=pki.conf() + "tls_no_sanity_certificate = 1\n")
+    late = forced.virsh("list", uri=uri(bob))
+    assert not late.ok and "verify peer's certificate" in late.err, late
+
+
+def test_names_decide_who_may_what(make, domain_xml):
+    """The list of names decides who comes in, the access rules what he may then do; the refusal names him."""
+    pki = make.pki()
+    admin, guest, other = (pki.client(name, "--organisation", "Example") for name in ("admin", "guest", "other"))
+    server = make.closed(libvirtd_conf=pki.conf() + 'access_drivers = [ "berth" ]\ntls_allowed_dn_list = [ "O=Example,CN=admin", "O=Example,CN=gu*" ]\n')
+    server.box.start()
+    server.write_config()
+    rules = server.box.path("etc", "berthd.conf.d", "access", "10-test.rules")
+    os.makedirs(os.path.dirname(rules), exist_ok=True)
+    with open(rules, "w") as out:
+        out.write('allow user root to *\nallow dn "O=Example,CN=admin" to *\n'
+                  'allow dn "O=Example,CN=gu*" to connect:getattr connect:search_domains domain:getattr\n')
+    os.chmod(rules, 0o644)
+    server.start()
+    path = server.file("guest.xml", domain_xml(real=False))
+    assert server.virsh("define", path, uri=uri(admin)).ok, server.text()
+    assert server.virsh("list", "--all", "--name", uri=uri(guest)).out.split() == ["tour"]
+    refused = server.virsh("undefine", "tour", uri=uri(guest))
+    assert "access denied: TLS name O=Example,CN=guest has no permission domain:read on domain 'tour'" in refused.err, refused
+    assert not server.virsh("list", uri=uri(other)).ok
+    assert 'the name "O=Example,CN=other" is not in tls_allowed_dn_list' in log(server)
+    assert server.virsh("undefine", "tour", uri=uri(admin)).ok
+
+
 def test_no_verify(make):
     """A server that asks nobody, and one whose configuration contradicts itself."""
     pki = make.pki()
@@ -249,6 +300,38 @@ def test_half_open_peers_cost_nobody_anything(make):
         call(client)
     for peer in peers:
         peer.close()
+
+
+def test_handshake_flood(make):
+    """While four shake hands and leave as fast as they can, local clients and those of TLS are served."""
+    pki = make.pki()
+    alice = pki.client("alice")
+    server = make.server(libvirtd_conf=pki.conf())
+    enough, shaken, failed = threading.Event(), [], []
+
+    def shake():
+        while not enough.is_set():
+            try:
+                pki.connect(server.box, alice).close()
+                shaken.append(1)
+            except Exception as failure:  # told by the test
+                failed.append(failure)
+                return
+
+    threads = [threading.Thread(target=shake) for _ in range(4)]
+    try:
+        with pki.connect(server.box, alice).open() as inside, rawrpc.Client(server.socket).open() as local:
+            for thread in threads:
+                thread.start()
+            for _ in range(100):
+                call(inside)
+                call(local)
+            assert server.virsh("list", uri=uri(alice)).ok
+    finally:
+        enough.set()
+        for thread in threads:
+            thread.join()
+    assert shaken and not failed, failed
 
 
 def test_handshake_deadline(make):

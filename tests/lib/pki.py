@@ -1,10 +1,16 @@
 """Certificates made by berth-pki, and clients of the wire that use them."""
 
+import ctypes
+import functools
 import os
 import ssl
 import subprocess
+import time
 
 from . import netns, rawrpc, server as servers
+
+
+PORT = 16514
 
 
 def program():
@@ -64,8 +70,51 @@ class Pki:
             context.load_cert_chain(os.path.join(client, "clientcert.pem"), os.path.join(client, "clientkey.pem"))
         return context
 
-    def connect(self, box, client, port=16514):
+    def connect(self, box, client, port=PORT):
         """A client of the wire that is let in."""
         sock = self.context(client).wrap_socket(netns.connect(box, port), server_hostname="localhost")
         assert sock.recv(1) == b"\1"
         return rawrpc.Client(sock)
+
+
+# ---- what berth-pki does not make
+
+class _Datum(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p), ("size", ctypes.c_uint)]
+
+
+def _gnutls(function, *args):
+    result = getattr(_library(), "gnutls_" + function)(*args)
+    assert result >= 0, (function, result)
+
+
+@functools.lru_cache(maxsize=None)
+def _library():
+    return ctypes.CDLL("libgnutls.so.30")
+
+
+def _load(kind, path):
+    """A certificate ("crt") or key ("privkey") of a file."""
+    thing = ctypes.c_void_p()
+    with open(path, "rb") as stored:
+        text = stored.read()
+    _gnutls("x509_%s_init" % kind, ctypes.byref(thing))
+    _gnutls("x509_%s_import" % kind, thing, ctypes.byref(_Datum(ctypes.cast(ctypes.c_char_p(text), ctypes.c_void_p), len(text))), 1)
+    return thing
+
+
+def expire(pki, *parts):
+    """Signs a certificate of this authority again, for a time that is over."""
+    path, now = pki.path(*parts), int(time.time())
+    cert, ca = _load("crt", path), _load("crt", pki.path("CA", "cacert.pem"))
+    key = _load("privkey", pki.path("CA", "private", "cakey.pem"))
+    _gnutls("x509_crt_set_activation_time", cert, ctypes.c_long(now - 3 * 86400))
+    _gnutls("x509_crt_set_expiration_time", cert, ctypes.c_long(now - 86400))
+    _gnutls("x509_crt_sign2", cert, ca, key, 6, 0)  # SHA-256
+    text = ctypes.create_string_buffer(65536)
+    size = ctypes.c_size_t(len(text))
+    _gnutls("x509_crt_export", cert, 1, text, ctypes.byref(size))
+    with open(path, "wb") as stored:
+        stored.write(text.raw[:size.value])
+    for kind, thing in (("crt", cert), ("crt", ca), ("privkey", key)):
+        getattr(_library(), "gnutls_x509_%s_deinit" % kind)(thing)

@@ -14,11 +14,11 @@ INIT, START, STEP = 67, 68, 69
 
 
 class Berthd(server.Berthd):
-    def __init__(self, mechs="digest-md5 scram-sha-256 plain", users=None, sasl_conf="", **kw):
+    def __init__(self, mechs="digest-md5 scram-sha-256 plain", users=None, sasl_conf="", rules=None, **kw):
         keys = kw.pop("libvirtd_conf", "")
         super().__init__(**kw)
         self.mechs, self.users, self.sasl_conf = mechs, USERS if users is None else users, sasl_conf
-        self.libvirtd_conf = keys
+        self.libvirtd_conf, self.rules = keys, rules
 
     def write_config(self):
         super().write_config()
@@ -33,6 +33,12 @@ class Berthd(server.Berthd):
         os.makedirs(self.box.path("etc", "sasl2"), exist_ok=True)
         with open(self.box.path("etc", "sasl2", "libvirt.conf"), "w") as conf:
             conf.write("mech_list: %s\nsasldb_path: /etc/libvirt/passwd.db\n%s" % (self.mechs, self.sasl_conf))
+        if self.rules:
+            path = self.box.path("etc", "berthd.conf.d", "access", "10-test.rules")
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as rules:
+                rules.write(self.rules)
+            os.chmod(path, 0o644)
         for name, password in self.users.items():
             self.add_user(name, password)
 

@@ -90,10 +90,15 @@ static void stop_server(Toy *t)
     rpc_server_stop(t->server, "the test ends");
 }
 
+static void free_tls(Toy *t)
+{
+    rpc_tls_free(tls);
+}
+
 static int teardown(void **state)
 {
     toy_on_loop(&toy, stop_server);
-    rpc_tls_free(tls); /* steps that run tell the loop when they are done */
+    toy_on_loop(&toy, free_tls); /* handshakes that were under way tell the loop when they are over */
     toy_stop(&toy);
     return 0;
 }

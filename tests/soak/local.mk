@@ -11,7 +11,7 @@ tests/soak/heap.so: $(srcdir)/tests/soak/heap.c
 	$(AM_V_GEN)$(MKDIR_P) tests/soak && $(CC) -O2 -Wall -Wextra -fPIC -shared -pthread -o $@ $(srcdir)/tests/soak/heap.c
 EXTRA_DIST += tests/soak/heap.c
 
-soak-programs: $(soak_programs) tests/soak/heap.so
+soak-programs: $(soak_programs) tests/soak/heap.so tests/bench/tls_load
 soak:
 	$(srcdir)/build-aux/soak.sh
 .PHONY: soak-programs soak

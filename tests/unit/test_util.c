@@ -305,6 +305,37 @@ static void posts_keep_their_order(void **state)
     g_array_unref(o.seen);
 }
 
+static void note_and_post(void *arg)
+{
+    const Item *i = arg;
+    Item *next = g_new0(Item, 1);
+    *next = (Item){i->order, i->n + 100};
+    event_post(i->order->loop, note, next);
+    note(arg);
+}
+
+/* One of them a round, after all the rest; in their own order. */
+static void strangers_are_late(void **state)
+{
+    static const int expected[] = {0, 1, 2, 10, 110, 11, 111, 12, 112};
+    Order o = {.loop = event_loop_new("test"), .seen = g_array_new(FALSE, FALSE, sizeof(int))};
+    for (int n = 0; n < 3; n++) {
+        Item *late = g_new0(Item, 1), *item = g_new0(Item, 1);
+        *late = (Item){&o, 10 + n};
+        *item = (Item){&o, n};
+        event_post_late(o.loop, note_and_post, late);
+        event_post(o.loop, note, item);
+    }
+    event_loop_start(o.loop);
+    while (event_has_posts(o.loop))
+        g_thread_yield();
+    event_loop_stop(o.loop, 0);
+    event_loop_free(o.loop);
+    assert_int_equal(o.seen->len, N_ELEMENTS(expected));
+    assert_memory_equal(o.seen->data, expected, sizeof(expected));
+    g_array_unref(o.seen);
+}
+
 /* ---- directories synced together --------------------------------------------------------------------------------- */
 
 typedef struct Syncers {
@@ -350,6 +381,7 @@ int main(void)
         cmocka_unit_test(sleepers_do_not_count),
         cmocka_unit_test(some_are_always_there),
         cmocka_unit_test(posts_keep_their_order),
+        cmocka_unit_test(strangers_are_late),
     };
     return cmocka_run_group_tests_name("util", tests, NULL, NULL);
 }
