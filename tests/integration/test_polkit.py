@@ -1,5 +1,6 @@
 """polkit: a real system bus, a real polkitd, stock virsh as users it allows, refuses, or asks."""
 
+import json
 import os
 import pty
 import select
@@ -52,7 +53,8 @@ pytestmark = needs
 def host():
     """A daemon with polkit at its door and in its access control."""
     instance = servers.new("berthd", log_level="2", libvirtd_conf='auth_unix_rw = "polkit"\nauth_unix_ro = "polkit"\n'
-                           'unix_sock_rw_perms = "0777"\naccess_drivers = [ "polkit" ]\n')
+                           'unix_sock_rw_perms = "0777"\naccess_drivers = [ "polkit" ]\n',
+                           berthd_conf='audit_file = "/var/log/libvirt/audit.json"\n')
     instance.box.start()
     instance.write_config()
     instance.polkit = polkit.Polkit(instance.box, OBJECT_RULES).start()
@@ -148,6 +150,22 @@ def test_refused_by_a_rule(server):
         assert (code, domain) == (AUTH_FAILED, FROM_POLKIT), text
         with pytest.raises(rawrpc.Closed):
             session.client.call(66)
+
+
+def test_decisions_about_who_comes_in_are_recorded(server):
+    """Both of them, with the action polkit decided about."""
+    with Session(server, GAMES) as one, Session(server, MAN) as other:
+        assert one.authenticate() is None and other.authenticate() is not None
+    path = server.box.path("log", "audit.json")
+
+    def decisions(uid):
+        with open(path) as lines:
+            found = [json.loads(line) for line in lines.read().splitlines()]
+        return {(r["name"], r["result"]) for r in found if r["object"] == "login" and "uid %d " % uid in r["who"] + " "}
+
+    while not decisions(GAMES) or not decisions(MAN):
+        server.sh("uri")
+    assert decisions(GAMES) == {("org.libvirt.unix.manage", 0)} and decisions(MAN) == {("org.libvirt.unix.manage", AUTH_FAILED)}
 
 
 def test_no_agent_to_ask(server):
