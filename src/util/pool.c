@@ -171,6 +171,7 @@ static void *worker_main(void *arg)
             p->tail[l] = &p->head[l];
         p->st.queued[l]--;
         p->st.running[l]++;
+        p->st.moves[l]++;
         worker_lane = l;
         int *next = kick(p);
         mutex_unlock(&p->lock);
@@ -181,7 +182,7 @@ static void *worker_main(void *arg)
 
         mutex_lock(&p->lock);
         p->st.running[l]--;
-        p->st.done[l]++;
+        p->st.moves[l]++;
         cond_broadcast(&p->idle_change);
     }
     p->st.threads--;
@@ -262,6 +263,7 @@ void pool_blocking_begin(void)
         return;
     mutex_lock(&p->lock);
     p->st.running[worker_lane]--;
+    p->st.moves[worker_lane]++;
     p->st.blocked++;
     int *next = kick(p);
     mutex_unlock(&p->lock);
@@ -275,6 +277,7 @@ void pool_blocking_end(void)
         return;
     LOCK_SCOPE(&p->lock);
     p->st.running[worker_lane]++;
+    p->st.moves[worker_lane]++;
     p->st.blocked--;
 }
 

@@ -36,7 +36,7 @@ void pool_blocking_end(void);
 typedef struct PoolStats {
     unsigned threads, idle, blocked;
     unsigned running[LANE_MAX], queued[LANE_MAX];
-    uint64_t done[LANE_MAX]; /* tasks ended since the beginning */
+    uint64_t moves[LANE_MAX]; /* how often a task began, fell asleep, woke up, ended, since the beginning */
 } PoolStats;
 
 void pool_stats(Pool *p, PoolStats *ret);
