@@ -306,14 +306,26 @@ static int slot_send(QmpClient *c, Slot *s, json_t *command, const int *fds, uns
     return 0;
 }
 
-/* What was queued goes out. */
+/* What was queued goes out, by the loop. */
 static void post_flush(QmpClient *c)
 {
     LOCK_SCOPE(&c->lock);
-    if (c->flush_posted || g_queue_is_empty(&c->out))
+    if (c->flush_posted || (g_queue_is_empty(&c->out) && !c->write_dead))
         return;
     c->flush_posted = true;
     event_post(c->loop, qmp_io_flush, qmp_client_ref(c));
+}
+
+/* The same for who sleeps until it is answered: it need not wait for the loop to get round to it. */
+static void flush_now(QmpClient *c)
+{
+    bool ready;
+    {
+        LOCK_SCOPE(&c->lock);
+        ready = c->state == QMP_STATE_READY;
+    }
+    if (!ready || !qmp_io_write(c))
+        post_flush(c);
 }
 
 /* {"execute": name, "arguments": args}; args stolen. */
@@ -388,7 +400,7 @@ static QmpStatus slot_call(QmpClient *c, Slot *s, json_t *command, const int *fd
     event_assert_may_block();
     if (!slot_begin(c, s, command, fds, n_fds, &status, err))
         return status;
-    post_flush(c);
+    flush_now(c);
     pool_blocking_begin();
     status = slot_wait(c, s, ret, err);
     pool_blocking_end();
@@ -455,7 +467,7 @@ static void call_some(QmpClient *c, QmpRequest *r, unsigned n)
         if (!slot_begin(c, sent[i], command_object(r[i].cmd, g_steal_pointer(&r[i].args)), NULL, 0, &r[i].status, &r[i].err))
             sent[i] = NULL;
     }
-    post_flush(c);
+    flush_now(c);
 #ifdef ENABLE_FAULTS
     for (unsigned i = 0; i < n; i++) { /* a QEMU that was stopped answers none of them */
         if (sent[i] && deadline_left_ms(sent[i]->deadline) <= (int)STOPPED_MS)
