@@ -51,12 +51,20 @@ const char *const lane_names[LANE_MAX] = {"inline", "fast", "normal", "long"};
 static __thread Pool *worker_pool;
 static __thread Lane worker_lane;
 
+/* Without places of its own the lane of short tasks shares those of ordinary ones, and goes first. */
+static bool has_place(const Pool *p, Lane l)
+{
+    bool shares = p->limits.cap[LANE_FAST] == 0 && (l == LANE_FAST || l == LANE_NORMAL);
+    if (shares)
+        return p->st.running[LANE_FAST] + p->st.running[LANE_NORMAL] < p->limits.cap[LANE_NORMAL];
+    return p->st.running[l] < p->limits.cap[l];
+}
+
 static Lane next_lane(const Pool *p)
 {
-    for (Lane l = LANE_FAST; l < LANE_MAX; l++) {
-        if (p->head[l] && p->st.running[l] < p->limits.cap[l])
+    for (Lane l = LANE_FAST; l < LANE_MAX; l++)
+        if (p->head[l] && has_place(p, l))
             return l;
-    }
     return LANE_MAX;
 }
 

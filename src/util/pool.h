@@ -14,7 +14,7 @@
 typedef struct Pool Pool;
 
 typedef struct PoolLimits {
-    unsigned cap[LANE_MAX];   /* tasks running and not blocked, per lane */
+    unsigned cap[LANE_MAX];   /* tasks running and not blocked, per lane; 0 of LANE_FAST: it shares those of LANE_NORMAL */
     unsigned min_threads;     /* so many are always there; 0 is one */
     unsigned max_threads;     /* of all kinds, blocked ones too */
     unsigned idle_ms;         /* an idle thread ends after this */

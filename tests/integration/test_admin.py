@@ -122,7 +122,10 @@ def test_workers(server):
         error = admin.fails("srv-threadpool-set", "libvirtd", "--min-workers", 12)
         assert "invalid argument: minWorkers" in error and "maxWorkers" in error, error
         assert admin.table("srv-threadpool-info", "libvirtd")["minWorkers"] == "7"
+        admin("srv-threadpool-set", "libvirtd", "--priority-workers", 0)  # none of their own: the others do their work
+        assert admin.table("srv-threadpool-info", "libvirtd")["prioWorkers"] == "0"
         server.sh("list")
+        server.sh("nodeinfo")
     finally:
         admin("srv-threadpool-set", "libvirtd", "--min-workers", before["minWorkers"], "--max-workers", before["maxWorkers"],
               "--priority-workers", before["prioWorkers"])
@@ -219,7 +222,7 @@ def test_refusals(own):
                 (uint("nWorkers", 3), "parameter 'nWorkers' not supported"),
                 (uint("minWorkers", 1) * 2, "parameter 'minWorkers' occurs multiple times"),
                 (rawrpc.string("minWorkers") + struct.pack(">Ii", 1, 1), "invalid type for parameter 'minWorkers', expected 'uint'"),
-                (uint("prioWorkers", 0), "prioWorkers is 0, must be from 1 to 10000"),
+                (uint("prioWorkers", 10001), "prioWorkers is 10001, must be from 0 to 10000"),
                 (uint("maxWorkers", 4294967295), "maxWorkers is 4294967295, must be from 1 to 10000")):
             n = 2 if "multiple" in text else 1
             reply = client.call(SET_POOL, rawrpc.string("libvirtd") + struct.pack(">I", n) + body + struct.pack(">I", 0), prog=ADMIN)
