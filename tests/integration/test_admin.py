@@ -305,19 +305,21 @@ def test_it_may_disconnect_itself(own):
 # ---- identities and limits of those who must show who they are -----------------------------------------------------------------
 
 
-def test_a_sasl_user_is_named():
-    own = sasl.Berthd(libvirtd_conf='auth_unix_rw = "sasl"\n').open()
+@pytest.mark.parametrize("uri,transport", [("qemu+unix:///system?socket=/run/libvirt/libvirt-sock", "unix"),
+                                           ("qemu+tcp://127.0.0.1/system", "tcp")])
+def test_a_sasl_user_is_named(uri, transport):
+    own = sasl.Berthd(libvirtd_conf='auth_unix_rw = "sasl"\nlisten_tcp = 1\nlisten_addr = "127.0.0.1"\n').open()
     try:
         admin = Admin(own)
-        env = dict(own.environment(), LC_ALL="C", **own.auth_file())
-        with own.box.popen(["virsh", "-q", "-c", "qemu+unix:///system?socket=/run/libvirt/libvirt-sock"], stdin=subprocess.PIPE,
-                           stdout=subprocess.PIPE, text=True, env=env) as client:
+        env = dict(own.environment(), LC_ALL="C", **own.auth_file(host="127.0.0.1" if transport == "tcp" else "localhost"))
+        with own.box.popen(["virsh", "-q", "-c", uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as client:
             client.stdin.write("list --all\nhostname\n")
             client.stdin.flush()
             client.stdout.readline()
             number, = admin.ids("libvirtd")
             info = admin.table("client-info", "libvirtd", number)
-            assert info["sasl_user_name"].startswith("fred"), info
+            assert info["transport"] == transport and info["sasl_user_name"].startswith("fred"), info
+            assert ("unix_user_id" in info) == (transport == "unix") and ("sock_addr" in info) == (transport == "tcp"), info
             client.stdin.close()
     finally:
         own.close()
