@@ -7,6 +7,7 @@ import glob
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -87,6 +88,18 @@ class Server:
             conf.write(LIBVIRTD_CONF % {"level": self.log_level, "log": "/var/log/libvirt/daemon.log"} + self.libvirtd_conf)
         with open(self.box.path("etc", "berthd.conf"), "w") as conf:
             conf.write(self.berthd_conf)
+
+    def reload(self):
+        """SIGHUP; returns when the daemon says that it is done with it."""
+        path = self.box.path("notify")
+        if os.path.exists(path):
+            os.unlink(path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.bind(path)
+            notify.settimeout(60)
+            self.process.send_signal(signal.SIGHUP)
+            while "READY=1" not in notify.recv(4096).decode().split("\n"):
+                pass
 
     def argv(self):
         raise NotImplementedError
