@@ -333,6 +333,10 @@ int chain_make_writable(Domain *d, const DiskDef *disk, const StorageSource *src
         err_move(err, &ended);
         return -1;
     }
+    if (r < 0 && qmp_client_is_closed(qmp)) {
+        err_clear(err);
+        return domain_err_inactive(err); /* or its monitor was lost; as domain_qmp() says it */
+    }
     if (r < 0 && !qmp_client_is_responsive(qmp))
         domain_set_stuck(d, true);
     return r;
