@@ -29,6 +29,8 @@
 #include "util/uuid.h"
 
 #define QUEUE_MAX 8192u
+#define GATHER_MS 10u    /* what comes so soon after a record is written with it: a wake-up costs more than a record */
+#define GATHER_MAX 1024u /* unless it is so much */
 #define MESSAGE_ID "3f0e2cbd5b7a4f2c9e1d6a8b47c0915e" /* of every record in the journal */
 #define JOURNAL_WAIT_S 2 /* for a journal that does not read; then what waits is lost, and counted */
 
@@ -209,6 +211,9 @@ static void *thread_main(void *arg)
         mutex_lock(&a->lock);
         while (!a->head && !a->lost && !a->stop)
             cond_wait_until(&a->wake, &a->lock, deadline_in_ms(3600000));
+        for (Deadline end = deadline_in_ms(GATHER_MS); !a->stop && a->queued < GATHER_MAX;)
+            if (!cond_wait_until(&a->wake, &a->lock, end))
+                break;
         stop = a->stop;
         Record *r = take_all(a, &lost, &fd, &logged);
         mutex_unlock(&a->lock);
@@ -341,16 +346,17 @@ static bool is_wanted(const Call *call)
 static void enqueue(Audit *a, Record *r)
 {
     mutex_lock(&a->lock);
-    bool full = a->queued >= QUEUE_MAX;
+    bool full = a->queued >= QUEUE_MAX, wake = a->queued == 0;
     if (full) {
         a->lost++;
     } else {
         *a->tail = r;
         a->tail = &r->next;
-        a->queued++;
+        wake = ++a->queued == GATHER_MAX || wake;
     }
-    cond_broadcast(&a->wake);
     mutex_unlock(&a->lock);
+    if (wake)
+        cond_broadcast(&a->wake);
     if (full)
         record_free(r);
 }

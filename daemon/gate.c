@@ -323,6 +323,10 @@ static void submit_auth(Call *call)
 {
     Server *s = call_server(call);
     PoolStats st;
+    if (!s->auth_pool) { /* it is refused without waiting for anything */
+        run_unlocked(call);
+        return;
+    }
     pool_stats(s->auth_pool, &st);
     if (st.queued[LANE_FAST] + st.queued[LANE_NORMAL] + st.queued[LANE_LONG] < AUTH_QUEUE_MAX) {
         pool_submit(s->auth_pool, call->proc->lane, task_run, call);

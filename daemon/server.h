@@ -18,7 +18,7 @@ typedef struct Server {
     EventLoop *client_loop;  /* main thread: sockets of clients, signals */
     EventLoop *monitor_loop; /* QMP, pidfds, job timers */
     Pool *pool;
-    Pool *auth_pool;         /* workers of authentication: what they wait for costs those who are in nothing */
+    Pool *auth_pool;         /* workers of authentication: what they wait for costs those who are in nothing; NULL: no socket asks for SASL */
     unsigned tcp_min_ssf;    /* least strength SASL must give on plain TCP */
     char **sasl_users;       /* patterns of users who may come in, of the configuration; NULL: all.  Client event thread */
     Bus *bus;

@@ -1,6 +1,6 @@
 /* daemon/tls.c - TLS as the configuration wants it
  *
- * Owns:    which files, where the configuration names none; not their content (rpc/tls.c)
+ * Owns:    which files, where the configuration names none; that gnutls is not made ready unasked; not the files' content (rpc/tls.c)
  * Threads: start, then the client event thread or a worker for tls_reload
  * Locks:   Tls.lock (leaf): the configuration
  * Errors:  Err: key or file, reason, remedy
@@ -10,9 +10,17 @@
 #define LOG_AREA "daemon.tls"
 #define ERR_FROM VIR_FROM_RPC
 
+#include <gnutls/gnutls.h>
+
 #include "daemon/tls.h"
 #include "util/lock.h"
 #include "util/log.h"
+
+/* Gnutls would make itself ready in every process that is linked with it, which takes most of a megabyte.  A daemon without TLS has no use for
+ * that; rpc/ asks for it where it is used. */
+#pragma GCC visibility push(default)
+GNUTLS_SKIP_GLOBAL_INIT
+#pragma GCC visibility pop
 
 struct Tls {
     RpcTls *rpc;

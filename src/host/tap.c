@@ -1,6 +1,6 @@
 /* host/tap.c - tap devices, and network links by netlink
  *
- * Owns:    nothing that lasts: one netlink socket per call
+ * Owns:    nothing that lasts; the messages to the kernel are rtlink.c's
  * Threads: any that may wait for the kernel's routing lock
  * Errors:  VIR_ERR_SYSTEM_ERROR naming device or bridge; negative errno from the small ones
  */
@@ -10,116 +10,45 @@
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
-#include <netlink/netlink.h>
-#include <netlink/route/link.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "host/rtlink.h"
 #include "host/tap.h"
 #include "util/fd.h"
 
-typedef struct nl_sock NlSock;
-typedef struct rtnl_link RtnlLink;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(NlSock, nl_socket_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(RtnlLink, rtnl_link_put)
-
-/* libnl's errors as negative errno. */
-static int nl_errno(int r)
-{
-    switch (-r) {
-    case NLE_SUCCESS:
-        return 0;
-    case NLE_NODEV:
-    case NLE_OBJ_NOTFOUND:
-        return -ENODEV;
-    case NLE_PERM:
-    case NLE_NOACCESS:
-        return -EPERM;
-    case NLE_NOMEM:
-        return -ENOMEM;
-    case NLE_BUSY:
-        return -EBUSY;
-    case NLE_EXIST:
-        return -EEXIST;
-    case NLE_OPNOTSUPP:
-        return -EOPNOTSUPP;
-    case NLE_RANGE:
-    case NLE_INVAL:
-        return -EINVAL;
-    default:
-        return -EIO;
-    }
-}
-
-static NlSock *route_socket(int *ret_errno)
-{
-    g_autoptr(NlSock) s = nl_socket_alloc();
-    *ret_errno = -ENOMEM;
-    if (s == NULL)
-        return NULL;
-    errno = 0;
-    int r = nl_connect(s, NETLINK_ROUTE);
-    *ret_errno = errno == EMFILE || errno == ENFILE ? -errno : nl_errno(r); /* libnl has no number for these */
-    return r < 0 ? NULL : g_steal_pointer(&s);
-}
-
-static int get_link(NlSock *s, const char *name, RtnlLink **ret)
-{
-    return nl_errno(rtnl_link_get_kernel(s, 0, name, ret));
-}
-
 /* ---- taps -------------------------------------------------------------------------------------------------------------------- */
 
-/* The bridge's index and MTU. */
-static int find_bridge(NlSock *s, const char *bridge, int *ret_index, unsigned *ret_mtu, Err *err)
+static int find_bridge(const char *bridge, RtLink *ret, Err *err)
 {
-    g_autoptr(RtnlLink) l = NULL;
-    int r = get_link(s, bridge, &l);
+    int r = rtlink_get(bridge, ret);
     if (r == -ENODEV)
         return err_set(err, VIR_ERR_OPERATION_FAILED, "Cannot get interface MTU on '%s': No such device", bridge);
     if (r < 0)
         return err_set_errno(err, -r, "cannot look up bridge '%s'", bridge);
-    const char *type = rtnl_link_get_type(l);
-    if (type && strcmp(type, "bridge") != 0 && strcmp(type, "openvswitch") != 0)
-        return err_set(err, VIR_ERR_OPERATION_FAILED, "interface '%s' is no bridge but of type '%s'", bridge, type);
-    *ret_index = rtnl_link_get_ifindex(l);
-    *ret_mtu = rtnl_link_get_mtu(l);
+    if (ret->kind[0] && strcmp(ret->kind, "bridge") != 0 && strcmp(ret->kind, "openvswitch") != 0)
+        return err_set(err, VIR_ERR_OPERATION_FAILED, "interface '%s' is no bridge but of type '%s'", bridge, ret->kind);
     return 0;
 }
 
 static int configure_tap(const TapOpts *o, const char *name, Err *err)
 {
-    int e;
-    g_autoptr(NlSock) s = route_socket(&e);
-    if (s == NULL)
-        return err_set_errno(err, -e, "cannot configure '%s': netlink", name);
-    int bridge = 0;
-    unsigned mtu = o->mtu;
-    unsigned bridge_mtu = 0;
-    if (o->bridge && find_bridge(s, o->bridge, &bridge, &bridge_mtu, err) < 0)
+    RtLink bridge = {0}, tap;
+    uint8_t mac[6];
+    if (o->bridge && find_bridge(o->bridge, &bridge, err) < 0)
         return -1;
-    if (mtu == 0)
-        mtu = bridge_mtu; /* a port with a smaller one would shrink the bridge's */
-    g_autoptr(RtnlLink) old = NULL;
-    int r = get_link(s, name, &old);
+    int r = rtlink_get(name, &tap);
     if (r < 0)
         return err_set_errno(err, -r, "cannot look up '%s'", name);
-    g_autoptr(RtnlLink) change = rtnl_link_alloc();
+    /* a port with a smaller MTU would shrink the bridge's */
+    RtLinkChange change = {.mtu = o->mtu ? o->mtu : bridge.mtu, .master = bridge.index};
     if (o->guest_mac) {
-        uint8_t mac[6];
         memcpy(mac, o->guest_mac, sizeof(mac));
         mac[0] = 0xfe;
-        struct nl_addr *a = nl_addr_build(AF_LLC, mac, sizeof(mac));
-        rtnl_link_set_addr(change, a);
-        nl_addr_put(a);
+        change.mac = mac;
     }
-    if (mtu)
-        rtnl_link_set_mtu(change, mtu);
-    rtnl_link_set_flags(change, IFF_UP);
-    if (bridge)
-        rtnl_link_set_master(change, bridge);
-    r = nl_errno(rtnl_link_change(s, old, change, 0));
-    if (r < 0 && bridge)
+    r = rtlink_bring_up(tap.index, &change);
+    if (r < 0 && o->bridge)
         return err_set_errno(err, -r, "cannot add '%s' to bridge '%s'", name, o->bridge);
     if (r < 0)
         return err_set_errno(err, -r, "cannot bring up '%s'", name);
@@ -179,38 +108,12 @@ int vhost_net_open(void)
 
 int link_exists(const char *name)
 {
-    int e;
-    g_autoptr(NlSock) s = route_socket(&e);
-    g_autoptr(RtnlLink) l = NULL;
-    return s && get_link(s, name, &l) == 0;
+    RtLink l;
+    return rtlink_get(name, &l) == 0;
 }
 
 int link_delete(const char *name)
 {
-    int e;
-    g_autoptr(NlSock) s = route_socket(&e);
-    if (s == NULL)
-        return e;
-    g_autoptr(RtnlLink) l = rtnl_link_alloc();
-    rtnl_link_set_name(l, name);
-    int r = nl_errno(rtnl_link_delete(s, l));
+    int r = rtlink_delete(name);
     return r == -ENODEV ? 0 : r;
-}
-
-int link_set_up(const char *name, bool up)
-{
-    int e;
-    g_autoptr(NlSock) s = route_socket(&e);
-    if (s == NULL)
-        return e;
-    g_autoptr(RtnlLink) old = NULL;
-    int r = get_link(s, name, &old);
-    if (r < 0)
-        return r;
-    g_autoptr(RtnlLink) change = rtnl_link_alloc();
-    if (up)
-        rtnl_link_set_flags(change, IFF_UP);
-    else
-        rtnl_link_unset_flags(change, IFF_UP);
-    return nl_errno(rtnl_link_change(s, old, change, 0));
 }

@@ -27,4 +27,3 @@ int vhost_net_open(void);
 /* Deletes a link; a missing one is 0. Negative errno. */
 int link_delete(const char *name);
 int link_exists(const char *name);
-int link_set_up(const char *name, bool up);

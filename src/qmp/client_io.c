@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "util/fd.h"
@@ -42,9 +43,8 @@ static bool is_closed(QmpClient *c)
 
 /* ---- deadlines of asynchronous commands */
 
-static int on_timer(sd_event_source *src, uint64_t usec, void *userdata);
-
-/* Sets the timer to the next end: the greeting's, or the earliest asynchronous deadline. */
+/* Sees to it that the timer fires by the next end: the greeting's, or the earliest asynchronous deadline.  One that is set for an earlier moment
+ * stays as it is, and is set anew then. */
 static void timer_update(QmpClient *c)
 {
     uint64_t at = UINT64_MAX;
@@ -60,13 +60,10 @@ static void timer_update(QmpClient *c)
                 at = MIN(at, s->deadline.at_us);
         }
     }
-    if (!c->timer)
+    if (!c->timer || at >= c->timer_at)
         return;
+    c->timer_at = at;
     event_loop_sd(c->loop); /* it is to look at its timers */
-    if (at == UINT64_MAX) {
-        sd_event_source_set_enabled(c->timer, SD_EVENT_OFF);
-        return;
-    }
     sd_event_source_set_time(c->timer, at);
     sd_event_source_set_enabled(c->timer, SD_EVENT_ONESHOT);
 }
@@ -93,6 +90,7 @@ static int on_timer(sd_event_source *src, uint64_t usec, void *userdata)
 {
     QmpClient *c = userdata;
     bool greeting;
+    c->timer_at = UINT64_MAX;
     {
         LOCK_SCOPE(&c->lock);
         greeting = c->state == QMP_STATE_GREETING && deadline_passed(c->greeting);
@@ -172,14 +170,15 @@ static unsigned next_chunks_locked(QmpClient *c, Chunk **ch)
     return n;
 }
 
-/* After a write: what is not sent waits at the head of the queue, marked by ch->sent. */
+/* After a write: what is not sent waits at the head of the queue, marked by ch->sent; unless all ended meanwhile, and the queue with it. */
 static void give_back_locked(QmpClient *c, Chunk **ch, unsigned n, bool gone)
 {
     while (n-- > 0) {
-        if (!gone && ch[n]->sent < ch[n]->len) {
+        if (!gone && !c->finished && ch[n]->sent < ch[n]->len) {
             g_queue_push_head(&c->out, ch[n]);
         } else {
-            c->out_bytes -= ch[n]->len;
+            if (!c->finished)
+                c->out_bytes -= ch[n]->len;
             qmp_chunk_free(ch[n]);
         }
     }
@@ -228,8 +227,10 @@ static bool is_write_dead(QmpClient *c)
 static void write_queue(QmpClient *c)
 {
     bool all = qmp_io_write(c);
-    if (c->io)
-        event_io_set(c->io, all || is_write_dead(c) ? EPOLLIN : EPOLLIN | EPOLLOUT);
+    if (c->io && event_io_set(c->io, all || is_write_dead(c) ? EPOLLIN : EPOLLIN | EPOLLOUT) < 0) {
+        LOCK_SCOPE(&c->lock);
+        c->write_dead = true;
+    }
 }
 
 static void read_some(QmpClient *c);
@@ -453,12 +454,12 @@ void qmp_io_attach(void *client)
     event_assert_thread(c->loop);
     if (is_closed(c))
         return; /* qmp_io_finish is queued behind us */
-    sd_event *e = event_loop_sd(c->loop);
+    c->timer_at = UINT64_MAX;
     int r = fd_set_nonblock(c->fd, true);
     if (r >= 0 && !(c->io = event_io_new(c->loop, c->fd, EPOLLIN, on_io, c)))
         r = -errno;
     if (r >= 0)
-        r = sd_event_add_time(e, &c->timer, CLOCK_MONOTONIC, UINT64_MAX, 1000, on_timer, c);
+        r = sd_event_add_time(event_loop_sd(c->loop), &c->timer, CLOCK_MONOTONIC, UINT64_MAX, 1000, on_timer, c);
     if (r < 0) {
         g_autofree char *reason = g_strdup_printf("watching the monitor socket: %s", g_strerror(-r));
         qmp_client_close(c, reason);

@@ -74,6 +74,7 @@ struct QmpClient {
     Deadline greeting;
     EventIo *io;
     sd_event_source *timer;
+    uint64_t timer_at; /* when it fires: at the next end or before it; UINT64_MAX: it does not */
     QmpCodec codec;
 };
 

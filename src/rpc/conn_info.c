@@ -53,7 +53,7 @@ static void update_name(RpcConn *c)
 void conn_find_peer(RpcConn *c)
 {
     if (c->listener->spec.kind == RPC_KIND_UNIX) {
-        rpc_peer_read_unix(&c->peer, c->fd);
+        rpc_peer_read_unix(&c->peer, c->fd, c->listener->spec.peer_start);
     } else {
         rpc_peer_read_tcp(&c->peer, c->fd);
         set_tcp_options(c);

@@ -91,7 +91,7 @@ static void read_context(RpcPeer *p, int fd)
         p->selinux = g_strdup(text);
 }
 
-void rpc_peer_read_unix(RpcPeer *p, int fd)
+void rpc_peer_read_unix(RpcPeer *p, int fd, bool with_start)
 {
     struct ucred cred;
     socklen_t len = sizeof(cred);
@@ -101,7 +101,8 @@ void rpc_peer_read_unix(RpcPeer *p, int fd)
     p->uid = cred.uid;
     p->gid = cred.gid;
     p->pid = cred.pid;
-    p->pid_start = peer_start_time(fd, cred.pid);
+    if (with_start)
+        p->pid_start = peer_start_time(fd, cred.pid);
     read_groups(p, fd);
     read_context(p, fd);
 }

@@ -17,7 +17,7 @@ typedef struct RpcPeer {
     uid_t uid;
     gid_t gid;
     pid_t pid;
-    uint64_t pid_start; /* start time of pid in clock ticks since boot; 0 unknown: then pid may be another process by now */
+    uint64_t pid_start; /* start time of pid in clock ticks since boot; 0: not asked for or unknown, then pid may be another process by now */
     gid_t *groups;      /* supplementary, as they were when it connected */
     unsigned n_groups;
     char *selinux;      /* its SELinux context; NULL where the kernel has none */
@@ -29,8 +29,8 @@ typedef struct RpcPeer {
     const char *sasl_realm; /* the part of sasl_user behind its last @; NULL without one */
 } RpcPeer;
 
-/* Asks the kernel about the peer of a local socket; what it does not tell stays unset. */
-void rpc_peer_read_unix(RpcPeer *p, int fd);
+/* Asks the kernel about the peer of a local socket; what it does not tell stays unset.  pid_start costs more than all the rest. */
+void rpc_peer_read_unix(RpcPeer *p, int fd, bool with_start);
 /* The address of a TCP peer. */
 void rpc_peer_read_tcp(RpcPeer *p, int fd);
 /* Takes copies; NULL is nobody. */

@@ -31,7 +31,7 @@ static const uint8_t *secret(void)
     static uint8_t bytes[SECRET_BYTES];
     static gsize made;
     if (g_once_init_enter(&made))
-        g_once_init_leave(&made, gnutls_rnd(GNUTLS_RND_KEY, bytes, sizeof(bytes)) == 0 ? 1 : 2);
+        g_once_init_leave(&made, gnutls_global_init() == 0 && gnutls_rnd(GNUTLS_RND_KEY, bytes, sizeof(bytes)) == 0 ? 1 : 2);
     return made == 1 ? bytes : NULL;
 }
 

@@ -156,6 +156,8 @@ void tls_unref(RpcTls *tls)
         return;
     tls_creds_unref(tls->creds);
     mutex_done(&tls->lock);
+    g_free(tls->scratch);
+    g_free(tls->record);
     g_free(tls);
 }
 
@@ -165,15 +167,38 @@ static void do_sweep(void *arg)
     tls_unref(arg);
 }
 
+/* The daemon keeps gnutls from doing this unasked. */
+static int library_init(Err *err)
+{
+    static gsize known; /* 1 + what it said, negated */
+    if (g_once_init_enter(&known))
+        g_once_init_leave(&known, (gsize)(1 - gnutls_global_init()));
+    int r = 1 - (int)known;
+    return r < 0 ? err_set(err, VIR_ERR_INTERNAL_ERROR, "gnutls: %s", gnutls_strerror(r)) : 0;
+}
+
+/* What connections need, with the first credentials: a daemon without TLS has neither threads nor buffers for it.  Lock held. */
+static void make_ready(RpcTls *tls)
+{
+    if (tls->pool)
+        return;
+    unsigned threads = (unsigned)CLAMP(get_nprocs() / 2, 1, HANDSHAKE_THREADS_MAX);
+    PoolLimits limits = {.cap = {[LANE_FAST] = 1, [LANE_NORMAL] = threads, [LANE_LONG] = 1}, .max_threads = threads + 2, .idle_ms = 5000};
+    tls->scratch = g_malloc(TLS_SCRATCH);
+    tls->record = g_malloc(TLS_RECORD_MAX);
+    tls->pool = pool_new(&limits);
+}
+
 int rpc_tls_load(RpcTls *tls, const RpcTlsConfig *config, Err *err)
 {
     g_auto(Loaded) l = {0};
     g_autoptr(TlsCreds) c = g_new0(TlsCreds, 1);
     c->refs = 1;
-    if (load_files(config, &l, err) < 0 || check(config, &l, err) < 0 || make_creds(config, &l, c, err) < 0)
+    if (library_init(err) < 0 || load_files(config, &l, err) < 0 || check(config, &l, err) < 0 || make_creds(config, &l, c, err) < 0)
         return -1;
     {
         LOCK_SCOPE(&tls->lock);
+        make_ready(tls);
         TlsCreds *old = tls->creds;
         tls->creds = g_steal_pointer(&c);
         c = old; /* given back without the lock */
@@ -195,11 +220,8 @@ TlsCreds *tls_creds_now(RpcTls *tls)
 RpcTls *rpc_tls_new(EventLoop *loop)
 {
     RpcTls *tls = g_new0(RpcTls, 1);
-    unsigned threads = (unsigned)CLAMP(get_nprocs() / 2, 1, HANDSHAKE_THREADS_MAX);
-    PoolLimits limits = {.cap = {[LANE_FAST] = 1, [LANE_NORMAL] = threads, [LANE_LONG] = 1}, .max_threads = threads + 2, .idle_ms = 5000};
     tls->refs = 1;
     tls->loop = loop;
-    tls->pool = pool_new(&limits);
     g_queue_init(&tls->open);
     mutex_init(&tls->lock, LOCK_LEAF, "TLS credentials");
     return tls;

@@ -29,10 +29,14 @@ typedef struct TlsPeer {
 
 typedef struct TlsTransport TlsTransport;
 
+#define TLS_RECORD_MAX 16384u /* payload */
+#define TLS_SCRATCH    65536u
+
 struct RpcTls {
     int refs; /* atomic: owner, sweeps that are posted, transports */
     EventLoop *loop;
-    Pool *pool;     /* handshake steps, and the end of sessions; NULL: all ends */
+    Pool *pool;     /* handshake steps, and the end of sessions; NULL: nothing was loaded yet, or all ends */
+    uint8_t *scratch, *record; /* event thread: TLS_SCRATCH and TLS_RECORD_MAX bytes, used within one function; there as the pool is */
     Mutex lock;     /* leaf: creds */
     TlsCreds *creds;
     GQueue open;    /* event thread: TlsTransport that have shaken hands, through their `link` */

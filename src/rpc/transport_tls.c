@@ -36,11 +36,9 @@
 #include "util/log.h"
 
 #define RECORD_HEAD 5u
-#define RECORD_MAX (16384u)               /* payload */
-#define RECORD_WIRE (RECORD_MAX + 2048u)  /* what TLS 1.2 lets a record grow to */
+#define RECORD_WIRE (TLS_RECORD_MAX + 2048u)  /* what TLS 1.2 lets a record grow to */
 #define HANDSHAKE_MAX (64u * 1024u)       /* one message of a handshake: a chain of certificates */
 #define TURN_BYTES (128u * 1024u)         /* payload taken by one writev */
-#define SCRATCH 65536u
 #define HANDSHAKE_NICE 10                 /* those who are in go first */
 #define ALERTS_MAX 32u                    /* messages without data a peer may send in a row */
 
@@ -69,9 +67,6 @@ struct TlsTransport {
     GList link;       /* in tls->open */
 };
 
-/* The event thread's; one for all transports, used within one function. */
-static __thread uint8_t record[RECORD_MAX];
-
 /* ---- between gnutls and the buffers ----------------------------------------------------------------------------------------- */
 
 static size_t in_left(const TlsTransport *t)
@@ -90,10 +85,10 @@ static void in_drop(TlsTransport *t)
 /* Reads the socket behind what is in `in`: bytes, 0 at its end, negative errno. */
 static ssize_t in_fill(TlsTransport *t, size_t room)
 {
-    static __thread uint8_t scratch[SCRATCH];
+    uint8_t *scratch = t->tls->scratch;
     ssize_t n;
     do {
-        n = recv(t->t.fd, scratch, MIN(room, sizeof(scratch)), MSG_DONTWAIT);
+        n = recv(t->t.fd, scratch, MIN(room, TLS_SCRATCH), MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;
@@ -120,7 +115,7 @@ static ssize_t pull(gnutls_transport_ptr_t ptr, void *buf, size_t len)
         return again(t->session);
     if (left == 0) {
         in_drop(t);
-        ssize_t n = in_fill(t, SCRATCH);
+        ssize_t n = in_fill(t, TLS_SCRATCH);
         if (n <= 0) {
             gnutls_transport_set_errno(t->session, n < 0 ? (int)-n : 0);
             return n < 0 ? -1 : 0;
@@ -430,7 +425,7 @@ static ssize_t tls_read(RpcTransport *rt, void *buf, size_t len, int *fds, unsig
             break;
         }
         got += (size_t)n;
-    } while (len - got >= RECORD_MAX && in_left(t) > 0);
+    } while (len - got >= TLS_RECORD_MAX && in_left(t) > 0);
     if (in_left(t) == 0)
         in_drop(t);
     return (ssize_t)got;
@@ -443,11 +438,11 @@ static bool tls_pending(RpcTransport *rt)
 }
 
 /* Fills one record from the vector; moves the place in it on. */
-static size_t gather(const struct iovec *iov, int n_iov, int *at, size_t *off)
+static size_t gather(uint8_t *record, const struct iovec *iov, int n_iov, int *at, size_t *off)
 {
     size_t len = 0;
-    while (*at < n_iov && len < sizeof(record)) {
-        size_t part = MIN(iov[*at].iov_len - *off, sizeof(record) - len);
+    while (*at < n_iov && len < TLS_RECORD_MAX) {
+        size_t part = MIN(iov[*at].iov_len - *off, TLS_RECORD_MAX - len);
         memcpy(record + len, (const uint8_t *)iov[*at].iov_base + *off, part);
         len += part;
         *off += part;
@@ -473,8 +468,8 @@ static ssize_t tls_writev(RpcTransport *rt, const struct iovec *iov, int n_iov)
         return r;
     size_t taken = 0, off = 0;
     for (int at = 0; at < n_iov && taken < TURN_BYTES;) {
-        size_t len = gather(iov, n_iov, &at, &off);
-        ssize_t n = len ? gnutls_record_send(t->session, record, len) : 0;
+        size_t len = gather(t->tls->record, iov, n_iov, &at, &off);
+        ssize_t n = len ? gnutls_record_send(t->session, t->tls->record, len) : 0;
         if (n < 0) {
             t->broken = true;
             conn_fail(t->conn, "TLS: %s", gnutls_strerror((int)n));

@@ -40,7 +40,7 @@ static int setup(void **state)
 {
     place = g_new0(Place, 1);
     place->dir = g_dir_make_tmp("berth-listen-XXXXXX", NULL);
-    place->spec = (ListenSpec){.dir = place->dir, .privileged = true, .rw_mode = 0700, .ro_mode = 0777, .modular = true, .backlog = 64};
+    place->spec = (ListenSpec){.dir = place->dir, .privileged = true, .rw_mode = 0700, .ro_mode = 0777, .modular = true, .peer_start = true, .backlog = 64};
     toy_start(&place->toy, NULL);
     return 0;
 }

@@ -89,7 +89,7 @@ static void someone_else(void **state)
     pid_t pid = visitor(true, true, &hold);
     AUTO_CLOSE int fd = accept(listener, NULL, NULL);
     RpcPeer p = {0};
-    rpc_peer_read_unix(&p, fd);
+    rpc_peer_read_unix(&p, fd, true);
     assert_true(p.has_creds);
     assert_int_equal(p.uid, 4709);
     assert_int_equal(p.gid, 4710);
@@ -117,7 +117,7 @@ static void gone_before_it_was_looked_at(void **state)
     expect_end(pid);
     AUTO_CLOSE int fd = accept(listener, NULL, NULL);
     RpcPeer p = {0};
-    rpc_peer_read_unix(&p, fd);
+    rpc_peer_read_unix(&p, fd, true);
     assert_true(p.has_creds);
     assert_int_equal(p.pid, pid);
     assert_int_equal(p.pid_start, 0);
