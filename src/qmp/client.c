@@ -12,7 +12,7 @@
  *   deadline  its chunk still unsent: taken out, as if it had never been; else the slot stays as "abandoned" to catch the late reply
  *   refusal   before a slot exists
  * While a slot is abandoned the client counts as unresponsive and takes no new command: QEMU executes them one after the other, so a
- * new one would wait behind the one that hangs.
+ * new one would wait behind the one that hangs.  Unless QEMU has answered something since: it is back, and catching up.
  */
 #define ERR_FROM VIR_FROM_QEMU
 #include "config.h"
@@ -242,7 +242,7 @@ static int check_sendable_locked(QmpClient *c, const char *name, size_t len, Qmp
         *ret_status = QMP_CLOSED;
         return err_set(err, VIR_ERR_OPERATION_FAILED, CLOSED_TEXT, c->reason);
     }
-    if (c->abandoned)
+    if (c->abandoned && c->silent)
         return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "QEMU has not answered an earlier command, '%s' is not sent", name);
     if (g_hash_table_size(c->slots) >= QMP_MAX_OUTSTANDING || c->out_bytes + len > QMP_MAX_OUT_BYTES)
         return err_set(err, VIR_ERR_OPERATION_FAILED, "too many commands wait for QEMU, '%s' is not sent", name);
@@ -352,7 +352,7 @@ static void slot_expired_locked(QmpClient *c, Slot *s)
         g_hash_table_remove(c->slots, &s->id);
         return;
     }
-    s->abandoned = true;
+    s->abandoned = c->silent = true;
     c->abandoned++;
 }
 

@@ -79,7 +79,7 @@ static bool take_expired(QmpClient *c, Slot *ret)
         if (s->sync || s->abandoned || !deadline_passed(s->deadline))
             continue;
         *ret = (Slot){.cb = s->cb, .userdata = s->userdata, .status = QMP_TIMEOUT, .name = g_strdup(s->name)};
-        s->abandoned = true;
+        s->abandoned = c->silent = true;
         c->abandoned++;
         return true;
     }
@@ -343,6 +343,7 @@ static void answer(QmpClient *c, json_t *msg)
     {
         LOCK_SCOPE(&c->lock);
         s = take_slot_locked(c, msg);
+        c->silent = false;
         if (s && s->abandoned) {
             late = true;
             revived = --c->abandoned == 0;

@@ -60,6 +60,7 @@ struct QmpClient {
     uint64_t next_id;
     GHashTable *slots;   /* id -> Slot */
     unsigned abandoned;  /* slots in it whose deadline has passed */
+    bool silent;         /* nothing was answered since the last of them */
     GQueue out;          /* Chunk; stays put in GREETING but for the negotiation at its head */
     size_t out_bytes;
     bool flush_posted;
