@@ -336,6 +336,9 @@ def test_what_a_copy_refuses(server, images, vm):
     refused(lambda: dom.blockCopy("vda", disk % ("file", "raw", "file='%snone/new'" % IMAGES)), L.VIR_ERR_SYSTEM_ERROR, "none/new")
     refused(lambda: dom.blockCopy("vda", disk % ("file", "raw", "file='%sgone'" % IMAGES), {}, L.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT),
             L.VIR_ERR_SYSTEM_ERROR, "gone")
+    for fmt in ("raw", "qcow2"):
+        refused(lambda: dom.blockCopy("vda", disk % ("block", fmt, "dev='%sfull'" % IMAGES)), unsupported, "block device")
+        refused(lambda: dom.blockCopy("vda", disk % ("block", fmt, "dev='%sgone'" % IMAGES)), L.VIR_ERR_SYSTEM_ERROR, "gone")
     refused(lambda: dom.blockRebase("vda", None, 0, L.VIR_DOMAIN_BLOCK_REBASE_SHALLOW), arg)
     refused(lambda: dom.blockJobAbort("vda"), arg, "vda")
     assert not blockdev.truthful(dom)
@@ -555,13 +558,14 @@ def test_jobs_that_end_while_no_daemon_looks(own_server):
     server.define(guest_xml.domain("vm", devices=disks, memory=32))
     server.sh("start", "vm")
     images.raw("top-a", "before-a")
-    server.sh("blockpull", "vm", "vda", "--bytes", "--bandwidth", "8000000")
-    server.sh("blockcommit", "vm", "vdb", "--top", IMAGES + "mid-b", "--bytes", "--bandwidth", "8000000")
-    server.sh("blockcommit", "vm", "vdc", "--active", "--bytes", "--bandwidth", "8000000")
+    server.sh("blockpull", "vm", "vda", "--bytes", "--bandwidth", SLOW)
+    server.sh("blockcommit", "vm", "vdb", "--top", IMAGES + "mid-b", "--bytes", "--bandwidth", SLOW)
+    server.sh("blockcommit", "vm", "vdc", "--active", "--bytes", "--bandwidth", SLOW)
     server.stop(9)
     with Monitor(server, "vm") as monitor:
-        for start, status in (("berth-pull-vda", "pending"), ("berth-commit-vdb", "concluded"), ("berth-active-commit-vdc", "ready")):
+        for start, status in (("berth-pull-vda", "pending"), ("berth-commit-vdb", "pending"), ("berth-active-commit-vdc", "ready")):
             job, = [j for j in monitor.call("query-jobs") if j["id"].startswith(start)]
+            monitor.call("block-job-set-speed", device=job["id"], speed=0)
             if job["status"] != status:
                 monitor.wait("JOB_STATUS_CHANGE", id=job["id"], status=status)
     server.start()
