@@ -21,6 +21,7 @@
 #include "daemon/admin.h"
 #include "daemon/audit.h"
 #include "daemon/idle.h"
+#include "daemon/listen_role.h"
 #include "util/log.h"
 
 /* What is kept of a connection: nothing but whether it was opened. */
@@ -208,6 +209,9 @@ RpcServer *admin_find_server(Server *s, const char *name, Err *err)
     for (size_t i = 0; i < N_ELEMENTS(all); i++)
         if (strcmp(rpc_server_name(all[i]), name) == 0)
             return all[i];
+    for (size_t i = 0; listen_modular_daemons[i]; i++) /* virt-admin -c virtqemud:///system comes here too, and its users say the name */
+        if (strcmp(listen_modular_daemons[i], name) == 0)
+            return s->rpc;
     err_set(err, VIR_ERR_NO_SERVER, "no server '%.100s'; there are " ADMIN_SERVER_MAIN " and " ADMIN_SERVER_ADMIN, name);
     return NULL;
 }

@@ -34,11 +34,6 @@
 #define SOCK_RO "libvirt-sock-ro"
 #define SOCK_ADMIN "libvirt-admin-sock"
 
-static const char *const modular_daemons[] = {
-    "virtqemud",  "virtstoraged",   "virtnetworkd", "virtnodedevd",
-    "virtsecretd", "virtinterfaced", "virtnwfilterd", "virtproxyd",
-};
-
 typedef struct MadeFile {
     char *path;
     dev_t dev;
@@ -166,19 +161,17 @@ static int address_of(const char *path, struct sockaddr_un *ret, Err *err)
     return 0;
 }
 
-/* Makes room for `path`: nothing there, or a socket or link nobody answers behind is removed.  `keep_link_to`: a link to just that may stay,
- * 1 is returned for it. */
-static int clear_path(const char *path, const char *keep_link_to, Err *err)
+/* Makes room for `path`: nothing there, or a socket or link nobody answers behind is removed.  `keep`: a link that leads to just that may stay,
+ * however it is written (the service manager's are absolute); 1 is returned for it. */
+static int clear_path(const char *path, const struct stat *keep, Err *err)
 {
     struct stat sb;
     struct sockaddr_un sun;
     if (lstat(path, &sb) < 0)
         return errno == ENOENT ? 0 : err_set_errno(err, errno, "cannot look at %s", path);
-    if (S_ISLNK(sb.st_mode) && keep_link_to) {
-        g_autofree char *target = g_file_read_link(path, NULL);
-        if (g_strcmp0(target, keep_link_to) == 0)
-            return 1;
-    }
+    struct stat led;
+    if (keep && S_ISLNK(sb.st_mode) && stat(path, &led) == 0 && led.st_dev == keep->st_dev && led.st_ino == keep->st_ino)
+        return 1;
     if (!S_ISSOCK(sb.st_mode) && !S_ISLNK(sb.st_mode))
         return err_set(err, VIR_ERR_OPERATION_FAILED, "%s is in the way and is no socket", path);
     if (address_of(path, &sun, err) < 0)
@@ -222,8 +215,11 @@ static int make_socket(Listen *l, RpcServer *server, const ListenSpec *spec, Lis
 
 static int make_link(Listen *l, const ListenSpec *spec, const char *name, const char *target, Err *err)
 {
-    g_autofree char *path = g_build_filename(spec->dir, name, NULL);
-    int r = clear_path(path, target, err);
+    g_autofree char *path = g_build_filename(spec->dir, name, NULL), *leads_to = g_build_filename(spec->dir, target, NULL);
+    struct stat served;
+    if (stat(leads_to, &served) < 0)
+        return 0; /* not served: no socket of that kind was handed over, or it is elsewhere */
+    int r = clear_path(path, &served, err);
     if (r < 0)
         return -1;
     if (r == 0 && symlink(target, path) < 0)
@@ -235,10 +231,13 @@ static int make_link(Listen *l, const ListenSpec *spec, const char *name, const 
 
 static int make_links(Listen *l, const ListenSpec *spec, Err *err)
 {
-    for (size_t i = 0; spec->modular && i < N_ELEMENTS(modular_daemons); i++) {
-        g_autofree char *rw = g_strconcat(modular_daemons[i], "-sock", NULL);
-        g_autofree char *ro = g_strconcat(modular_daemons[i], "-sock-ro", NULL);
-        if (make_link(l, spec, rw, SOCK_RW, err) < 0 || (spec->privileged && make_link(l, spec, ro, SOCK_RO, err) < 0))
+    for (size_t i = 0; spec->modular && listen_modular_daemons[i]; i++) {
+        const char *daemon = listen_modular_daemons[i];
+        g_autofree char *rw = g_strconcat(daemon, "-sock", NULL);
+        g_autofree char *ro = g_strconcat(daemon, "-sock-ro", NULL);
+        g_autofree char *admin = g_strconcat(daemon, "-admin-sock", NULL);
+        if (make_link(l, spec, rw, SOCK_RW, err) < 0 || (spec->privileged && make_link(l, spec, ro, SOCK_RO, err) < 0) ||
+            make_link(l, spec, admin, SOCK_ADMIN, err) < 0)
             return -1;
     }
     return 0;

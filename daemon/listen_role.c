@@ -25,6 +25,12 @@ const char *const listen_role_names[LISTEN_ROLE_MAX] = {
     [LISTEN_RW] = "full control", [LISTEN_RO] = "read-only", [LISTEN_ADMIN] = "administration", [LISTEN_TCP] = "TCP", [LISTEN_TLS] = "TLS",
 };
 
+const char *const listen_modular_daemons[] = {
+    "virtqemud",   "virtstoraged",   "virtnetworkd",  "virtnodedevd",
+    "virtsecretd", "virtinterfaced", "virtnwfilterd", "virtproxyd",
+    NULL,
+};
+
 /* "berthd-ro", "libvirtd-ro.socket" or "ro". */
 static int role_of_name(const char *name)
 {
@@ -117,4 +123,22 @@ int listen_role_find(int fd, const char *name, ListenRole *ret, char **ret_where
         return err_set_errno(err, errno, "descriptor %d (%s) from the service manager", fd, name);
     *ret_where = g_strdup(sun.sun_path[0] ? sun.sun_path : name);
     return find_unix(*ret_where, name, by_name, role_of_path(sun.sun_path), ret, err);
+}
+
+bool listen_role_handed_over(ListenRole role)
+{
+    char **names = NULL;
+    int n = sd_listen_fds_with_names(0, &names);
+    bool found = false;
+    for (int i = 0; i < n; i++) {
+        g_auto(Err) err = ERR_INIT;
+        g_autofree char *where = NULL;
+        ListenRole is;
+        if (listen_role_find(SD_LISTEN_FDS_START + i, names && names[i] ? names[i] : "unknown", &is, &where, &err) == 0)
+            found = found || is == role;
+    }
+    for (int i = 0; names && names[i]; i++)
+        free(names[i]);
+    free(names);
+    return found;
 }

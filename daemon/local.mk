@@ -45,4 +45,4 @@ daemon_sources = \
 	daemon/wire.c daemon/wire.h
 berthd_SOURCES = daemon/main.c $(daemon_sources)
 berthd_LDADD = libdomain.a libqemu.a libqmp.a libhost.a librpc.a libstore.a libobject.a libmodel.a libprotocol.a libevent.a libutil.a \
-	$(SYSTEMD_LIBS) $(TIRPC_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(GNUTLS_LIBS) $(SASL_LIBS) $(GLIB_LIBS)
+	$(SYSTEMD_LIBS) $(TIRPC_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(CAPNG_LIBS) $(LIBNL_LIBS) $(GNUTLS_LIBS) $(SASL_LIBS) $(GLIB_LIBS)

@@ -32,6 +32,7 @@
 #include "daemon/host.h"
 #include "daemon/idle.h"
 #include "daemon/listen.h"
+#include "daemon/listen_role.h"
 #include "daemon/options.h"
 #include "daemon/polkit.h"
 #include "daemon/server.h"
@@ -359,9 +360,9 @@ static int auth_init(Daemon *d, Err *err)
     Server *s = &d->server;
     s->tcp_min_ssf = (unsigned)c->tcp_min_ssf;
     s->sasl_users = c->sasl_allowed_username_list;
-    bool handed = getenv("LISTEN_FDS") != NULL; /* which sockets, is seen later */
-    bool tcp = c->auth_tcp == AUTH_SCHEME_SASL && (c->listen_tcp || handed);
-    bool tls = c->auth_tls == AUTH_SCHEME_SASL && (wants_tls(d) || handed);
+    bool handed = sd_listen_fds(0) > 0; /* then the keys that ask for sockets are ignored */
+    bool tcp = c->auth_tcp == AUTH_SCHEME_SASL && (handed ? listen_role_handed_over(LISTEN_TCP) : c->listen_tcp);
+    bool tls = c->auth_tls == AUTH_SCHEME_SASL && (handed ? listen_role_handed_over(LISTEN_TLS) : wants_tls(d));
     bool local = c->auth_unix_rw == AUTH_SCHEME_SASL || (c->auth_unix_ro == AUTH_SCHEME_SASL && s->privileged);
     if (tcp || tls || local) {
         const PoolLimits limits = {.cap = {[LANE_FAST] = AUTH_WORKERS, [LANE_NORMAL] = AUTH_WORKERS, [LANE_LONG] = AUTH_WORKERS},

@@ -4,8 +4,9 @@
  * Threads: any; cgroup_freeze sleeps
  * Errors:  negative errno, Err only where there is something to explain
  *
- * The daemon's unit is delegated (Delegate=yes), so everything below its cgroup is ours and survives its restart.  A cgroup with
- * processes of its own cannot give controllers to children, hence the leaf "daemon".
+ * The daemon's unit is delegated (Delegate=yes), so everything below its cgroup is ours and survives its restart.  No controller is given
+ * to guests there: while a cgroup gives any to its children the kernel lets no process into it, and systemd puts the next daemon just there;
+ * with one guest left the unit could not be started again.  Limits will need cgroups beside the unit's, which systemd makes.
  */
 #include "config.h"
 
@@ -75,13 +76,6 @@ static bool is_delegated(const char *dir)
     return getxattr(dir, "user.delegate", v, sizeof(v)) == 1 || getxattr(dir, "trusted.delegate", v, sizeof(v)) == 1;
 }
 
-static void enable_controllers(const char *dir)
-{
-    static const char *const wanted[] = {"+cpu", "+memory", "+io", "+pids", "+cpuset"};
-    for (unsigned i = 0; i < N_ELEMENTS(wanted); i++)
-        write_file(dir, "cgroup.subtree_control", wanted[i]); /* one by one: some may be missing, none is needed */
-}
-
 char *cgroup_base(Err *err)
 {
     static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
@@ -95,9 +89,6 @@ char *cgroup_base(Err *err)
         err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "this host has no cgroup v2 hierarchy");
         return NULL;
     }
-    /* restarted by hand inside the leaf: the parent is what we mean */
-    if (g_str_has_suffix(own, "/daemon"))
-        own[strlen(own) - strlen("/daemon")] = '\0';
     bool root = own[0] == '\0' || strcmp(own, "/") == 0;
     g_autofree char *base = g_build_filename(mount, own, root ? "berth" : NULL, NULL);
     if (!root && !is_delegated(base)) {
@@ -113,19 +104,6 @@ char *cgroup_base(Err *err)
         err_set_errno(err, errno, "cgroup '%s' is not ours", base);
         return NULL;
     }
-    if (!root) {
-        g_autofree char *leaf = g_build_filename(base, "daemon", NULL);
-        if (mkdir(leaf, 0755) < 0 && errno != EEXIST) {
-            err_set_errno(err, errno, "cannot make cgroup '%s'", leaf);
-            return NULL;
-        }
-        int r = write_file(leaf, "cgroup.procs", "0");
-        if (r < 0) {
-            err_set_errno(err, -r, "cannot move to cgroup '%s'", leaf);
-            return NULL;
-        }
-    }
-    enable_controllers(base);
     return g_steal_pointer(&base);
 }
 

@@ -8,9 +8,7 @@
 #include "util/deadline.h"
 #include "util/err.h"
 
-/* Finds the daemon's own v2 cgroup and makes it fit to hold guests: our processes move to its leaf "daemon", controllers are enabled
- * for its children as far as they go.  Called once at start, before threads matter to nobody.  Returns the absolute directory guests
- * get theirs in, or NULL with the reason in Err.  Caller frees. */
+/* Finds the daemon's own v2 cgroup, which guests get theirs in: the absolute directory, or NULL with the reason in Err.  Caller frees. */
 char *cgroup_base(Err *err);
 /* Makes `base`/`name` (characters a directory name may not have are replaced) and opens it for spawn().  0 or negative errno;
  * -EEXIST when there are processes in one of that name. */

@@ -16,3 +16,4 @@ libhost_a_SOURCES += src/host/image.c src/host/image.h
 libhost_a_SOURCES += src/host/image_find.c src/host/image_find.h
 libhost_a_SOURCES += src/host/image_header.c src/host/image_backing.c
 libhost_a_SOURCES += src/host/tap.c src/host/tap.h src/host/rtlink.c src/host/rtlink.h
+AM_CPPFLAGS += $(LIBNL_CFLAGS)

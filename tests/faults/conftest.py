@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 
 from lib import faults as fault_control, server as servers  # noqa: E402
+from lib.collector import pytest_runtest_call  # noqa: E402,F401
 from lib.servers_only import berthd  # noqa: E402,F401
 
 

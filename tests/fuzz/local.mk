@@ -16,7 +16,7 @@ endif
 fuzz_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/tests -iquote $(top_srcdir)/tests/fuzz -DTEST_SRCDIR='"$(abs_top_srcdir)"'
 fuzz_model_libs = libmodel.a libutil.a $(LIBXML_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
 fuzz_qemu_libs = libqemu.a libhost.a libqmp.a libmodel.a libevent.a libutil.a \
-	$(JANSSON_LIBS) $(LIBXML_LIBS) $(CAPNG_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
+	$(JANSSON_LIBS) $(LIBXML_LIBS) $(CAPNG_LIBS) $(LIBNL_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
 EXTRA_DIST += tests/fuzz/corpus tests/fuzz/run.sh
 
 FUZZ_SECONDS = 60
@@ -71,7 +71,7 @@ tests_fuzz_fuzz_cpu_xml_LDADD = $(fuzz_qemu_libs)
 tests_fuzz_fuzz_image_SOURCES = tests/fuzz/fuzz_image.c $(fuzz_common)
 tests_fuzz_fuzz_image_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_image_LDFLAGS = $(fuzz_ldflags)
-tests_fuzz_fuzz_image_LDADD = libhost.a libutil.a $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
+tests_fuzz_fuzz_image_LDADD = libhost.a libutil.a $(JANSSON_LIBS) $(LIBNL_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
 
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c daemon/conf.c daemon/conf_libvirtd.c daemon/conf_berthd.c $(fuzz_common)
 tests_fuzz_fuzz_config_CPPFLAGS = $(fuzz_cppflags)

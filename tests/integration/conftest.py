@@ -15,6 +15,7 @@ import pytest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 
 from lib import events, guest as guest_image, server as servers, xml as guest_xml  # noqa: E402
+from lib.collector import pytest_runtest_call  # noqa: E402,F401
 
 Guest = collections.namedtuple("Guest", "kernel initrd")
 

@@ -93,6 +93,7 @@ class Kills:
         server.file("sick/sick.mode", "healthy")
         self.machines = [[Machine(i, k, emulator) for k in range(machines)] for i in range(clients)]
         self.calls = collections.Counter()
+        self.acknowledged = None  # released for each call that was answered, since the last kill
 
     def run(self, count):
         for number in range(count):
@@ -106,11 +107,15 @@ class Kills:
 
     def cycle(self):
         failures = []
+        self.acknowledged = threading.Semaphore(0)
         threads = [threading.Thread(target=self._client, args=(mine, random.Random(self.rnd.random()), failures))
                    for mine in self.machines]
         for thread in threads:
             thread.start()
-        threading.Event().wait(self.rnd.random() ** 2 * 0.5)  # the random instant itself: nothing is waited for
+        for _ in range(self.rnd.choice((0, 1, 5, 20))):  # however slow the machine is, there are calls between the kills
+            if not self.acknowledged.acquire(timeout=60):
+                break
+        threading.Event().wait(self.rnd.random() ** 2 * 0.3)  # the random instant itself: nothing is waited for
         self.server.process.kill()
         for thread in threads:
             thread.join(120)
@@ -127,6 +132,7 @@ class Kills:
                 while True:
                     rnd.choice(machines).step(client, rnd)
                     self.calls["done"] += 1
+                    self.acknowledged.release()
         except (rawrpc.Closed, ConnectionError, FileNotFoundError, AttributeError):
             pass  # killed: AttributeError is a socket closed in connect
         except BaseException as failure:  # noqa: B902  a thread's failure is the test's

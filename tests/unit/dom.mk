@@ -21,7 +21,7 @@ TESTS += tests/unit/test_domain
 tests_unit_test_domain_SOURCES = tests/unit/test_domain.c
 tests_unit_test_domain_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_domain_LDADD = libdomain.a libqemu.a libqmppeer.a libqmp.a libhost.a libobject.a libstore.a libmodel.a libevent.a libutil.a \
-	$(CMOCKA_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
+	$(CMOCKA_LIBS) $(LIBXML_LIBS) $(JANSSON_LIBS) $(LIBNL_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
 check_PROGRAMS += tests/unit/test_domain_storm
 TESTS += tests/unit/test_domain_storm
 tests_unit_test_domain_storm_SOURCES = tests/unit/test_domain_storm.c

@@ -8,8 +8,8 @@ check_PROGRAMS += tests/unit/test_image
 TESTS += tests/unit/test_image
 tests_unit_test_image_SOURCES = tests/unit/test_image.c
 tests_unit_test_image_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
-tests_unit_test_image_LDADD = libhost.a libutil.a $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
-QEMU_TEST_LIBS = libqemu.a libqmp.a libhost.a libmodel.a libevent.a libutil.a $(CMOCKA_LIBS) $(JANSSON_LIBS) $(LIBXML_LIBS) \
+tests_unit_test_image_LDADD = libhost.a libutil.a $(CMOCKA_LIBS) $(JANSSON_LIBS) $(LIBNL_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
+QEMU_TEST_LIBS = libqemu.a libqmp.a libhost.a libmodel.a libevent.a libutil.a $(CMOCKA_LIBS) $(JANSSON_LIBS) $(LIBXML_LIBS) $(LIBNL_LIBS) \
 	$(CAPNG_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
 QEMU_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -DGOLDEN_DIR='"$(abs_top_srcdir)/tests/golden/argv"'
 noinst_HEADERS += tests/unit/golden.h
@@ -28,10 +28,10 @@ EXTRA_DIST += \
 check_PROGRAMS += tests/unit/test_launch
 TESTS += tests/unit/test_launch
 tests_unit_test_launch_SOURCES = tests/unit/test_launch.c
-tests_unit_test_launch_CPPFLAGS = $(QEMU_TEST_CPPFLAGS) $(LIBNL_CFLAGS)
-tests_unit_test_launch_LDADD = $(QEMU_TEST_LIBS) $(LIBNL_LIBS)
+tests_unit_test_launch_CPPFLAGS = $(QEMU_TEST_CPPFLAGS)
+tests_unit_test_launch_LDADD = $(QEMU_TEST_LIBS)
 check_PROGRAMS += tests/unit/test_hostdev
 TESTS += tests/unit/test_hostdev
 tests_unit_test_hostdev_SOURCES = tests/unit/test_hostdev.c
-tests_unit_test_hostdev_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) $(LIBNL_CFLAGS) # an opinion of its own about links
+tests_unit_test_hostdev_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_hostdev_LDADD = libhost.a libutil.a $(CMOCKA_LIBS) $(JANSSON_LIBS) $(LIBNL_LIBS) $(SYSTEMD_LIBS) $(GLIB_LIBS)
