@@ -1,4 +1,4 @@
-/* tools/berth_jobs.c - berth-jobs: block jobs that run, and how others ended
+/* tools/berth_jobs.c - berth-jobs: block jobs that run, how others ended, and a pivot that waits for its job
  *
  * Owns:    the table on the terminal
  * Threads: one
@@ -26,6 +26,8 @@ typedef struct Options {
     const char *socket, *uri, *domain;
     unsigned flags; /* BERTH_BLOCK_JOBS_* */
     bool once;
+    const char *disk; /* to be pivoted; NULL: jobs are shown */
+    unsigned wait_s;
 } Options;
 
 static volatile sig_atomic_t interrupted;
@@ -261,26 +263,70 @@ static int run(Client *c, const Options *o)
     return r;
 }
 
+/* ---- the pivot ------------------------------------------------------------------------------------------------------------- */
+
+static int pivot(Client *c, const Options *o)
+{
+    remote_domain_lookup_by_name_args by_name = {.name = (char *)(uintptr_t)o->domain};
+    remote_domain_lookup_by_name_ret found = {0};
+    if (client_call(c, REMOTE_PROGRAM, REMOTE_PROC_DOMAIN_LOOKUP_BY_NAME, &by_name, &found) < 0)
+        return -1;
+    berth_domain_block_job_pivot_args args = {.dom = found.dom, .disk = (char *)(uintptr_t)o->disk, .timeout_ms = o->wait_s * 1000};
+    int r = client_call(c, BERTH_PROGRAM, BERTH_PROC_DOMAIN_BLOCK_JOB_PIVOT, &args, NULL);
+    client_free_ret(REMOTE_PROGRAM, REMOTE_PROC_DOMAIN_LOOKUP_BY_NAME, &found);
+    return r;
+}
+
+/* ---- the command line ------------------------------------------------------------------------------------------------------ */
+
 static void usage(FILE *out)
 {
     fputs("usage: berth-jobs [-re1] [-s SOCKET] [-c URI] [DOMAIN]\n"
+          "       berth-jobs [-w SECONDS] [-s SOCKET] [-c URI] pivot DOMAIN DISK\n"
           "  -r, --running      only jobs that run\n"
           "  -e, --ended        only jobs that have ended\n"
           "  -1, --once         do not follow running jobs, also on a terminal\n"
-          "  -s, --socket PATH  of the daemon's read-only socket (" RUNSTATEDIR "/libvirt/libvirt-sock-ro)\n"
+          "  -w, --wait SECONDS pivot as soon as the job is ready, within this time (0, at most 600)\n"
+          "  -s, --socket PATH  of the daemon (" RUNSTATEDIR "/libvirt/libvirt-sock-ro; to pivot, libvirt-sock there)\n"
           "  -c, --connect URI  qemu:///system unless told otherwise\n"
           "  -V, --version, -h, --help\n",
           out);
+}
+
+static bool take_wait(Options *o, const char *text)
+{
+    guint64 n;
+    if (!g_ascii_string_to_unsigned(text, 10, 0, BERTH_BLOCK_JOB_PIVOT_MS_MAX / 1000, &n, NULL)) {
+        fprintf(stderr, "berth-jobs: --wait takes seconds, 0 to %d, not '%s'\n", BERTH_BLOCK_JOB_PIVOT_MS_MAX / 1000, text);
+        return false;
+    }
+    o->wait_s = (unsigned)n;
+    return true;
+}
+
+/* [DOMAIN], or pivot DOMAIN DISK.  A machine may have the name "pivot". */
+static bool take_words(Options *o, char **words, int n, bool waits)
+{
+    bool listing = n <= 1 && !waits, pivoting = n == 3 && strcmp(words[0], "pivot") == 0 && !o->flags && !o->once;
+    if (!listing && !pivoting)
+        return false;
+    o->domain = words[pivoting]; /* NULL behind the last */
+    o->disk = pivoting ? words[2] : NULL;
+    if (!o->socket)
+        o->socket = pivoting ? RUNSTATEDIR "/libvirt/libvirt-sock" : RUNSTATEDIR "/libvirt/libvirt-sock-ro";
+    return true;
 }
 
 int main(int argc, char **argv)
 {
     static const struct option longs[] = {{"running", no_argument, NULL, 'r'},       {"ended", no_argument, NULL, 'e'},
                                           {"once", no_argument, NULL, '1'},          {"socket", required_argument, NULL, 's'},
-                                          {"connect", required_argument, NULL, 'c'}, {"version", no_argument, NULL, 'V'},
-                                          {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
-    Options o = {.socket = RUNSTATEDIR "/libvirt/libvirt-sock-ro", .uri = "qemu:///system"};
-    for (int k; (k = getopt_long(argc, argv, "re1s:c:Vh", longs, NULL)) >= 0;) {
+                                          {"connect", required_argument, NULL, 'c'}, {"wait", required_argument, NULL, 'w'},
+                                          {"version", no_argument, NULL, 'V'},       {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    Options o = {.uri = "qemu:///system"};
+    bool waits = false;
+    for (int k; (k = getopt_long(argc, argv, "re1s:c:w:Vh", longs, NULL)) >= 0;) {
         switch (k) {
         case 'r':
             o.flags |= BERTH_BLOCK_JOBS_RUNNING;
@@ -297,6 +343,11 @@ int main(int argc, char **argv)
         case 'c':
             o.uri = optarg;
             break;
+        case 'w':
+            if (!take_wait(&o, optarg))
+                return EXIT_FAILURE;
+            waits = true;
+            break;
         case 'V':
             puts(PACKAGE_STRING);
             return EXIT_SUCCESS;
@@ -308,14 +359,14 @@ int main(int argc, char **argv)
             return EXIT_FAILURE;
         }
     }
-    if (argc - optind > 1) {
+    if (!take_words(&o, argv + optind, argc - optind, waits)) {
         usage(stderr);
         return EXIT_FAILURE;
     }
-    o.domain = argc > optind ? argv[optind] : NULL;
-    signal(SIGINT, on_signal);
-    Client *c = client_open(o.socket, o.uri);
-    int r = c ? run(c, &o) : -1;
+    if (!o.disk)
+        signal(SIGINT, on_signal);
+    Client *c = client_open(o.socket, o.uri, !o.disk);
+    int r = c ? (o.disk ? pivot(c, &o) : run(c, &o)) : -1;
     client_close(c);
     return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

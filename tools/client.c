@@ -214,7 +214,7 @@ static int authenticate(Client *c)
     return -1;
 }
 
-Client *client_open(const char *socket_path, const char *uri)
+Client *client_open(const char *socket_path, const char *uri, bool read_only)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     if (strlen(socket_path) >= sizeof(a.sun_path)) {
@@ -230,7 +230,7 @@ Client *client_open(const char *socket_path, const char *uri)
         return NULL;
     }
     remote_nonnull_string name = g_strdup(uri);
-    remote_connect_open_args args = {.name = &name, .flags = VIR_CONNECT_RO};
+    remote_connect_open_args args = {.name = &name, .flags = read_only ? VIR_CONNECT_RO : 0};
     bool good = authenticate(c) == 0 && client_call(c, REMOTE_PROGRAM, REMOTE_PROC_CONNECT_OPEN, &args, NULL) == 0;
     g_free(name);
     if (good)

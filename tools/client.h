@@ -10,8 +10,8 @@
 
 typedef struct Client Client;
 
-/* NULL: said on stderr. */
-Client *client_open(const char *socket_path, const char *uri);
+/* Who only asks opens it read-only, which the read-only socket allows too.  NULL: said on stderr. */
+Client *client_open(const char *socket_path, const char *uri, bool read_only);
 void client_close(Client *c);
 /* One call of a row of protocol/procs.def; `args` and *ret as the row says (NULL: none), *ret zeroed by the caller, who frees it with
  * client_free_ret().  -1: said on stderr. */

@@ -17,7 +17,7 @@
  * A conclusion whose stored definition cannot be written (a full disk) is tried again until it can: before that the job is not over, and who
  * waits for a pivot is not told that it succeeded, for the next start of the guest would take the old image.
  *
- * The order of a conclusion: definitions, list of jobs and verdict, status file, event to clients, dismissal, nodes, history.  A daemon that dies
+ * The order of a conclusion: definitions, list of jobs and verdict, status file, dismissal, nodes, event to clients, history.  A daemon that dies
  * between any two of these finds either the job still in its status file, and applies the conclusion (the kind's function can be run twice), or a concluded job
  * in QEMU that no file knows, which is dismissed.
  */
@@ -177,7 +177,7 @@ static void forget(Domain *d, BlockJob *job)
     job->n_news = 0;
     g_ptr_array_remove(jobs_of(d), job); /* keeps the order of the others */
     domain_mark_changed(d);
-    cond_broadcast(&d->obj.changed);
+    domain_ring(d);
 }
 
 void blockjob_started(Domain *d, BlockJob *job)
@@ -236,7 +236,7 @@ void blockjob_set_state(Domain *d, BlockJob *job, BlockJobState state)
     job->aborted_ready = state == BLOCKJOB_ABORTING && job->state == BLOCKJOB_READY;
     job->state = state;
     domain_mark_changed(d);
-    cond_broadcast(&d->obj.changed); /* who waits for it to be in step */
+    domain_ring(d); /* who waits for it to be in step */
 }
 
 int blockjob_allows(const BlockJob *job, BlockJobVerb verb, Err *err)
@@ -328,7 +328,7 @@ static void keep(Domain *d, BlockJob *job, BlockJobNews news)
         return;
     job->said |= 1u << news;
     job->news[job->n_news++] = news;
-    cond_broadcast(&d->obj.changed);
+    domain_ring(d);
     blockjob_kick(d, job);
 }
 
@@ -505,20 +505,35 @@ bool blockjob_compare(Domain *d, json_t *jobs)
 
 /* ---- news: applied ----------------------------------------------------------------------------------------------- */
 
-static void tell(Domain *d, const BlockJob *job, int status)
+typedef struct JobEvents {
+    DomainEvent *by_path, *by_target;
+} JobEvents;
+
+static DomainEvent *event_of(const Domain *d, const BlockJob *job, int id, char *path, int status)
 {
-    static const int ids[] = {VIR_DOMAIN_EVENT_ID_BLOCK_JOB, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2};
-    for (unsigned i = 0; i < N_ELEMENTS(ids); i++) {
-        bool by_path = ids[i] == VIR_DOMAIN_EVENT_ID_BLOCK_JOB;
-        char *path = by_path && job->ops->path ? job->ops->path(d, job) : g_strdup(job->target);
-        if (!path)
-            continue; /* on the network: there is none to tell */
-        DomainEvent *e = domain_event_new(EVENT_DOMAIN, ids[i], d);
-        e->block_job.path = path;
-        e->block_job.type = job->ops->type;
-        e->block_job.status = status;
-        domain_publish_event(d, e);
-    }
+    if (!path)
+        return NULL; /* on the network: there is none to tell */
+    DomainEvent *e = domain_event_new(EVENT_DOMAIN, id, d);
+    e->block_job.path = path;
+    e->block_job.type = job->ops->type;
+    e->block_job.status = status;
+    return e;
+}
+
+/* As things are now. */
+static JobEvents events_of(Domain *d, const BlockJob *job, int status)
+{
+    char *path = job->ops->path ? job->ops->path(d, job) : g_strdup(job->target);
+    return (JobEvents){event_of(d, job, VIR_DOMAIN_EVENT_ID_BLOCK_JOB, path, status),
+                       event_of(d, job, VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2, g_strdup(job->target), status)};
+}
+
+static void tell(Domain *d, const JobEvents *e)
+{
+    if (e->by_path)
+        domain_publish_event(d, e->by_path);
+    if (e->by_target)
+        domain_publish_event(d, e->by_target);
 }
 
 /* The status file as it is now; the lock is released meanwhile.  False: the machine ended. */
@@ -536,7 +551,8 @@ static int apply_ready(Domain *d, BlockJob *job)
         blockjob_set_state(d, job, BLOCKJOB_READY);
     if (job->ops->ready)
         job->ops->ready(d, job);
-    tell(d, job, VIR_DOMAIN_BLOCK_JOB_READY);
+    JobEvents events = events_of(d, job, VIR_DOMAIN_BLOCK_JOB_READY);
+    tell(d, &events);
     return VIR_DOMAIN_BLOCK_JOB_READY;
 }
 
@@ -637,13 +653,15 @@ static int apply_conclusion(Domain *d, BlockJob *job)
              : status == VIR_DOMAIN_BLOCK_JOB_CANCELED ? "cancelled"
                                                        : "failed",
              job->error ? ": " : "", job->error ? job->error : "");
+    JobEvents events = {0};
+    if (!job->quiet)
+        events = events_of(d, job, status);
     blockjob_keep_verdict(d, job, status, job->error);
     forget(d, job);
     bool lives = flush(d); /* from here on a daemon that is killed has left the verdict instead of the job */
-    if (!job->quiet)
-        tell(d, job, status);
     if (lives)
         take_out(d, job, status);
+    tell(d, &events); /* who hears of it may do with the images what he likes */
     blockjob_verdicts_later(d);
     return status;
 }

@@ -102,7 +102,7 @@ void blockjob_verdicts_write(Domain *d)
             g_ptr_array_remove_range(p->verdicts, 0, batch->len);
     }
     p->verdicts_busy = false;
-    cond_broadcast(&d->obj.changed);
+    domain_ring(d);
 }
 
 static void write_task(void *arg)

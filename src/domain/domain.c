@@ -123,21 +123,46 @@ void domain_lock(Domain *d)
     inbox_drain(d);
 }
 
+void domain_ring(Domain *d)
+{
+    domain_assert_locked(d);
+    d->priv->ring = true;
+}
+
+/* Before the lock is given up.  What is returned goes to bell_wake() after it: who is woken does not run into the lock. */
+static const uint32_t *settle(Domain *d)
+{
+    DomainPrivate *p = d->priv;
+    if (p->dirty)
+        domain_publish(d);
+    if (!p->ring)
+        return NULL;
+    p->ring = false;
+    return bell_strike(&d->obj.changed);
+}
+
 void domain_unlock(Domain *d)
 {
-    if (d->priv->dirty)
-        domain_publish(d);
+    const uint32_t *others = settle(d);
     mutex_unlock(&d->obj.lock);
+    bell_wake(others);
 }
 
 bool domain_wait(Domain *d, Deadline deadline)
 {
     domain_assert_locked(d);
-    if (d->priv->dirty)
-        domain_publish(d);
-    pool_blocking_begin();
-    bool in_time = cond_wait_until(&d->obj.changed, &d->obj.lock, deadline);
-    pool_blocking_end();
+    const uint32_t *others = settle(d);
+    uint32_t heard = bell_heard(&d->obj.changed);
+    bool in_time = true, sleeps = inbox_is_empty(d); /* looked at after the bell: what comes from here on rings it */
+    if (sleeps)
+        pool_blocking_begin();
+    mutex_unlock(&d->obj.lock);
+    bell_wake(others);
+    if (sleeps)
+        in_time = bell_sleep(&d->obj.changed, heard, deadline);
+    mutex_lock(&d->obj.lock);
+    if (sleeps)
+        pool_blocking_end();
     inbox_drain(d);
     return in_time;
 }
@@ -305,7 +330,7 @@ int domain_flush(Domain *d, Err *err)
         p->flushing = false;
         if (r == 0)
             p->written = count;
-        cond_broadcast(&d->obj.changed);
+        domain_ring(d);
     }
     domain_unlock(d);
     return r;
@@ -494,7 +519,7 @@ void domain_config_end(Domain *d)
     domain_assert_locked(d);
     d->priv->config_busy = false;
     domain_retire(d);
-    cond_broadcast(&d->obj.changed);
+    domain_ring(d);
 }
 
 /* ---- the end of the object ------------------------------------------------------------------------------------------------- */

@@ -78,6 +78,8 @@ int domain_flush(Domain *d, Err *err);
 void domain_flush_or_retry(Domain *d);
 static inline bool domain_is_active(const Domain *d);
 void domain_set_state(Domain *d, int state, int reason);
+/* Wakes those who wait for something of the machine, to look again, when the lock is given up.  Lock held. */
+void domain_ring(Domain *d);
 /* Sleeps until something changes (or the deadline: false); lock held on entry and return, the inbox is drained. */
 bool domain_wait(Domain *d, Deadline deadline);
 /* Replaces `live` or `config` (stolen) and marks the machine changed.  Lock held. */

@@ -5,11 +5,10 @@
  * Locks:   inbox.lock (leaf, never held across a call out)
  * Errors:  none; on overflow the domain is resynchronised
  *
- * Theory of operation.  The appender that finds no drain scheduled has one submitted, once all that was read with the message is here: one
- * worker for what belongs together.  But every taker of the domain lock
- * drains first, and domain_qmp() drains when it comes back: what QEMU said before a reply is applied before the caller
- * sees that reply.  The scheduled drain then finds nothing and only flushes the status file.  Messages of an earlier
- * life are dropped.
+ * Theory of operation.  When all that could be read is here, it is delivered: who sleeps in domain_wait() is woken, by the monitor's thread itself,
+ * and drains as it wakes; and a worker is sent, unless one is on its way.  Every taker of the domain lock drains first, and domain_qmp() drains when it
+ * comes back: what QEMU said before a reply is applied before the caller sees that reply.  The worker then finds nothing and only flushes the status
+ * file.  Messages of an earlier life are dropped.
  */
 #include "config.h"
 
@@ -66,7 +65,7 @@ static void poke_task(void *arg)
 {
     Domain *d = arg;
     domain_lock(d);
-    cond_broadcast(&d->obj.changed);
+    domain_ring(d);
     domain_unlock(d);
     object_unref(d);
 }
@@ -77,11 +76,24 @@ void inbox_poke(Domain *d)
         object_unref(d);
 }
 
-/* The monitor's thread has read on. */
-static void submit_drain(void *arg)
+bool inbox_is_empty(Domain *d)
 {
-    Domain *d = arg;
-    if (!domain_driver_submit(d->drv, LANE_FAST, drain_task, d))
+    Inbox *in = &d->priv->inbox;
+    LOCK_SCOPE(&in->lock);
+    return !in->head;
+}
+
+void inbox_deliver(Domain *d)
+{
+    Inbox *in = &d->priv->inbox;
+    {
+        LOCK_SCOPE(&in->lock);
+        if (!in->head || in->scheduled)
+            return;
+        in->scheduled = true;
+    }
+    bell_wake(bell_strike(&d->obj.changed));
+    if (!domain_driver_submit(d->drv, LANE_FAST, drain_task, object_ref(d)))
         object_unref(d);
 }
 
@@ -91,7 +103,7 @@ void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, js
     InboxMsg *m = g_new0(InboxMsg, 1);
     /* a copy: jansson's counts do not order one thread's reading before another's freeing */
     *m = (InboxMsg){.kind = kind, .life = life, .usec = usec, .name = g_strdup(name), .data = json_deep_copy(data)};
-    bool schedule = false, many = false;
+    bool many = false;
     {
         LOCK_SCOPE(&in->lock);
         if (in->n >= INBOX_MAX && kind == INBOX_EVENT) {
@@ -103,15 +115,11 @@ void inbox_append(Domain *d, uint64_t life, InboxKind kind, const char *name, js
             many = in->n == MANY;
             m = NULL;
         }
-        schedule = !in->scheduled;
-        in->scheduled = true;
     }
     if (m)
         msg_free(m);
-    if (schedule)
-        event_post(domain_driver_opts(d->drv)->monitor_loop, submit_drain, object_ref(d));
     if (many)
-        submit_drain(object_ref(d));
+        inbox_deliver(d);
 }
 
 static void apply(Domain *d, const InboxMsg *m)
@@ -169,5 +177,5 @@ void inbox_drain(Domain *d)
         domain_resync_later(d);
     }
     if (any)
-        cond_broadcast(&d->obj.changed);
+        domain_ring(d);
 }

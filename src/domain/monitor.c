@@ -18,19 +18,29 @@ static void on_responsive(void *userdata)
 {
     MonitorLink *link = userdata;
     inbox_append(link->d, link->life, INBOX_RESPONSIVE, NULL, NULL, 0);
+    inbox_deliver(link->d);
+}
+
+static void on_read(void *userdata)
+{
+    MonitorLink *link = userdata;
+    inbox_deliver(link->d);
 }
 
 static void on_closed(void *userdata, const char *reason)
 {
     MonitorLink *link = userdata;
-    if (!g_atomic_int_get(&link->is_trial))
-        inbox_append(link->d, link->life, INBOX_CLOSED, reason, NULL, 0);
+    if (g_atomic_int_get(&link->is_trial))
+        return;
+    inbox_append(link->d, link->life, INBOX_CLOSED, reason, NULL, 0);
+    inbox_deliver(link->d);
 }
 
 const QmpHandlers monitor_handlers = {
     .on_event = on_event,
     .on_responsive = on_responsive,
     .on_closed = on_closed,
+    .on_read = on_read,
 };
 
 MonitorLink *monitor_link_new(Domain *d, uint64_t life)

@@ -49,6 +49,7 @@ typedef struct DomainPrivate {
 
     /* all below: domain lock */
     bool dirty;       /* the view is older than the object */
+    bool ring;        /* those who wait are to look again: rung when the lock is given up */
     uint64_t changes; /* counts domain_mark_changed */
     uint64_t written; /* the count the status file shows */
     bool flushing;    /* somebody writes the status file */

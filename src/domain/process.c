@@ -249,7 +249,7 @@ void domain_announce_death(Domain *d)
     p->dying = true;
     d->life++;
     domain_mark_changed(d);
-    cond_broadcast(&d->obj.changed);
+    domain_ring(d);
     domain_task(d, JOB_DESTROY, "end of QEMU", d->life, tear_down_task, NULL, NULL);
 }
 
@@ -354,7 +354,7 @@ static void make_off(Domain *d, const Verdict *v)
     else
         domain_retire(d);
     domain_publish(d);
-    cond_broadcast(&d->obj.changed);
+    domain_ring(d);
 }
 
 void domain_tear_down(Domain *d)

@@ -311,7 +311,7 @@ static void bury(Domain *d)
 {
     d->priv->dying = true;
     d->life++;
-    cond_broadcast(&d->obj.changed);
+    domain_ring(d);
     domain_tear_down(d);
 }
 
@@ -505,7 +505,7 @@ bool domain_revive(Domain *d)
     }
     domain_set_stuck(d, false);
     domain_mark_changed(d);
-    cond_broadcast(&d->obj.changed);
+    domain_ring(d);
     log_warning("%s: the monitor was lost and is connected again", d->name);
     return true;
 }

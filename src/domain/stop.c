@@ -60,7 +60,7 @@ int domain_destroy(Domain *d, unsigned flags, Err *err)
     if (domain_is_active(d) && !p->dying) {
         p->dying = true;
         d->life++;
-        cond_broadcast(&d->obj.changed);
+        domain_ring(d);
     }
     domain_tear_down(d);
     return 0;

@@ -15,14 +15,12 @@ void object_init(Object *o, const uint8_t uuid[UUID_LEN], const char *kind, void
 {
     g_atomic_int_set(&o->refs, 1);
     mutex_init(&o->lock, LOCK_DOMAIN, kind);
-    cond_init(&o->changed);
     memcpy(o->uuid, uuid, UUID_LEN);
     o->free = free_fn;
 }
 
 void object_done(Object *o)
 {
-    cond_done(&o->changed);
     mutex_done(&o->lock);
 }
 

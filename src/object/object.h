@@ -13,7 +13,7 @@ typedef struct Object Object;
 struct Object {
     gint refs;
     Mutex lock;             /* LOCK_DOMAIN rank */
-    Cond changed;           /* broadcast after every drained event, life change and job end */
+    Bell changed;           /* rung after every drained event, life change and job end, and when events are there to be drained */
     uint8_t uuid[UUID_LEN]; /* never changes */
     void (*free)(Object *o);
 };

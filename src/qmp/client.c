@@ -12,7 +12,7 @@
  *   deadline  its chunk still unsent: taken out, as if it had never been; else the slot stays as "abandoned" to catch the late reply
  *   refusal   before a slot exists
  * While a slot is abandoned the client counts as unresponsive and takes no new command: QEMU executes them one after the other, so a
- * new one would wait behind the one that hangs.
+ * new one would wait behind the one that hangs.  Unless QEMU has answered something since: it is back, and catching up.
  */
 #define ERR_FROM VIR_FROM_QEMU
 #include "config.h"
@@ -240,7 +240,7 @@ static int check_sendable_locked(QmpClient *c, const char *name, size_t len, Qmp
         *ret_status = QMP_CLOSED;
         return err_set(err, VIR_ERR_OPERATION_FAILED, CLOSED_TEXT, c->reason);
     }
-    if (c->abandoned)
+    if (c->abandoned && c->silent)
         return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "QEMU has not answered an earlier command, '%s' is not sent", name);
     if (g_hash_table_size(c->slots) >= QMP_MAX_OUTSTANDING || c->out_bytes + len > QMP_MAX_OUT_BYTES)
         return err_set(err, VIR_ERR_OPERATION_FAILED, "too many commands wait for QEMU, '%s' is not sent", name);
@@ -304,17 +304,29 @@ static int slot_send(QmpClient *c, Slot *s, json_t *command, const int *fds, uns
     return 0;
 }
 
-/* What was queued goes out. */
+/* What was queued goes out, by the loop. */
 static void post_flush(QmpClient *c)
 {
     bool post;
     {
         LOCK_SCOPE(&c->lock);
-        post = !c->flush_posted && !g_queue_is_empty(&c->out);
+        post = !c->flush_posted && (!g_queue_is_empty(&c->out) || c->write_dead);
         c->flush_posted = c->flush_posted || post;
     }
     if (post) /* without the lock, which the loop takes first thing */
         event_post(c->loop, qmp_io_flush, qmp_client_ref(c));
+}
+
+/* The same for who sleeps until it is answered: it need not wait for the loop to get round to it. */
+static void flush_now(QmpClient *c)
+{
+    bool ready;
+    {
+        LOCK_SCOPE(&c->lock);
+        ready = c->state == QMP_STATE_READY;
+    }
+    if (!ready || !qmp_io_write(c))
+        post_flush(c);
 }
 
 /* {"execute": name, "arguments": args}; args stolen. */
@@ -341,7 +353,7 @@ static void slot_expired_locked(QmpClient *c, Slot *s)
         g_hash_table_remove(c->slots, &s->id);
         return;
     }
-    s->abandoned = true;
+    s->abandoned = c->silent = true;
     c->abandoned++;
 }
 
@@ -390,7 +402,7 @@ static QmpStatus slot_call(QmpClient *c, Slot *s, json_t *command, const int *fd
     event_assert_may_block();
     if (!slot_begin(c, s, command, fds, n_fds, &status, err))
         return status;
-    post_flush(c);
+    flush_now(c);
     pool_blocking_begin();
     status = slot_wait(c, s, ret, err);
     pool_blocking_end();
@@ -455,7 +467,7 @@ static void call_some(QmpClient *c, QmpRequest *r, unsigned n)
         if (!slot_begin(c, sent[i], command_object(r[i].cmd, g_steal_pointer(&r[i].args)), NULL, 0, &r[i].status, &r[i].err))
             sent[i] = NULL;
     }
-    post_flush(c);
+    flush_now(c);
 #ifdef ENABLE_FAULTS
     for (unsigned i = 0; i < n; i++) { /* a QEMU that was stopped answers none of them */
         if (sent[i] && deadline_left_ms(sent[i]->deadline) <= (int)STOPPED_MS)

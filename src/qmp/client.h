@@ -47,6 +47,8 @@ typedef struct QmpHandlers {
     void (*on_responsive)(void *userdata);
     /* Exactly once, last; every call outstanding has been answered with QMP_CLOSED before. */
     void (*on_closed)(void *userdata, const char *reason);
+    /* What had come has been read, events among it: a moment to do once what would be the same for each of them. */
+    void (*on_read)(void *userdata);
 } QmpHandlers;
 
 typedef struct QmpVersion {

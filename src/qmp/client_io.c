@@ -1,9 +1,12 @@
 /* qmp/client_io.c - the socket of a QMP client
  *
  * Owns:    descriptor, event sources, reading and writing, routing of what QEMU says
- * Threads: the client's loop only
- * Locks:   client.lock for slots and queue; released before any handler or callback
+ * Threads: the client's loop; who sends a command and waits for its answer writes it itself
+ * Locks:   client.lock for slots and queue; released before any handler, callback or call of the kernel
  * Errors:  whatever is wrong with the peer closes the client with a reason
+ *
+ * One thread writes at a time (`writing`); who finds it taken leaves, for the one at it looks at the queue again before it goes.  What the socket does
+ * not take is the loop's, which waits until it does.
  */
 #define LOG_AREA "qmp.client"
 #include "config.h"
@@ -76,7 +79,7 @@ static bool take_expired(QmpClient *c, Slot *ret)
         if (s->sync || s->abandoned || !deadline_passed(s->deadline))
             continue;
         *ret = (Slot){.cb = s->cb, .userdata = s->userdata, .status = QMP_TIMEOUT, .name = g_strdup(s->name)};
-        s->abandoned = true;
+        s->abandoned = c->silent = true;
         c->abandoned++;
         return true;
     }
@@ -153,9 +156,8 @@ static int chunks_write(int fd, Chunk **ch, unsigned n)
 }
 
 /* Heads of the queue that may go out now.  Taken out while they are written: an expiring sleeper must not free them under us. */
-static unsigned next_chunks(QmpClient *c, Chunk **ch)
+static unsigned next_chunks_locked(QmpClient *c, Chunk **ch)
 {
-    LOCK_SCOPE(&c->lock);
     unsigned n = 0;
     while (n < TOGETHER && c->state != QMP_STATE_CLOSED) {
         const Chunk *head = g_queue_peek_head(&c->out);
@@ -168,33 +170,67 @@ static unsigned next_chunks(QmpClient *c, Chunk **ch)
     return n;
 }
 
-/* After a write: what is not sent waits at the head of the queue, marked by ch->sent. */
-static void give_back(QmpClient *c, Chunk **ch, unsigned n, bool gone)
+/* After a write: what is not sent waits at the head of the queue, marked by ch->sent; unless all ended meanwhile, and the queue with it. */
+static void give_back_locked(QmpClient *c, Chunk **ch, unsigned n, bool gone)
 {
-    LOCK_SCOPE(&c->lock);
     while (n-- > 0) {
-        if (!gone && ch[n]->sent < ch[n]->len) {
+        if (!gone && !c->finished && ch[n]->sent < ch[n]->len) {
             g_queue_push_head(&c->out, ch[n]);
         } else {
-            c->out_bytes -= ch[n]->len;
+            if (!c->finished)
+                c->out_bytes -= ch[n]->len;
             qmp_chunk_free(ch[n]);
         }
     }
 }
 
-static void write_queue(QmpClient *c)
+/* The descriptor, for closing, when nobody uses it any more; else -1. */
+static int take_fd_locked(QmpClient *c)
+{
+    int fd = c->fd;
+    if (!c->finished || c->writing)
+        return -1;
+    c->fd = -1;
+    return fd;
+}
+
+bool qmp_io_write(QmpClient *c)
 {
     Chunk *ch[TOGETHER];
     unsigned n;
     int r = 1;
-    while (r > 0 && c->fd >= 0 && !c->write_dead && (n = next_chunks(c, ch)) > 0) {
-        r = chunks_write(c->fd, ch, n);
-        give_back(c, ch, n, r < 0);
+    AUTO_CLOSE int done = -1;
+    LOCK_SCOPE(&c->lock);
+    if (c->writing || c->write_dead || c->finished)
+        return true;
+    c->writing = true;
+    while (r > 0 && (n = next_chunks_locked(c, ch)) > 0) {
+        int fd = c->fd;
+        mutex_unlock(&c->lock);
+        r = chunks_write(fd, ch, n);
+        mutex_lock(&c->lock);
+        give_back_locked(c, ch, n, r < 0);
     }
+    c->writing = false;
     if (r < 0)
         c->write_dead = true; /* its last words are still to be read: read_some() closes */
-    if (c->io && event_io_set(c->io, r == 0 ? EPOLLIN | EPOLLOUT : EPOLLIN) < 0)
+    done = take_fd_locked(c);
+    return r > 0;
+}
+
+static bool is_write_dead(QmpClient *c)
+{
+    LOCK_SCOPE(&c->lock);
+    return c->write_dead;
+}
+
+static void write_queue(QmpClient *c)
+{
+    bool all = qmp_io_write(c);
+    if (c->io && event_io_set(c->io, all || is_write_dead(c) ? EPOLLIN : EPOLLIN | EPOLLOUT) < 0) {
+        LOCK_SCOPE(&c->lock);
         c->write_dead = true;
+    }
 }
 
 static void read_some(QmpClient *c);
@@ -207,7 +243,7 @@ void qmp_io_flush(void *client)
         c->flush_posted = false;
     }
     write_queue(c);
-    if (c->write_dead && !is_closed(c))
+    if (is_write_dead(c) && !is_closed(c))
         read_some(c);
     timer_update(c);
     qmp_client_unref(c);
@@ -307,6 +343,7 @@ static void answer(QmpClient *c, json_t *msg)
     {
         LOCK_SCOPE(&c->lock);
         s = take_slot_locked(c, msg);
+        c->silent = false;
         if (s && s->abandoned) {
             late = true;
             revived = --c->abandoned == 0;
@@ -339,6 +376,7 @@ static void event(QmpClient *c, const char *name, json_t *msg)
     json_int_t sec = json_integer_value(json_object_get(ts, "seconds"));
     json_int_t usec = json_integer_value(json_object_get(ts, "microseconds"));
     uint64_t when = sec > 0 && usec >= 0 ? (uint64_t)sec * 1000000 + (uint64_t)usec : 0;
+    c->events = true;
     if (c->h && c->h->on_event)
         c->h->on_event(c->userdata, name, json_object_get(msg, "data"), when);
 }
@@ -360,7 +398,7 @@ static bool on_message(void *userdata, json_t *msg)
 
 /* ---- reading */
 
-static void read_some(QmpClient *c)
+static void read_all(QmpClient *c)
 {
     char buf[16384];
     for (size_t total = 0; total < READ_BUDGET;) {
@@ -368,7 +406,7 @@ static void read_some(QmpClient *c)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-            if (c->write_dead)
+            if (is_write_dead(c))
                 qmp_client_close(c, "cannot write to the monitor");
             return;
         }
@@ -392,15 +430,23 @@ static void read_some(QmpClient *c)
     }
 }
 
+static void read_some(QmpClient *c)
+{
+    read_all(c);
+    if (c->events && c->h && c->h->on_read)
+        c->h->on_read(c->userdata);
+    c->events = false;
+}
+
 static void on_io(void *userdata, uint32_t revents)
 {
     QmpClient *c = userdata;
-    if (is_closed(c))
-        return; /* qmp_io_finish is posted */
-    if (revents & EPOLLOUT)
+    if (!is_closed(c) && (revents & EPOLLOUT))
         write_queue(c);
-    if ((revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) || c->write_dead)
+    if (!is_closed(c) && ((revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) || is_write_dead(c)))
         read_some(c);
+    if (is_closed(c))
+        c->io = event_io_free(c->io);
 }
 
 /* ---- life on the loop */
@@ -411,8 +457,8 @@ void qmp_io_attach(void *client)
     event_assert_thread(c->loop);
     if (is_closed(c))
         return; /* qmp_io_finish is queued behind us */
-    int r = fd_set_nonblock(c->fd, true);
     c->timer_at = UINT64_MAX;
+    int r = fd_set_nonblock(c->fd, true);
     if (r >= 0 && !(c->io = event_io_new(c->loop, c->fd, EPOLLIN, on_io, c)))
         r = -errno;
     if (r >= 0)
@@ -437,10 +483,12 @@ void qmp_io_finish(void *client)
     event_assert_thread(c->loop);
     c->io = event_io_free(c->io);
     sd_event_source_disable_unref(g_steal_pointer(&c->timer));
-    fd_close(&c->fd);
+    AUTO_CLOSE int fd = -1;
     g_autoptr(GPtrArray) left = g_ptr_array_new();
     {
         LOCK_SCOPE(&c->lock);
+        c->finished = true;
+        fd = take_fd_locked(c);
         GHashTableIter it;
         Slot *s;
         g_hash_table_iter_init(&it, c->slots);
@@ -454,6 +502,7 @@ void qmp_io_finish(void *client)
             qmp_chunk_free(ch);
         c->out_bytes = 0;
     }
+    fd_close(&fd);
     g_ptr_array_sort(left, slot_by_id);
     for (unsigned i = 0; i < left->len; i++) {
         Slot *s = left->pdata[i];

@@ -60,14 +60,18 @@ struct QmpClient {
     uint64_t next_id;
     GHashTable *slots;   /* id -> Slot */
     unsigned abandoned;  /* slots in it whose deadline has passed */
+    bool silent;         /* nothing was answered since the last of them */
     GQueue out;          /* Chunk; stays put in GREETING but for the negotiation at its head */
     size_t out_bytes;
-    bool flush_posted; /* to here */
+    bool flush_posted;
+    bool writing;        /* somebody is at the socket with heads of the queue */
+    bool write_dead;     /* peer reads no more; what it still wrote is read to its end */
+    bool finished;       /* the loop is done with the socket: closed by whoever is at it last */
+    int fd;              /* to here; the loop, which reads, and who is writing may use it without the lock */
 
     /* loop thread only */
-    int fd;
     bool negotiating;    /* greeting seen, qmp_capabilities sent */
-    bool write_dead;     /* peer reads no more; what it still wrote is read to its end */
+    bool events;         /* some came since the socket was read empty */
     Deadline greeting;
     EventIo *io;
     sd_event_source *timer;
@@ -77,6 +81,9 @@ struct QmpClient {
 
 /* ---- client_io.c */
 
+/* Writes what is queued, as much as the socket takes, unless somebody else is doing that.  Never blocks.  On the loop's thread, or on any once the
+ * client is READY.  False: the rest is for the loop (qmp_io_flush). */
+bool qmp_io_write(QmpClient *c);
 /* Posted by client.c: takes the socket into the loop; writes what is queued; tears down. */
 void qmp_io_attach(void *client);
 void qmp_io_flush(void *client);

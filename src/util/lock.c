@@ -1,4 +1,4 @@
-/* util/lock.c - mutexes with a rank, condition variables with a deadline
+/* util/lock.c - mutexes with a rank, condition variables with a deadline, bells
  *
  * Owns:    the numbers of threads, and the per-thread list of held ranks (fault builds only)
  * Errors:  a broken lock order or an unlocked access is a bug and aborts
@@ -6,6 +6,10 @@
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "util/lock.h"
 
@@ -99,11 +103,47 @@ void cond_broadcast(Cond *c)
     pthread_cond_broadcast(&c->c);
 }
 
+static struct timespec time_of(Deadline d)
+{
+    return (struct timespec){.tv_sec = (time_t)(d.at_us / 1000000), .tv_nsec = (long)(d.at_us % 1000000) * 1000};
+}
+
 bool cond_wait_until(Cond *c, Mutex *m, Deadline d)
 {
-    struct timespec ts = {.tv_sec = (time_t)(d.at_us / 1000000), .tv_nsec = (long)(d.at_us % 1000000) * 1000};
+    struct timespec ts = time_of(d);
     m->owner = 0;
     int r = pthread_cond_timedwait(&c->c, &m->m, &ts);
     m->owner = this_thread();
     return r != ETIMEDOUT;
+}
+
+/* ---- bells ------------------------------------------------------------------------------------------------------- */
+
+/* Who sleeps says so before the kernel compares the count, who rings counts before it looks for sleepers: one of them sees the other. */
+
+uint32_t bell_heard(const Bell *b)
+{
+    return __atomic_load_n(&b->rung, __ATOMIC_SEQ_CST);
+}
+
+bool bell_sleep(Bell *b, uint32_t heard, Deadline d)
+{
+    struct timespec ts = time_of(d);
+    __atomic_add_fetch(&b->sleepers, 1, __ATOMIC_SEQ_CST);
+    while (bell_heard(b) == heard && !deadline_passed(d))
+        syscall(SYS_futex, &b->rung, FUTEX_WAIT_BITSET_PRIVATE, heard, &ts, NULL, FUTEX_BITSET_MATCH_ANY);
+    __atomic_sub_fetch(&b->sleepers, 1, __ATOMIC_SEQ_CST);
+    return bell_heard(b) != heard;
+}
+
+const uint32_t *bell_strike(Bell *b)
+{
+    __atomic_add_fetch(&b->rung, 1, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&b->sleepers, __ATOMIC_SEQ_CST) ? &b->rung : NULL;
+}
+
+void bell_wake(const uint32_t *word)
+{
+    if (word)
+        syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }

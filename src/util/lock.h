@@ -41,6 +41,22 @@ void cond_broadcast(Cond *c);
 /* Sleeps until signalled or the deadline; returns false when the deadline passed.  Wakes may be spurious. */
 bool cond_wait_until(Cond *c, Mutex *m, Deadline d);
 
+/* What a condition variable is, for who may not take the mutex of those who wait: it is rung with or without, and no ringing is lost between their look
+ * at what they wait for and their sleep. */
+typedef struct Bell {
+    uint32_t rung, sleepers; /* atomic */
+} Bell;
+
+/* Before the last look at what is waited for. */
+uint32_t bell_heard(const Bell *b);
+/* Sleeps, with the mutex given back, until it has been rung since; false when the deadline passed. */
+bool bell_sleep(Bell *b, uint32_t heard, Deadline d);
+/* Counts as rung; what is returned goes to bell_wake().  In two steps, so that the mutex can be given back in between and nobody wakes to wait for
+ * it. */
+const uint32_t *bell_strike(Bell *b);
+/* NULL is fine.  The bell may be gone by now: then it wakes nobody. */
+void bell_wake(const uint32_t *word);
+
 static inline void lock_scope_end(Mutex **m)
 {
     if (*m)

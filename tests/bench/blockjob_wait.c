@@ -3,17 +3,20 @@
  * Owns:    machines of the real driver (domain_world.h) whose QEMU is only played: it answers everything, and says when a job is ready or over
  * Threads: one a machine, which waits in a region; one that plays all QEMUs and answers; main, which writes the events
  *
- * usage: blockjob_wait JOBS ROUNDS.  Prints microseconds: p50 and p99 of READY, p50 and p99 of COMPLETED (with the job's dismissal in it).
- * With many jobs the events of all are written one after the other, as fast as it goes.
+ * usage: blockjob_wait JOBS ROUNDS MS.  Prints microseconds: p50 and p99 of READY, p50 and p99 of COMPLETED (with the job's dismissal in it).
+ * The events of all jobs are spread evenly over so many milliseconds; with 0 they are written one after the other, as fast as it goes.
+ *
+ * usage: blockjob_wait JOBS ROUNDS MS pipes.  What the machine can do: as many threads, each woken by a byte in a pipe of its own.  Prints p50
+ * and p99.
  */
 #include "config.h"
 
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -34,14 +37,15 @@ typedef struct Machine {
     pthread_t thread;
     uint64_t said_ns;  /* when the event was written */
     unsigned waiting;  /* how often the waiter has gone to sleep */
+    int pipe[2];       /* for the limit */
 } Machine;
 
 static Machine machines[JOBS_MAX];
-static unsigned n_machines, rounds, n_started;
+static unsigned n_machines, rounds, spread_ms;
 static GArray *samples[2]; /* ready, completed: ns */
 static GMutex samples_lock;
 static int given_fd;
-static int quit_pipe[2];
+static int quit_pipe[2], ep; /* of who plays QEMU */
 
 static uint64_t now_ns(void)
 {
@@ -96,22 +100,25 @@ static bool hear(Machine *m)
     }
 }
 
+static void watch(int fd, void *whose)
+{
+    struct epoll_event ev = {.events = EPOLLIN, .data.ptr = whose};
+    must(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == 0, "epoll");
+}
+
 static void *play(void *arg)
 {
     for (;;) {
-        struct pollfd fds[JOBS_MAX + 1];
-        unsigned n = __atomic_load_n(&n_started, __ATOMIC_SEQ_CST);
-        for (unsigned i = 0; i < n; i++)
-            fds[i] = (struct pollfd){machines[i].fd, POLLIN, 0};
-        fds[n] = (struct pollfd){quit_pipe[0], POLLIN, 0};
-        must(poll(fds, n + 1, -1) > 0, "poll");
-        char byte;
-        if (fds[n].revents && (read(quit_pipe[0], &byte, 1) != 1 || byte == 'q'))
-            return NULL;
-        for (unsigned i = 0; i < n; i++)
-            if (fds[i].revents && !hear(&machines[i])) {
-                fd_close(&machines[i].fd); /* poll passes over it */
-            }
+        struct epoll_event ready[16];
+        int n = epoll_wait(ep, ready, 16, -1);
+        must(n > 0, "epoll");
+        for (int i = 0; i < n; i++) {
+            Machine *m = ready[i].data.ptr;
+            if (!m)
+                return NULL;
+            if (!hear(m))
+                fd_close(&m->fd); /* not watched any more */
+        }
     }
 }
 
@@ -129,15 +136,20 @@ static int nothing(Domain *d, BlockJob *job, int status)
 
 static const BlockJobOps ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYPE_COPY, .what = "copy", .concluded = nothing};
 
+static void woken(Machine *m, unsigned which)
+{
+    uint64_t took = now_ns() - __atomic_load_n(&m->said_ns, __ATOMIC_SEQ_CST);
+    g_mutex_lock(&samples_lock);
+    g_array_append_val(samples[which], took);
+    g_mutex_unlock(&samples_lock);
+}
+
 static void waited(Machine *m, BlockJobSync *s, unsigned which, int wanted, Err *err)
 {
     int status = BLOCKJOB_NO_STATUS;
     __atomic_add_fetch(&m->waiting, 1, __ATOMIC_SEQ_CST);
     must(blockjob_sync_wait(s, &status, err) == 0 && status == wanted, err->detail ? err->detail : "other news than awaited");
-    uint64_t took = now_ns() - __atomic_load_n(&m->said_ns, __ATOMIC_SEQ_CST);
-    g_mutex_lock(&samples_lock);
-    g_array_append_val(samples[which], took);
-    g_mutex_unlock(&samples_lock);
+    woken(m, which);
 }
 
 static int call_wait(Domain *d, void *arg, Err *err)
@@ -163,6 +175,19 @@ static void *wait_thread(void *arg)
     return NULL;
 }
 
+/* The limit: nothing but the wake-up. */
+static void *pipe_thread(void *arg)
+{
+    Machine *m = arg;
+    char byte;
+    for (unsigned i = 0; i < rounds * 2; i++) {
+        __atomic_add_fetch(&m->waiting, 1, __ATOMIC_SEQ_CST);
+        must(read(m->pipe[0], &byte, 1) == 1, "pipe");
+        woken(m, 0);
+    }
+    return NULL;
+}
+
 /* ---- main -------------------------------------------------------------------------------------------------------- */
 
 static int call_start(Domain *d, void *arg, Err *err)
@@ -184,8 +209,7 @@ static void start_machine(unsigned i)
     m->in = g_string_new(NULL);
     given_fd = sv[1];
     say(m->fd, GREETING);
-    __atomic_store_n(&n_started, i + 1, __ATOMIC_SEQ_CST);
-    must(write(quit_pipe[1], "n", 1) == 1, "pipe");
+    watch(m->fd, m);
     g_auto(Err) err = ERR_INIT;
     g_autofree char *name = g_strdup_printf("m%u", i), *uuid = g_strdup_printf("11111111-2222-4333-8444-%012u", i);
     g_autofree char *xml = world_xml(name, uuid);
@@ -200,9 +224,15 @@ static void tell_all(unsigned turn, const char *events)
         while (__atomic_load_n(&machines[i].waiting, __ATOMIC_SEQ_CST) < turn)
             g_usleep(100);
     g_usleep(1000); /* the last of them is about to sleep */
+    uint64_t at = now_ns();
     for (unsigned i = 0; i < n_machines; i++) {
-        __atomic_store_n(&machines[i].said_ns, now_ns(), __ATOMIC_SEQ_CST);
-        say(machines[i].fd, events);
+        Machine *m = &machines[i];
+        struct timespec until = {.tv_sec = (time_t)(at / 1000000000u), .tv_nsec = (long)(at % 1000000000u)};
+        if (spread_ms)
+            clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+        at += (uint64_t)spread_ms * 1000000u / n_machines;
+        __atomic_store_n(&m->said_ns, now_ns(), __ATOMIC_SEQ_CST);
+        say(m->pipe[1] ? m->pipe[1] : m->fd, events);
     }
 }
 
@@ -216,40 +246,68 @@ static gint by_size(gconstpointer a, gconstpointer b)
     return x < y ? -1 : x > y;
 }
 
-int main(int argc, char **argv)
+static void print_samples(unsigned which, char end)
 {
-    must(argc == 3, "usage: blockjob_wait JOBS ROUNDS");
-    n_machines = CLAMP((unsigned)strtoul(argv[1], NULL, 10), 1, JOBS_MAX);
-    rounds = MAX((unsigned)strtoul(argv[2], NULL, 10), 1);
+    GArray *a = samples[which];
+    g_array_sort(a, by_size);
+    printf("%.1f %.1f%c", (double)g_array_index(a, uint64_t, a->len / 2) / 1000, (double)g_array_index(a, uint64_t, a->len * 99 / 100) / 1000, end);
+    g_array_unref(a);
+}
+
+static void run_threads(void *(*fn)(void *))
+{
+    for (unsigned i = 0; i < n_machines; i++)
+        must(pthread_create(&machines[i].thread, NULL, fn, &machines[i]) == 0, "no thread");
+}
+
+static void join_threads(void)
+{
+    for (unsigned i = 0; i < n_machines; i++)
+        pthread_join(machines[i].thread, NULL);
+}
+
+static void measure_pipes(void)
+{
+    for (unsigned i = 0; i < n_machines; i++)
+        must(pipe(machines[i].pipe) == 0, "pipe");
+    run_threads(pipe_thread);
+    for (unsigned turn = 1; turn <= rounds * 2; turn++)
+        tell_all(turn, ".");
+    join_threads();
+    print_samples(0, '\n');
+    g_array_unref(samples[1]);
+}
+
+static void end_machine(Machine *m)
+{
+    g_auto(Err) err = ERR_INIT;
+    shutdown(m->fd, SHUT_RDWR); /* as the end of a process does: nobody waits for last words */
+    must(world_as_gate(m->dom, JOB_DESTROY, call_destroy, NULL, &err) == 0, err.detail);
+    object_unref((Object *)m->dom);
+}
+
+static void measure_jobs(void)
+{
+    g_autofree char *run = g_strdup("/dev/shm/berth-bench-XXXXXX"); /* as hosts have them, in memory */
     pthread_t player;
-    for (unsigned i = 0; i < 2; i++)
-        samples[i] = g_array_new(false, false, sizeof(uint64_t));
-    must(pipe(quit_pipe) == 0 && world_begin(NULL) == 0 && world_setup(NULL) == 0, "no driver");
+    world_run_dir = mkdtemp(run);
+    ep = epoll_create1(EPOLL_CLOEXEC);
+    must(world_run_dir && pipe(quit_pipe) == 0 && ep >= 0 && world_begin(NULL) == 0 && world_setup(NULL) == 0, "no driver");
     world_monitor = give_monitor;
+    watch(quit_pipe[0], NULL);
     must(pthread_create(&player, NULL, play, NULL) == 0, "no thread");
     for (unsigned i = 0; i < n_machines; i++)
         start_machine(i);
-    for (unsigned i = 0; i < n_machines; i++)
-        must(pthread_create(&machines[i].thread, NULL, wait_thread, &machines[i]) == 0, "no thread");
+    run_threads(wait_thread);
     for (unsigned turn = 1; turn <= rounds * 2; turn += 2) {
         tell_all(turn, STATUS("ready") BLOCK("BLOCK_JOB_READY"));
         tell_all(turn + 1, BLOCK("BLOCK_JOB_COMPLETED") STATUS("concluded"));
     }
+    join_threads();
+    print_samples(0, ' ');
+    print_samples(1, '\n');
     for (unsigned i = 0; i < n_machines; i++)
-        pthread_join(machines[i].thread, NULL);
-    for (unsigned i = 0; i < 2; i++) {
-        GArray *a = samples[i];
-        g_array_sort(a, by_size);
-        printf("%.1f %.1f%s", (double)g_array_index(a, uint64_t, a->len / 2) / 1000, (double)g_array_index(a, uint64_t, a->len * 99 / 100) / 1000,
-               i ? "\n" : " ");
-        g_array_unref(a);
-    }
-    for (unsigned i = 0; i < n_machines; i++) {
-        g_auto(Err) err = ERR_INIT;
-        shutdown(machines[i].fd, SHUT_RDWR); /* as the end of a process does: nobody waits for last words */
-        must(world_as_gate(machines[i].dom, JOB_DESTROY, call_destroy, NULL, &err) == 0, err.detail);
-        object_unref((Object *)machines[i].dom);
-    }
+        end_machine(&machines[i]);
     must(write(quit_pipe[1], "q", 1) == 1, "pipe");
     pthread_join(player, NULL);
     world_teardown(NULL);
@@ -258,7 +316,20 @@ int main(int argc, char **argv)
         fd_close(&machines[i].fd);
         g_string_free(machines[i].in, true);
     }
-    close(quit_pipe[0]);
-    close(quit_pipe[1]);
+}
+
+int main(int argc, char **argv)
+{
+    bool pipes = argc == 5 && g_str_equal(argv[4], "pipes");
+    must(argc == 4 || pipes, "usage: blockjob_wait JOBS ROUNDS MS [pipes]");
+    n_machines = CLAMP((unsigned)strtoul(argv[1], NULL, 10), 1, JOBS_MAX);
+    rounds = MAX((unsigned)strtoul(argv[2], NULL, 10), 1);
+    spread_ms = (unsigned)strtoul(argv[3], NULL, 10);
+    for (unsigned i = 0; i < 2; i++)
+        samples[i] = g_array_new(false, false, sizeof(uint64_t));
+    if (pipes)
+        measure_pipes();
+    else
+        measure_jobs();
     return 0;
 }

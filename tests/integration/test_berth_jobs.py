@@ -29,12 +29,11 @@ def berth_jobs(daemon):
     if not os.access(program, os.X_OK):
         pytest.skip("berth-jobs is not built")
 
-    def run(*args, ok=True):
-        argv = daemon.box.argv([program, "-s", "/run/libvirt/libvirt-sock-ro", *args])
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    def run(*args, ok=True, socket="libvirt-sock-ro"):
+        done = subprocess.run(run.argv(*args, socket=socket), capture_output=True, text=True, timeout=60)
         assert (done.returncode == 0) == ok, done
         return done.stdout if ok else done.stderr
-    run.argv = lambda *args: daemon.box.argv([program, "-s", "/run/libvirt/libvirt-sock-ro", *args])
+    run.argv = lambda *args, socket="libvirt-sock-ro": daemon.box.argv([program, "-s", "/run/libvirt/" + socket, *args])
     return run
 
 
@@ -171,6 +170,28 @@ def test_pivot_that_waits(daemon, wire):
     assert packet.serial == serial and packet.status == rawrpc.OK, packet.error()
     assert blockdev.paths(dom) == ["web-copy"] and not blockdev.truthful(dom)
     assert wire.call(PIVOT, pivot(dom, 1000), prog=BERTH).error()[0] == libvirt.VIR_ERR_INVALID_ARG  # no job any more
+
+
+def test_pivot_command(daemon, berth_jobs):
+    dom = copying(daemon)
+    disk = dom.name(), "vda"
+    assert "in step" in berth_jobs("pivot", *disk, ok=False, socket="libvirt-sock")
+    assert "read only" in berth_jobs("pivot", *disk, ok=False)
+    assert "no domain" in berth_jobs("pivot", "nobody", "vda", ok=False, socket="libvirt-sock").lower()
+    for wrong in (("pivot", "web"), ("pivot", *disk, "-r"), ("pivot", *disk, "-w", "601"), ("pivot", *disk, "--wait=1s"), ("-w", "1", "web"),
+                  ("turn", *disk)):
+        said = berth_jobs(*wrong, ok=False, socket="libvirt-sock")
+        assert "usage:" in said or "--wait takes seconds" in said, said
+    with berth_jobs_client(berth_jobs, "pivot", *disk, "--wait", "300") as waiting:
+        dom.blockJobSetSpeed("vda", 0)  # it is ready soon, before the command asks or after
+        out, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0 and out == err == "", (out, err)
+    assert blockdev.paths(dom) == ["web-copy"] and not blockdev.truthful(dom)
+    assert "completed" in berth_jobs("web") and "active block job" in berth_jobs("pivot", *disk, ok=False, socket="libvirt-sock")
+
+
+def berth_jobs_client(berth_jobs, *args):
+    return subprocess.Popen(berth_jobs.argv(*args, socket="libvirt-sock"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_pivot_that_waits_in_vain(daemon, wire):

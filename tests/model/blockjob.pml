@@ -14,7 +14,7 @@
  *              Resync      resync_blockjobs() of reconnect.c; QUERY: query-jobs and blockjob_compare(), which a region's ask_again() is too
  *              Death       domain_announce_death() and domain_tear_down()
  *              Restart     domain_load_status(), domain_reconnect(), blockjob_compare()
- * The domain lock is `locked`, the MODIFY job `job`, the condition variable `awake`.
+ * The domain lock is `locked`, the MODIFY job `job`, the bell `awake`.
  *
  * Checked:     no deadlock, and every process ends (invalid end states); READY, PENDING and the conclusion are applied at most once each, though
  *              a query repeats what an event said (without a restart; with one the conclusion's effect on definitions may be repeated, never
@@ -27,7 +27,7 @@ chan inbox = [3] of { mtype };   /* inbox.c; what does not fit is lost, and aske
 chan news = [3] of { mtype };    /* the queue of the job: each kind once */
 bool scheduled;                  /* a drain is on its way */
 bool locked, job;
-bool awake;                      /* set by every broadcast of `changed`; one who has the machine's job sleeps, so one flag does */
+bool awake;                      /* set by every ringing of `changed`; one who has the machine's job sleeps, so one flag does */
 #ifndef RESTART
 bool lossless;                   /* one loss shows what a loss does; with -DRESTART the kill is one */
 #else
@@ -88,12 +88,12 @@ inline drain() {
 inline LOCK() { atomic { !locked -> locked = true; drain() } }
 inline UNLOCK() { locked = false }
 
-/* A monitor's line: into the inbox, or lost. */
+/* A monitor's line: into the inbox, or lost.  inbox_deliver() rings for who waits, without the lock, and sends a drain. */
 inline SAY(what) {
     if
     :: !daemon_up
-    :: daemon_up && nfull(inbox) -> inbox!what; scheduled = true
-    :: daemon_up && what != CLOSED && !lossless -> lossless = true; overflow = true; scheduled = true
+    :: daemon_up && nfull(inbox) -> inbox!what; broadcast(); scheduled = true
+    :: daemon_up && what != CLOSED && !lossless -> lossless = true; overflow = true; broadcast(); scheduled = true
     fi
 }
 
@@ -259,8 +259,12 @@ inline WAIT(r, p, c, g) {
     :: !dying && !over && !resynced && HAS_NEWS -> APPLY()                  /* 0 */
     :: !dying && !over && !resynced && !HAS_NEWS ->
         if
-        :: awake = false; UNLOCK();             /* domain_wait() */
-end_waits: awake;                               /* for ever only when the job runs for ever: Verdict */
+        :: awake = false;                       /* domain_wait(): the bell, then the inbox */
+           if
+           :: nempty(inbox) -> UNLOCK()
+           :: empty(inbox) -> UNLOCK();
+end_waits:    awake                             /* for ever only when the job runs for ever: Verdict */
+           fi;
            LOCK()
         :: break                                /* the client is gone, or the time is over */
         fi

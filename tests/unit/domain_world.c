@@ -29,6 +29,7 @@ EventLoop *world_client_loop, *world_monitor_loop;
 Pool *world_pool;
 DomainDriver *world_drv;
 char *world_dir;
+const char *world_run_dir;
 int (*world_monitor)(pid_t child);
 void (*world_on_event)(const DomainEvent *e);
 static Bus *bus;
@@ -190,7 +191,7 @@ int world_setup(void **state)
     bus = bus_new(world_client_loop);
     bus_set_sink(bus, sink, NULL, free_event);
     g_autofree char *config = g_build_filename(world_dir, "etc", NULL), *autostart = g_build_filename(world_dir, "auto", NULL),
-                    *run = g_build_filename(world_dir, "run", NULL), *lib = g_build_filename(world_dir, "lib", NULL),
+                    *run = world_run_dir ? g_strdup(world_run_dir) : g_build_filename(world_dir, "run", NULL), *lib = g_build_filename(world_dir, "lib", NULL),
                     *log = g_build_filename(world_dir, "log", NULL);
     DomainDriverOpts o = {.monitor_loop = world_monitor_loop,
                           .client_loop = world_client_loop,
@@ -214,6 +215,8 @@ int world_teardown(void **state)
     domain_driver_free(world_drv);
     bus_free(bus);
     remove_all(world_dir);
+    if (world_run_dir)
+        remove_all(world_run_dir);
     g_clear_pointer(&world_dir, g_free);
     return 0;
 }

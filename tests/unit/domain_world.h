@@ -16,6 +16,8 @@ extern EventLoop *world_client_loop, *world_monitor_loop;
 extern Pool *world_pool;
 extern DomainDriver *world_drv;
 extern char *world_dir;
+/* Where the status files are, given before world_setup() and removed by world_teardown(); NULL: in world_dir.  Hosts have them in memory. */
+extern const char *world_run_dir;
 
 /* The monitor's end for a QEMU played by this child; called by the launch. */
 extern int (*world_monitor)(pid_t child);

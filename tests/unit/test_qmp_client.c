@@ -392,6 +392,40 @@ static void test_async_deadline_and_close(void **state)
     peer_resume(f->peer);
 }
 
+/* One that did not answer in time and answers again is asked again, though what it owes has not come yet. */
+static void test_catches_up(void **state)
+{
+    Fixture *f = *state;
+    begin(f, 0);
+    peer_expect(f->peer, "query-balloon", NULL);
+    peer_stall(f->peer);
+    peer_reply(f->peer, "{\"actual\": 1}");
+    peer_expect(f->peer, "query-status", NULL);
+    peer_stall(f->peer);
+    peer_reply(f->peer, "{}");
+    peer_expect(f->peer, "query-balloon", NULL);
+    peer_reply(f->peer, "{\"actual\": 2}");
+    Answers patient, hasty;
+    answers_init(&patient);
+    answers_init(&hasty);
+    qmp_send(f->client, QMP(QUERY_BALLOON), NULL, deadline_in_ms(60000), count_answer, &patient);
+    qmp_send(f->client, QMP(QUERY_STATUS), NULL, deadline_in_ms(60), count_answer, &hasty);
+    answers_wait(&hasty, 1);
+    assert_int_equal(hasty.last, QMP_TIMEOUT);
+    qmp_send(f->client, QMP(QUERY_NAME), NULL, deadline_in_ms(60000), count_answer, &hasty);
+    answers_wait(&hasty, 2);
+    assert_int_equal(hasty.last, QMP_REFUSED);
+    peer_resume(f->peer);
+    answers_wait(&patient, 1);
+    assert_false(qmp_client_is_responsive(f->client));
+    qmp_send(f->client, QMP(QUERY_BALLOON), NULL, deadline_in_ms(60000), count_answer, &patient);
+    peer_resume(f->peer);
+    answers_wait(&patient, 2);
+    assert_int_equal(patient.last, QMP_OK);
+    assert_int_equal(patient.sum, 12);
+    assert_true(qmp_client_is_responsive(f->client));
+}
+
 static void test_fds(void **state)
 {
     Fixture *f = *state;
@@ -655,7 +689,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codec_limits), cmocka_unit_test(test_schema), CASE(test_call), CASE(test_error_classes),
         CASE(test_events_in_order), CASE(test_eight_threads), CASE(test_eof_in_call), CASE(test_close_wakes),
-        CASE(test_deadline_and_late_reply), CASE(test_pipeline), CASE(test_async_deadline_and_close), CASE(test_fds),
+        CASE(test_deadline_and_late_reply), CASE(test_pipeline), CASE(test_async_deadline_and_close), CASE(test_catches_up), CASE(test_fds),
         CASE(test_raw), CASE(test_wrappers), CASE(test_garbage), CASE(test_split), CASE(test_no_greeting), CASE(test_real_qemu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
