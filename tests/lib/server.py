@@ -3,6 +3,7 @@
 Both run in a Sandbox.  Nothing here waits for time to pass: the daemon says READY on NOTIFY_SOCKET, ends are seen by wait().
 """
 
+import glob
 import os
 import select
 import shutil
@@ -219,9 +220,21 @@ class Berthd(Server):
         return [self.binary(), "--sysconfdir", "/etc/libvirt", "--statedir", "/var/lib/libvirt", "--rundir", "/run/libvirt",
                 "--logdir", "/var/log/libvirt", "--cachedir", "/var/cache/libvirt"]
 
+    def _sasl_plugins(self):
+        """All of the host's but GS2's, which loses 228 bytes when it is loaded, whatever is done with it: the one thing not ours that a sanitizer
+        would find."""
+        made = self.box.path("sasl-plugins")
+        if not os.path.exists(made):
+            os.mkdir(made)
+            for plugin in glob.glob("/usr/lib/*/sasl2/*.so*"):
+                if not os.path.basename(plugin).startswith("libgs2"):
+                    os.symlink(plugin, os.path.join(made, os.path.basename(plugin)))
+        return made
+
     def environment(self):
         env = super().environment()
-        env.setdefault("ASAN_OPTIONS", "abort_on_error=1:detect_leaks=0:detect_stack_use_after_return=1")
+        env.setdefault("ASAN_OPTIONS", "abort_on_error=1:detect_leaks=1:detect_stack_use_after_return=1")
+        env.setdefault("SASL_PATH", self._sasl_plugins())
         env.setdefault("G_SLICE", "always-malloc")  # else GLib's own allocator hides frees from the sanitizers
         env.setdefault("TSAN_OPTIONS", "halt_on_error=1:abort_on_error=1:suppressions="
                        + os.path.join(os.path.dirname(__file__), "..", "tsan.supp"))
