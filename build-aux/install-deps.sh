@@ -11,4 +11,5 @@ apt-get install -y --no-install-recommends \
     qemu-system-x86 qemu-utils seabios ipxe-qemu busybox-static cpio linux-image-cloud-amd64 iproute2 libxml2-utils systemd \
     virtinst libvirt-dbus dbus polkitd libglib2.0-bin libsys-virt-perl libvirt-clients-qemu gir1.2-libvirt-glib-1.0 python3-gi \
     openssh-server openssh-client netcat-openbsd \
+    libpam-systemd passwd \
     libsasl2-modules libsasl2-modules-db libsasl2-modules-gssapi-mit sasl2-bin krb5-kdc krb5-admin-server krb5-user

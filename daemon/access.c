@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "daemon/access.h"
+#include "daemon/audit.h"
 #include "daemon/polkit_check.h"
 #include "domain/events.h"
 #include "domain/roster.h"
@@ -399,6 +400,7 @@ int access_check_late(Call *call, const char *name, const uint8_t *uuid, Err *er
     call->access_asked = true;
     call->late_name = arena_strdup(&call->arena, name);
     memcpy(call->late_uuid, uuid, UUID_LEN);
+    audit_named(call_server(call)->audit, call);
     if (!is_on(call))
         return 0;
     const AccessObject o = {name, uuid};

@@ -31,6 +31,12 @@ typedef struct Domain Domain;
 #define API_WEAK
 #endif
 
+/* Beside a handler that does not do what its call is for, because it refuses or there is never anything to tell of: docs/support.md says so instead
+ * of "yes".  The name is that of the handler without api_. */
+#define API_INSTEAD(name, what)                    \
+    extern const char *const api_instead_##name;   \
+    const char *const api_instead_##name = what;
+
 #define API_DOM_DOMAIN(key) Domain *dom,
 #define API_DOM_DOMAIN_ID(key) Domain *dom,
 #define API_DOM_DOMAIN_UUID(key) Domain *dom,

@@ -57,7 +57,7 @@ int api_admin_server_set_threadpool_parameters(AdminCall *call, const admin_serv
     const AdminUint known[] = {
         {VIR_THREADPOOL_WORKERS_MIN, &limits.min_threads, 0, most},
         {VIR_THREADPOOL_WORKERS_MAX, &limits.cap[LANE_NORMAL], least, most},
-        {VIR_THREADPOOL_WORKERS_PRIORITY, &limits.cap[LANE_FAST], least, most},
+        {VIR_THREADPOOL_WORKERS_PRIORITY, &limits.cap[LANE_FAST], 0, most},
     };
     if (admin_read_uints(args->params.params_val, args->params.params_len, known, N_ELEMENTS(known), err) < 0) {
         if (none && err && err->code == VIR_ERR_INVALID_ARG)

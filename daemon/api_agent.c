@@ -29,11 +29,13 @@ static int no_agent(Call *call, Domain *dom, Err *err)
 
 /* A handler that has results / none. */
 #define ASKS(name) \
+    API_INSTEAD(domain_##name, "no agent") \
     int api_domain_##name(Call *call, Domain *dom, const remote_domain_##name##_args *args, remote_domain_##name##_ret *ret, Err *err) \
     { \
         return no_agent(call, dom, err); \
     }
 #define TELLS(name) \
+    API_INSTEAD(domain_##name, "no agent") \
     int api_domain_##name(Call *call, Domain *dom, const remote_domain_##name##_args *args, Err *err) \
     { \
         return no_agent(call, dom, err); \
@@ -41,12 +43,14 @@ static int no_agent(Call *call, Domain *dom, Err *err)
 
 #include "daemon/agent_calls.def"
 
+API_INSTEAD(qemu_domain_agent_command, "no agent")
 int api_qemu_domain_agent_command(Call *call, Domain *dom, const qemu_domain_agent_command_args *args,
                                   qemu_domain_agent_command_ret *ret, Err *err)
 {
     return no_agent(call, dom, err);
 }
 
+API_INSTEAD(domain_interface_addresses, "no agent")
 /* Other sources: leases of our networks, of which there are none while there are no networks, and the host's ARP table. */
 int api_domain_interface_addresses(Call *call, Domain *dom, const remote_domain_interface_addresses_args *args,
                                    remote_domain_interface_addresses_ret *ret, Err *err)

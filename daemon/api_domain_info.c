@@ -193,6 +193,7 @@ int api_domain_get_metadata(Call *call, Domain *dom, const remote_domain_get_met
     return text ? 0 : -1;
 }
 
+API_INSTEAD(domain_has_managed_save_image, "none yet")
 int api_domain_has_managed_save_image(Call *call, Domain *dom, const remote_domain_has_managed_save_image_args *args,
                                       remote_domain_has_managed_save_image_ret *ret, Err *err)
 {

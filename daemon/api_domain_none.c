@@ -12,12 +12,14 @@
 
 /* ---- checkpoints ----------------------------------------------------------------------------------------------------------- */
 
+API_INSTEAD(domain_list_all_checkpoints, "none yet")
 int api_domain_list_all_checkpoints(Call *call, Domain *dom, const remote_domain_list_all_checkpoints_args *args,
                                     remote_domain_list_all_checkpoints_ret *ret, Err *err)
 {
     return 0;
 }
 
+API_INSTEAD(domain_checkpoint_lookup_by_name, "none yet")
 int api_domain_checkpoint_lookup_by_name(Call *call, Domain *dom, const remote_domain_checkpoint_lookup_by_name_args *args,
                                          remote_domain_checkpoint_lookup_by_name_ret *ret, Err *err)
 {
@@ -26,6 +28,7 @@ int api_domain_checkpoint_lookup_by_name(Call *call, Domain *dom, const remote_d
 
 /* ---- backups --------------------------------------------------------------------------------------------------------------- */
 
+API_INSTEAD(domain_backup_get_xml_desc, "none yet")
 int api_domain_backup_get_xml_desc(Call *call, Domain *dom, const remote_domain_backup_get_xml_desc_args *args,
                                    remote_domain_backup_get_xml_desc_ret *ret, Err *err)
 {
@@ -34,6 +37,7 @@ int api_domain_backup_get_xml_desc(Call *call, Domain *dom, const remote_domain_
 
 /* ---- iothreads ------------------------------------------------------------------------------------------------------------------ */
 
+API_INSTEAD(domain_get_iothread_info, "none yet")
 int api_domain_get_iothread_info(Call *call, Domain *dom, const remote_domain_get_iothread_info_args *args,
                                  remote_domain_get_iothread_info_ret *ret, Err *err)
 {

@@ -202,6 +202,7 @@ int api_domain_snapshot_delete(Call *call, Domain *dom, const remote_domain_snap
     return domain_snapshot_delete(dom, args->snap.name, args->flags, err);
 }
 
+API_INSTEAD(domain_revert_to_snapshot, "refused")
 int api_domain_revert_to_snapshot(Call *call, Domain *dom, const remote_domain_revert_to_snapshot_args *args, Err *err)
 {
     return domain_snapshot_revert(dom, args->snap.name, err);

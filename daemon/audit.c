@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 
 #include "daemon/audit.h"
+#include "daemon/audit_slots.h"
 #include "protocol/remote_protocol.h"
 #include "util/fd.h"
 #include "util/lock.h"
@@ -43,6 +44,9 @@ typedef struct Record {
     char *name;              /* of the object; NULL: none, or not known */
     char uuid[UUID_STRING_LEN];
     int code;                /* VIR_ERR_*; 0: done */
+    bool unknown;            /* the daemon was killed before it ended */
+    char *texts[2];          /* proc and kind, where they are no constants */
+    int slot;                /* freed when this is written; -1: none */
     unsigned lost;           /* this record stands for so many others */
 } Record;
 
@@ -56,6 +60,7 @@ struct Audit {
     AuditSpec spec; /* under the lock; file is not kept */
     int fd;         /* -1: to the journal */
     int journal;    /* socket for that; the thread's */
+    AuditSlots *slots; /* NULL: none are to be had */
     gint level;     /* atomic copy of spec.level */
 };
 
@@ -64,7 +69,17 @@ static void record_free(Record *r)
     g_free(r->who);
     g_free(r->from);
     g_free(r->name);
+    g_free(r->texts[0]);
+    g_free(r->texts[1]);
     g_free(r);
+}
+
+/* It is written, or never will be. */
+static void record_done(Audit *a, Record *r)
+{
+    if (r->slot >= 0)
+        audit_slots_release(a->slots, r->slot);
+    record_free(r);
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------------------------- */
@@ -94,7 +109,7 @@ static char *as_json(const Record *r)
         set_text(o, "object", r->kind);
         set_text(o, "name", r->name);
         set_text(o, "uuid", r->uuid[0] ? r->uuid : NULL);
-        json_object_set_new(o, "result", json_integer(r->code));
+        json_object_set_new(o, "result", r->unknown ? json_null() : json_integer(r->code));
     }
     char *text = json_dumps(o, JSON_COMPACT | JSON_PRESERVE_ORDER);
     json_decref(o);
@@ -105,8 +120,9 @@ static char *as_text(const Record *r)
 {
     if (r->lost)
         return g_strdup_printf("%u audit records were lost", r->lost);
-    return g_strdup_printf("client %" PRIu64 " (%s, %s): %s%s%s%s%s: %s (%d)", r->client, r->who, r->from, r->proc, r->name ? " on " : "",
-                           r->name ? r->kind : "", r->name ? " " : "", r->name ? r->name : "", r->code ? "failed" : "done", r->code);
+    g_autofree char *end = r->unknown ? g_strdup("the daemon was killed before it ended") : g_strdup_printf("%s (%d)", r->code ? "failed" : "done", r->code);
+    return g_strdup_printf("client %" PRIu64 " (%s, %s): %s%s%s%s%s: %s", r->client, r->who, r->from, r->proc, r->name ? " on " : "",
+                           r->name ? r->kind : "", r->name ? " " : "", r->name ? r->name : "", end);
 }
 
 static int to_journal(int journal, const Record *r, const char *text)
@@ -126,7 +142,7 @@ static int to_journal(int journal, const Record *r, const char *text)
         {"BERTH_", "WHO", r->who},
         {"BERTH_", "FROM", r->from},
         {"BERTH_", "PROCEDURE", r->proc},
-        {"BERTH_", "RESULT", r->lost ? NULL : result},
+        {"BERTH_", "RESULT", r->lost ? NULL : r->unknown ? "unknown" : result},
         {"BERTH_", "OBJECT", r->name},
         {"BERTH_", "UUID", r->uuid[0] ? r->uuid : NULL},
     };
@@ -171,8 +187,9 @@ static Record *take_all(Audit *a, unsigned *ret_lost, int *ret_fd, bool *ret_log
 }
 
 /* Returns how many are lost and could not be told: whoever writes next says it. */
-static unsigned write_all(Record *r, unsigned lost, int fd, int journal, bool logged)
+static unsigned write_all(Audit *a, Record *r, unsigned lost, int fd, bool logged)
 {
+    int journal = a->journal;
     int failed = 0;
     unsigned n = 0;
     bool hangs = false;
@@ -186,14 +203,14 @@ static unsigned write_all(Record *r, unsigned lost, int fd, int journal, bool lo
             failed = e;
             n++;
         }
-        record_free(r);
+        record_done(a, r);
         r = next;
     }
     if (failed < 0)
         log_error("%u audit records could not be written: %s", n, g_strerror(-failed));
     if (lost == 0)
         return 0;
-    Record said = {.time_us = g_get_real_time(), .lost = lost};
+    Record said = {.time_us = g_get_real_time(), .slot = -1, .lost = lost};
     if (write_record(fd, journal, logged, &said) == -EAGAIN)
         return lost;
     log_warning("%u audit records were not taken in time and are lost", lost);
@@ -217,7 +234,7 @@ static void *thread_main(void *arg)
         stop = a->stop;
         Record *r = take_all(a, &lost, &fd, &logged);
         mutex_unlock(&a->lock);
-        lost = write_all(r, lost, fd, a->journal, logged);
+        lost = write_all(a, r, lost, fd, logged);
         fd_close(&fd);
         if (lost) {
             LOCK_SCOPE(&a->lock);
@@ -245,7 +262,29 @@ static int open_file(const AuditSpec *spec, int *ret, Err *err)
     return 0;
 }
 
-Audit *audit_new(const AuditSpec *spec, Err *err)
+/* What a daemon that was killed was at. */
+static void recover(Audit *a)
+{
+    const AuditSlot *left;
+    unsigned at = 0, n = 0;
+    int slot;
+    for (; (left = audit_slots_left(a->slots, &at, &slot)); n++) {
+        Record *r = g_new0(Record, 1);
+        *r = (Record){.time_us = left->time_us, .client = left->client, .who = g_strdup(left->who), .from = g_strdup(left->from),
+                      .name = left->name[0] ? g_strdup(left->name) : NULL, .code = left->code, .unknown = left->state != AUDIT_SLOT_ENDED,
+                      .texts = {g_strdup(left->proc), g_strdup(left->kind)}, .slot = slot};
+        r->proc = r->texts[0];
+        r->kind = r->texts[1];
+        g_strlcpy(r->uuid, left->uuid, sizeof(r->uuid));
+        *a->tail = r;
+        a->tail = &r->next;
+        a->queued++;
+    }
+    if (n)
+        log_warning("the daemon before this one was killed with %u calls under way: they are in the audit records", n);
+}
+
+Audit *audit_new(const AuditSpec *spec, const char *slots_path, Err *err)
 {
     int fd;
     if (open_file(spec, &fd, err) < 0)
@@ -267,6 +306,8 @@ Audit *audit_new(const AuditSpec *spec, Err *err)
     a->tail = &a->head;
     mutex_init(&a->lock, LOCK_QUEUE, "audit");
     cond_init(&a->wake);
+    if (spec->level > 0 && (a->slots = audit_slots_open(slots_path)))
+        recover(a);
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -309,8 +350,9 @@ Audit *audit_free(Audit *a)
     audit_stop(a);
     for (Record *r = a->head, *next; r; r = next) {
         next = r->next;
-        record_free(r);
+        record_done(a, r);
     }
+    audit_slots_close(a->slots);
     fd_close(&a->fd);
     fd_close(&a->journal);
     cond_done(&a->wake);
@@ -332,14 +374,17 @@ static bool is_about_who(int code)
 }
 
 /* What a read-only connection may not do changes something. */
-static bool is_wanted(const Call *call)
+static bool changes_something(const Call *call)
 {
     const ProcInfo *p = call->proc;
-    if (is_about_who(call->err.code) || p->preopen)
-        return is_about_who(call->err.code) || strcmp(p->name, "connect_open") == 0;
-    if (p->args.size && !call->args)
-        return p->ro == READONLY_REFUSED;
-    return proc_readonly_refused(p, call->args);
+    if (p->preopen || p->preauth)
+        return false;
+    return p->args.size && !call->args ? p->ro == READONLY_REFUSED : proc_readonly_refused(p, call->args);
+}
+
+static bool is_wanted(const Call *call)
+{
+    return is_about_who(call->err.code) || call->login || strcmp(call->proc->name, "connect_open") == 0 || changes_something(call);
 }
 
 /* Takes the record. */
@@ -358,7 +403,7 @@ static void enqueue(Audit *a, Record *r)
     if (wake)
         cond_broadcast(&a->wake);
     if (full)
-        record_free(r);
+        record_done(a, r);
 }
 
 static Record *record_new(const RpcConn *conn, const char *proc, const char *kind, int code)
@@ -371,6 +416,7 @@ static Record *record_new(const RpcConn *conn, const char *proc, const char *kin
                   .from = g_strdup(peer->address ? peer->address : "local"),
                   .proc = proc,
                   .kind = kind,
+                  .slot = -1,
                   .code = code};
     return r;
 }
@@ -398,12 +444,13 @@ static void client_names(const Call *call, Record *r)
     }
 }
 
-void audit_call(Audit *a, const Call *call)
+/* What the call is about, as far as it is known by now. */
+static void name_object(const Call *call, Record *r)
 {
-    if (!is_on(a) || !is_wanted(call))
-        return;
-    Record *r = record_new(call->conn, call->proc->name, proc_object_name(call->proc->object), call->err.code);
-    if (call->dom) {
+    if (call->login) {
+        r->kind = "login";
+        r->name = g_strdup(call->login);
+    } else if (call->dom) {
         g_autoptr(DomainView) v = domain_view(call->dom);
         r->name = g_strdup(v->name);
         uuid_format(v->uuid, r->uuid);
@@ -413,6 +460,60 @@ void audit_call(Audit *a, const Call *call)
     } else {
         client_names(call, r);
     }
+}
+
+static Record *record_of(const Call *call)
+{
+    Record *r = record_new(call->conn, call->proc->name, proc_object_name(call->proc->object), call->err.code);
+    name_object(call, r);
+    return r;
+}
+
+void audit_begin(Audit *a, Call *call)
+{
+    AuditSlot *slot;
+    if (!is_on(a) || !a->slots || !changes_something(call))
+        return;
+    int n = audit_slots_take(a->slots, &slot);
+    if (n < 0)
+        return;
+    call->audit_slot = n + 1;
+    Record *r = record_of(call);
+    slot->time_us = r->time_us;
+    slot->client = r->client;
+    slot->code = 0;
+    g_strlcpy(slot->proc, r->proc, sizeof(slot->proc));
+    g_strlcpy(slot->kind, r->kind, sizeof(slot->kind));
+    g_strlcpy(slot->uuid, r->uuid, sizeof(slot->uuid));
+    g_strlcpy(slot->from, r->from, sizeof(slot->from));
+    g_strlcpy(slot->who, r->who, sizeof(slot->who));
+    g_strlcpy(slot->name, r->name ? r->name : "", sizeof(slot->name));
+    audit_slot_begin(slot);
+    record_free(r);
+}
+
+void audit_named(Audit *a, const Call *call)
+{
+    if (!call->audit_slot)
+        return;
+    AuditSlot *slot = audit_slots_get(a->slots, call->audit_slot - 1);
+    g_strlcpy(slot->name, call->late_name, sizeof(slot->name));
+    uuid_format(call->late_uuid, slot->uuid);
+}
+
+void audit_call(Audit *a, Call *call)
+{
+    int slot = call->audit_slot - 1;
+    call->audit_slot = 0;
+    if (!is_on(a) || !is_wanted(call)) {
+        if (slot >= 0)
+            audit_slots_release(a->slots, slot);
+        return;
+    }
+    Record *r = record_of(call);
+    r->slot = slot;
+    if (slot >= 0)
+        audit_slots_end(a->slots, slot, r->code);
     enqueue(a, r);
 }
 

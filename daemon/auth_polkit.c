@@ -86,6 +86,7 @@ static void answered(void *ud, PolkitAnswer answer, const char *why)
 {
     Call *call = ud;
     call->client->auth_ask = NULL;
+    call->login = action_of(call);
     if (judge(call, action_of(call), answer, why, &call->err) < 0)
         refused(call);
     else

@@ -39,6 +39,8 @@ static int refuse(Call *call, const char *mech, const Err *why, Err *err)
     const LogField fields[] = {{"CLIENT", rpc_conn_name(call->conn)}, {"MECHANISM", mech}, {NULL, NULL}};
     log_fields(LOG_LEVEL_WARNING, fields, "%s: SASL authentication%s%s failed: %s", rpc_conn_name(call->conn), mech ? " by " : "",
                mech ? mech : "", text ? text : "a call out of turn");
+    if (!call->login)
+        call->login = arena_strdup(&call->arena, mech ? mech : "SASL");
     rpc_conn_close_after_flush(call->conn, "SASL authentication failed");
     return err_set(err, VIR_ERR_AUTH_FAILED, "SASL did not accept the credentials");
 }
@@ -107,10 +109,13 @@ static int finish(Call *call, Err *err)
         return err_set(err, VIR_ERR_AUTH_FAILED, "the connection is gone");
     if (!user_is_allowed(cl->server, user)) {
         g_auto(Err) why = ERR_INIT;
+        g_autofree char *as = g_strdup_printf("%s as %s", mech, user);
+        call->login = arena_strdup(&call->arena, as);
         err_set(&why, VIR_ERR_AUTH_FAILED, "user %s is not in sasl_allowed_username_list", user);
         return refuse(call, mech, &why, err);
     }
     rpc_conn_set_sasl_user(call->conn, user);
+    call->login = arena_strdup(&call->arena, mech);
     log_info("%s: authenticated by %s, %u bits of encryption by SASL", rpc_conn_name(call->conn), mech, ssf);
     RpcSasl *sasl = g_steal_pointer(&cl->sasl);
     xdrproc_t filter = (xdrproc_t)(void (*)(void))call->proc->ret.filter;

@@ -28,6 +28,8 @@ struct Call {
     bool access_asked;        /* by the handler, of a row that leaves it to it */
     const char *late_name;    /* what it asked for, for the audit record; NULL: it has not */
     uint8_t late_uuid[UUID_LEN];
+    const char *login;        /* this call let its client in, or did not: by what, for the audit record; NULL: it was about something else */
+    int audit_slot;           /* daemon/audit_slots.h; 0: none */
     void (*then)(Call *call); /* when polkit has answered */
     GHashTable *visible;      /* uuids of the machines polkit lets a list show; NULL: it was not asked */
     int fds[RPC_FDS_MAX]; /* to go out with the reply */

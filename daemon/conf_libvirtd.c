@@ -100,8 +100,9 @@ const ConfKey libvirtd_config_keys[] = {
         .text = "Workers that are always there. Further ones are made when there is work, and end when there is none for some seconds."),
     ROW(max_workers, CONF_INT, "20", RELOAD, .min = 1, .max = 10000,
         .text = "Ordinary calls executed at once. A call that waits for a guest does not count."),
-    ROW(prio_workers, CONF_INT, "5", RELOAD, .min = 1, .max = 10000,
-        .text = "Calls that never wait for a guest (destroy, look-ups) executed at once, on workers of their own."),
+    ROW(prio_workers, CONF_INT, "5", RELOAD, .min = 0, .max = 10000,
+        .text = "Calls that never wait for a guest (destroy, look-ups) executed at once, on workers of their own. 0: they share those of "
+                "max_workers."),
     ROW(max_client_requests, CONF_INT, "5", RELOAD, .min = 1, .max = 10000,
         .text = "Calls of one client in progress; further ones wait unread on its connection."),
     INERT(admin_min_workers, CONF_INT, "1", ADMIN_INLINE, .min = 0, .max = 10000, .text = "As min_workers, for the administration socket."),

@@ -133,6 +133,7 @@ static void call_done(Call *call)
         return;
     }
     if (call_finish(call)) {
+        audit_call(call_server(call)->audit, call);
         call_free(call);
         return;
     }
@@ -341,6 +342,7 @@ static void submit(Call *call)
 {
     const ProcInfo *p = call->proc;
     JobKind kind = call->dom ? scope_jobs[p->scope] : JOB_NONE;
+    audit_begin(call_server(call)->audit, call);
     if (kind != JOB_NONE) {
         call->link.data = call;
         g_queue_push_tail_link(&call->client->calls, &call->link);

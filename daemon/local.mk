@@ -5,7 +5,7 @@ daemon_sources = \
 	daemon/admin.c daemon/admin.h daemon/api_admin_client.c daemon/api_admin_connect.c daemon/api_admin_server.c \
 	daemon/api.h \
 	daemon/agent_calls.def daemon/api_agent.c \
-	daemon/audit.c daemon/audit.h \
+	daemon/audit.c daemon/audit.h daemon/audit_slots.c daemon/audit_slots.h \
 	daemon/auth_polkit.c daemon/auth_polkit.h \
 	daemon/api_berth.c \
 	daemon/api_caps.c \
@@ -36,6 +36,7 @@ daemon_sources = \
 	daemon/tidy.c daemon/tidy.h \
 	daemon/listen.c daemon/listen.h \
 	daemon/listen_net.c daemon/listen_net.h daemon/listen_role.c daemon/listen_role.h \
+	daemon/daemon.h daemon/reload.c \
 	daemon/options.c daemon/options.h \
 	daemon/polkit.c daemon/polkit.h daemon/polkit_check.c daemon/polkit_check.h \
 	daemon/proctable.c daemon/proctable.h \

@@ -5,14 +5,13 @@
  *
  * Up: options, configuration, log, monitor thread, pool, capabilities, machines (views published, jobs of reconnect pending), sockets,
  * ready, reconnect and autostart.  Down (SIGTERM): sockets closed, running calls given their grace, status written, machines left
- * running.  SIGHUP: configuration read again; what can be applied is, the rest is named in the log.
+ * running.  SIGHUP: reload.c.
  */
 #include "config.h"
 
 #define LOG_AREA "daemon.main"
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +26,7 @@
 #include "daemon/audit.h"
 #include "daemon/auth_sasl.h"
 #include "daemon/confine.h"
+#include "daemon/daemon.h"
 #include "daemon/events.h"
 #include "daemon/gate.h"
 #include "daemon/host.h"
@@ -48,147 +48,9 @@
 #include "util/log.h"
 
 #define START_MOST_S 600u /* definitions read at the start */
-#define SERVING "Serving clients"
-#define IDLE_ACTIVATED_S 120u /* as libvirtd's units have it */
 #define GRACE_MS 3000u /* what running calls get at the end */
 #define AUTH_WORKERS 16u /* who waits for a server of authentication takes one */
 #define LAST_MS  2000u /* and those that waited for a QEMU, when they are told to stop */
-
-typedef struct Daemon {
-    Server server;
-    Options options;
-    DaemonConfig *config;
-    QemuConfig *qemu_config;
-    RpcService service, admin_service;
-    Listen *listen;
-    Watchdog *watchdog;
-    bool pid_file_ours;
-    int ready_pipe; /* --daemon: the waiting parent reads our verdict here; -1 otherwise */
-} Daemon;
-
-/* ---- configuration --------------------------------------------------------------------------------------------------------- */
-
-static int config_load(const Options *o, DaemonConfig **ret, QemuConfig **ret_qemu, Err *err)
-{
-    g_autoptr(DaemonConfig) c = daemon_config_load(o->libvirtd_conf, o->berthd_conf, err);
-    if (!c)
-        return -1;
-    g_autoptr(QemuConfig) q = qemu_config_load(o->qemu_conf, err);
-    if (!q)
-        return -1;
-    *ret = g_steal_pointer(&c);
-    *ret_qemu = g_steal_pointer(&q);
-    return 0;
-}
-
-static int apply_log(const Options *o, const DaemonConfig *c, Err *err)
-{
-    int level = o->verbose && c->log_level > LOG_LEVEL_INFO ? LOG_LEVEL_INFO : c->log_level;
-    return log_configure(level, c->log_filters, c->log_outputs, err);
-}
-
-static PoolLimits pool_limits(const DaemonConfig *c)
-{
-    return (PoolLimits){.cap = {[LANE_FAST] = (unsigned)c->prio_workers,
-                                [LANE_NORMAL] = (unsigned)c->max_workers,
-                                [LANE_LONG] = (unsigned)c->long_workers},
-                        .min_threads = (unsigned)c->min_workers,
-                        .max_threads = (unsigned)c->max_threads,
-                        .idle_ms = 5000};
-}
-
-static RpcLimits rpc_limits(const DaemonConfig *c)
-{
-    RpcLimits l = RPC_LIMITS_DEFAULT;
-    l.max_clients = (unsigned)c->max_clients;
-    l.max_anonymous_clients = (unsigned)c->max_anonymous_clients;
-    l.max_client_requests = (unsigned)c->max_client_requests;
-    l.max_queue_bytes = c->max_client_queue;
-    l.auth_timeout_ms = (unsigned)c->auth_timeout * 1000;
-    l.stall_timeout_ms = (unsigned)c->client_stall_timeout * 1000;
-    l.handshake_timeout_ms = (unsigned)c->handshake_timeout * 1000;
-    l.keepalive_interval = c->keepalive_interval;
-    l.keepalive_count = (unsigned)c->keepalive_count;
-    return l;
-}
-
-static RpcLimits admin_limits(const DaemonConfig *c)
-{
-    RpcLimits l = rpc_limits(c);
-    l.max_clients = l.max_anonymous_clients = (unsigned)c->admin_max_clients;
-    l.max_client_requests = (unsigned)c->admin_max_client_requests;
-    l.keepalive_interval = c->admin_keepalive_interval;
-    l.keepalive_count = (unsigned)c->admin_keepalive_count;
-    return l;
-}
-
-/* Who holds the sockets starts the daemon again when it is needed. */
-static unsigned idle_seconds(const Daemon *d)
-{
-    int s = d->options.idle_timeout >= 0 ? d->options.idle_timeout : d->config->idle_timeout;
-    return s >= 0 ? (unsigned)s : listen_activated(d->listen) ? IDLE_ACTIVATED_S : 0;
-}
-
-static AuditSpec audit_spec(const DaemonConfig *c)
-{
-    return (AuditSpec){.level = c->audit_level, .logged = c->audit_logging, .file = c->audit_file};
-}
-
-static void reload(Daemon *d)
-{
-    g_auto(Err) err = ERR_INIT;
-    DaemonConfig *c = NULL;
-    QemuConfig *q = NULL;
-    bool whole = true;
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, (uint64_t)g_get_monotonic_time());
-    if (config_load(&d->options, &c, &q, &err) < 0 || apply_log(&d->options, c, &err) < 0) {
-        g_autofree char *text = err_message(&err);
-        log_error("the configuration is not changed: %s", text);
-        whole = false;
-        daemon_config_unref(c);
-        qemu_config_unref(q);
-    } else {
-        g_auto(GStrv) late = daemon_config_needs_restart(d->config, c);
-        for (char **l = late; *l; l++)
-            log_warning("%s: needs a restart of the daemon", *l);
-        PoolLimits pl = pool_limits(c);
-        RpcLimits rl = rpc_limits(c), al = admin_limits(c);
-        pool_set_limits(d->server.pool, &pl);
-        rpc_server_set_limits(d->server.rpc, &rl);
-        rpc_server_set_limits(d->server.admin, &al);
-        d->server.sasl_users = c->sasl_allowed_username_list;
-        g_atomic_int_set(&d->server.job_timeout_ms, c->job_timeout * 1000);
-        domain_driver_reload(d->server.domains, q);
-        domain_driver_set_start_timeout(d->server.domains, (unsigned)c->start_timeout * 1000);
-        image_allow_probing(c->backing_format_probing);
-        daemon_config_unref(d->config);
-        qemu_config_unref(d->qemu_config);
-        d->config = c;
-        d->qemu_config = q;
-        idle_watch_set(d->server.idle, idle_seconds(d));
-        tls_set_config(d->server.tls, c);
-        log_info("configuration read again");
-        if (tls_reload(d->server.tls, &err) < 0) {
-            g_autofree char *text = err_message(&err);
-            log_error("%s", text);
-            whole = false;
-        }
-    }
-    g_auto(Err) audit_err = ERR_INIT;
-    AuditSpec audit = audit_spec(d->config);
-    if (audit_reload(d->server.audit, &audit, &audit_err) < 0) {
-        g_autofree char *text = err_message(&audit_err);
-        log_error("audit records go where they went: %s", text);
-        whole = false;
-    }
-    g_auto(Err) rules_err = ERR_INIT;
-    if (access_reload(d->server.access, &rules_err) < 0) {
-        g_autofree char *text = err_message(&rules_err);
-        log_error("the access rules are not changed: %s", text);
-        whole = false;
-    }
-    sd_notify(0, whole ? "READY=1\nSTATUS=" SERVING : "READY=1\nSTATUS=" SERVING "; not all of the configuration is in force, see the log");
-}
 
 /* ---- signals --------------------------------------------------------------------------------------------------------------- */
 
@@ -202,7 +64,7 @@ static int on_stop(sd_event_source *s, const struct signalfd_siginfo *si, void *
 
 static int on_reload(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
 {
-    reload(userdata);
+    reload_begin(userdata);
     return 0;
 }
 
@@ -242,7 +104,7 @@ static int go_background(Daemon *d)
 
 static void say_ready(Daemon *d)
 {
-    sd_notify(0, "READY=1\nSTATUS=" SERVING);
+    sd_notify(0, "READY=1\nSTATUS=" DAEMON_SERVING);
     if (d->ready_pipe < 0)
         return;
     AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -286,8 +148,9 @@ static char *rules_path(const Options *o)
 
 static int access_init(Daemon *d, Err *err)
 {
-    AuditSpec audit = audit_spec(d->config);
-    if (!(d->server.audit = audit_new(&audit, err)))
+    AuditSpec audit = daemon_audit_spec(d->config);
+    g_autofree char *calls = g_build_filename(d->options.dirs.run, "audit-calls", NULL);
+    if (!(d->server.audit = audit_new(&audit, calls, err)))
         return -1;
     g_autofree char *path = rules_path(&d->options);
     bool by_polkit = daemon_config_has_driver(d->config, "polkit");
@@ -382,7 +245,7 @@ static int up(Daemon *d, Err *err)
     s->client_loop = event_loop_new("client");
     s->monitor_loop = event_loop_new("monitor");
     s->job_timeout_ms = d->config->job_timeout * 1000;
-    PoolLimits pl = pool_limits(d->config);
+    PoolLimits pl = daemon_pool_limits(d->config);
     s->pool = pool_new(&pl);
     s->bus = bus_new(s->client_loop);
     s->events = event_hub_new();
@@ -398,14 +261,14 @@ static int up(Daemon *d, Err *err)
                               .call = gate_call,
                               .opened = gate_opened,
                               .closed = gate_closed};
-    RpcLimits rl = rpc_limits(d->config);
+    RpcLimits rl = daemon_rpc_limits(d->config);
     s->rpc = rpc_server_new(s->client_loop, ADMIN_SERVER_MAIN, &rl, &d->service);
     d->admin_service = (RpcService){.ud = s,
                                     .known_program = admin_known_program,
                                     .call = admin_call,
                                     .opened = admin_opened,
                                     .closed = admin_closed};
-    RpcLimits al = admin_limits(d->config);
+    RpcLimits al = daemon_admin_limits(d->config);
     s->admin = rpc_server_new(s->client_loop, ADMIN_SERVER_ADMIN, &al, &d->admin_service);
     s->tls = tls_new(s->client_loop, d->config, s->privileged);
     ListenSpec spec = {.dir = d->config->unix_sock_dir ? d->config->unix_sock_dir : d->options.dirs.run,
@@ -431,7 +294,7 @@ static int up(Daemon *d, Err *err)
     d->listen = listen_open(s->rpc, s->admin, &spec, err);
     if (!d->listen || pid_file_write(d, err) < 0)
         return -1;
-    s->idle = idle_watch_new(s, idle_seconds(d));
+    s->idle = idle_watch_new(s, daemon_idle_seconds(d));
     d->watchdog = watchdog_new(s->client_loop, s->monitor_loop, s->pool);
     return 0;
 }
@@ -512,7 +375,7 @@ int main(int argc, char **argv)
     int r = options_parse(argc, argv, geteuid() == 0, &d.options);
     if (r >= 0)
         return r;
-    if (config_load(&d.options, &d.config, &d.qemu_config, &err) < 0) {
+    if (daemon_read_config(&d.options, &d.config, &d.qemu_config, &err) < 0) {
         report(&err);
         return 1;
     }
@@ -541,7 +404,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "berthd: going to the background: %s\n", g_strerror(-r));
         return 1;
     }
-    if (apply_log(&d.options, d.config, &err) < 0 || confine(&err) < 0 || up(&d, &err) < 0) {
+    if (daemon_apply_log(&d.options, d.config, &err) < 0 || confine(&err) < 0 || up(&d, &err) < 0) {
         report(&err);
         down(&d);
         return 1;
@@ -550,6 +413,7 @@ int main(int argc, char **argv)
     domain_driver_go(d.server.domains);
     log_info("%s serves, process %d", PACKAGE_STRING, (int)getpid());
     r = event_loop_run(d.server.client_loop);
+    d.stopping = true;
     sd_notify(0, "STOPPING=1\nSTATUS=Stopping; machines go on");
     down(&d);
     return r < 0 ? 1 : 0;

@@ -35,14 +35,23 @@ void model_support_print(FILE *out) __attribute__((weak));
 #define READONLY_RW_IF(mask) without mask
 #define READONLY_RW_PARAM(field, value) unless field is value
 
+/* What a handler does instead of what its call is for (API_INSTEAD). */
+#define INSTEAD(name) extern const char *const api_instead_##name __attribute__((weak));
+#define PROC(nr, NAME, name, ...) INSTEAD(name)
+#define QEMU_PROC(nr, NAME, name, ...) INSTEAD(qemu_##name)
+#define LXC_PROC(nr, NAME, name, ...) INSTEAD(lxc_##name)
+#define BERTH_PROC(nr, NAME, name, ...) INSTEAD(berth_##name)
+#include "protocol/procs.def"
+
 static const struct {
     const char *flags, *readonly;
+    const char *const *instead; /* NULL: nothing */
 } texts[] = {
-#define ROW(flags, ro) {TEXT(FLAGS_##flags), TEXT(READONLY_##ro)},
-#define PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(flags, ro)
-#define QEMU_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(flags, ro)
-#define LXC_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(flags, ro)
-#define BERTH_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(flags, ro)
+#define ROW(name, flags, ro) {TEXT(FLAGS_##flags), TEXT(READONLY_##ro), &api_instead_##name},
+#define PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(name, flags, ro)
+#define QEMU_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(qemu_##name, flags, ro)
+#define LXC_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(lxc_##name, flags, ro)
+#define BERTH_PROC(nr, NAME, name, a, r, perm, obj, scope, state, lane, flags, ro, ...) ROW(berth_##name, flags, ro)
 #include "protocol/procs.def"
 };
 
@@ -54,20 +63,12 @@ static const char *const rule_texts[] = {
 #include "protocol/procs.def"
 };
 
-/* Handlers that exist to refuse with the code clients know. */
-static bool always_refused(const ProcInfo *p)
+/* "yes", "no", or what it is instead. */
+static const char *supported(const ProcInfo *p)
 {
-    static const char *const names[] = {
-#define ASKS(name) "domain_" #name,
-#define TELLS(name) "domain_" #name,
-#include "daemon/agent_calls.def"
-        "domain_agent_command",
-    };
-    for (size_t i = 0; i < N_ELEMENTS(names); i++) {
-        if (strcmp(p->name, names[i]) == 0)
-            return true;
-    }
-    return false;
+    if (!proc_handler(p))
+        return "no";
+    return texts[p->index].instead ? *texts[p->index].instead : "yes";
 }
 
 /* "(A | B)" as "A, B": a bar would end the cell. */
@@ -117,7 +118,7 @@ static void print_program(const char *title, uint32_t prog)
         if (procs[i].prog != prog)
             continue;
         calls++;
-        if (proc_handler(&procs[i]) && !always_refused(&procs[i]))
+        if (strcmp(supported(&procs[i]), "yes") == 0)
             done++;
     }
     printf("## %s: %zu of %zu calls\n\n", title, done, calls);
@@ -127,7 +128,7 @@ static void print_program(const char *title, uint32_t prog)
         const ProcInfo *p = &procs[i];
         if (p->prog != prog)
             continue;
-        printf("| %d | %s | %s | ", p->nr, p->api, !proc_handler(p) ? "no" : always_refused(p) ? "no agent" : "yes");
+        printf("| %d | %s | %s | ", p->nr, p->api, supported(p));
         print_text(texts[i].readonly);
         fputs(" | ", stdout);
         print_text(texts[i].flags);
@@ -157,8 +158,9 @@ int main(void)
 {
     puts("# What is supported\n\n"
          "Made by `make update-support` from the tables the daemon runs by; edits are lost.\n\n"
-         "A call that is not supported is answered with error 3 (VIR_ERR_NO_SUPPORT) and its name; \"no agent\": as libvirt answers for a\n"
-         "machine whose guest runs no agent, since agents are not spoken to yet. \"Flags accepted\" are those the\n"
+         "A call that is not supported is answered with error 3 (VIR_ERR_NO_SUPPORT) and its name; \"refused\": with another error, whatever\n"
+         "its arguments; \"no agent\": as libvirt answers for a machine whose guest runs no agent, since agents are not spoken to yet; \"none\n"
+         "yet\": truly, that there is none, for nothing makes any yet. The calls counted do what they are for. \"Flags accepted\" are those the\n"
          "daemon lets through; what a call does not do yet it refuses by name. \"Read-only\" says whether a read-only connection may\n"
          "make the call. Permissions are those of libvirt's access control.\n");
     print_program("Main program", REMOTE_PROGRAM);

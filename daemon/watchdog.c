@@ -1,13 +1,18 @@
 /* daemon/watchdog.c - telling the service manager that the daemon works, only as long as it does
  *
- * Owns:    one timer, and a probe each in the monitor thread and in the lanes of short work
+ * Owns:    one timer, and a probe each in the monitor thread and in the lanes of workers
  * Threads: client event thread; probes run where they are sent
  *
  * Theory of operation.  Several times in the time allowed a round begins: a probe is posted to the monitor thread and one is submitted to each
  * lane.  Each posts its answer back here, and the last of them makes the ping: so a ping means that both event threads turn and that
- * workers can be had.  A lane whose probe still queues behind other work is alive all the same if tasks of it have ended since: load is no
- * reason to be killed.  What does not answer is named in the log, and when the time is up the service manager restarts the daemon; machines
- * go on meanwhile.  The LONG lane is left out: its work may take hours.
+ * workers can be had.  A lane whose probe still queues behind other work is alive all the same if one of its tasks has begun, ended, fallen
+ * asleep or woken up since: load is no reason to be killed.  Tasks that wait for a QEMU or a child sleep as far as the pool knows, and take no
+ * place: a lane stands still only when all of its places are held by tasks that neither compute to an end nor say that they wait.  Long work
+ * may do so for a while (a large image is written out by one system call after another), so its lane has five times the time.  What does
+ * not answer is named in the log, and when the time is up the service manager restarts the daemon; machines go on meanwhile.
+ *
+ * Workers of authentication are left out on purpose: what they wait for (saslauthd, a KDC) is no better after a restart, and whoever makes
+ * them wait has not shown yet who he is.  He would end the connections of all who have.
  */
 #include "config.h"
 
@@ -18,17 +23,17 @@
 #include "daemon/watchdog.h"
 #include "util/log.h"
 
-#define ROUNDS 4u /* in the time allowed */
-
-typedef enum { PART_MONITOR, PART_FAST, PART_NORMAL, PART_MAX } Part;
+typedef enum { PART_MONITOR, PART_FAST, PART_NORMAL, PART_LONG, PART_MAX } Part;
 
 static const struct {
     const char *name;
     Lane lane; /* INLINE: no lane */
+    unsigned patience; /* rounds it may stand still and count as alive */
 } parts[PART_MAX] = {
     [PART_MONITOR] = {"the monitor event thread", LANE_INLINE},
     [PART_FAST] = {"the workers of short calls", LANE_FAST},
     [PART_NORMAL] = {"the workers of ordinary calls", LANE_NORMAL},
+    [PART_LONG] = {"the workers of long calls", LANE_LONG, WATCHDOG_LONG_ROUNDS},
 };
 
 typedef struct Probe {
@@ -44,8 +49,9 @@ struct Watchdog {
     uint64_t period_us;
     bool away[PART_MAX];    /* its probe has not come back */
     bool alive[PART_MAX];   /* in this round */
-    unsigned silent;        /* rounds that did not become whole, in a row */
-    uint64_t done[LANE_MAX]; /* tasks ended when last looked at */
+    unsigned still[PART_MAX]; /* rounds that saw neither its probe nor a move, in a row */
+    unsigned silent;          /* rounds that did not become whole, in a row */
+    uint64_t moves[LANE_MAX]; /* of tasks, when last looked at */
 };
 
 static void unref(Watchdog *w)
@@ -105,7 +111,7 @@ static void judge_round(Watchdog *w)
         whole = whole && w->alive[p];
         if (!w->alive[p] && w->silent == 1)
             log_warning("%s did not answer for %u ms; without an answer the service manager will restart the daemon", parts[p].name,
-                        (unsigned)(2 * w->period_us / 1000));
+                        (unsigned)((parts[p].patience + 2) * w->period_us / 1000));
     }
     w->silent = whole ? 0 : w->silent + 1;
 }
@@ -116,11 +122,13 @@ static void begin_round(Watchdog *w)
     pool_stats(w->pool, &st);
     for (Part p = 0; p < PART_MAX; p++) {
         Lane lane = parts[p].lane;
-        w->alive[p] = w->away[p] && lane != LANE_INLINE && st.done[lane] != w->done[lane];
+        bool moves = !w->away[p] || (lane != LANE_INLINE && st.moves[lane] != w->moves[lane]);
+        w->still[p] = moves ? 0 : w->still[p] + 1;
+        w->alive[p] = w->away[p] && (moves || w->still[p] <= parts[p].patience);
         if (!w->away[p])
             send_probe(w, p);
     }
-    memcpy(w->done, st.done, sizeof(w->done));
+    memcpy(w->moves, st.moves, sizeof(w->moves));
     ping_if_whole(w);
 }
 
@@ -136,14 +144,14 @@ static int on_timer(sd_event_source *t, uint64_t usec, void *userdata)
 Watchdog *watchdog_new(EventLoop *client, EventLoop *monitor, Pool *pool)
 {
     uint64_t allowed_us = 0;
-    if (sd_watchdog_enabled(0, &allowed_us) <= 0 || allowed_us < ROUNDS)
+    if (sd_watchdog_enabled(0, &allowed_us) <= 0 || allowed_us < WATCHDOG_ROUNDS)
         return NULL;
     Watchdog *w = g_new0(Watchdog, 1);
     w->refs = 1;
     w->client = client;
     w->monitor = monitor;
     w->pool = pool;
-    w->period_us = allowed_us / ROUNDS;
+    w->period_us = allowed_us / WATCHDOG_ROUNDS;
     int r = sd_event_add_time_relative(event_loop_sd(client), &w->timer, CLOCK_MONOTONIC, w->period_us, w->period_us / 10, on_timer, w);
     if (r < 0)
         g_error("no timer for the watchdog");

@@ -5,6 +5,9 @@
 #include "event/event.h"
 #include "util/pool.h"
 
+#define WATCHDOG_ROUNDS 4u                          /* in the time the service manager allows */
+#define WATCHDOG_LONG_ROUNDS (5u * WATCHDOG_ROUNDS) /* the workers of long calls may stand still for so many */
+
 typedef struct Watchdog Watchdog;
 
 /* Pings as WATCHDOG_USEC asks.  NULL when it is not set.  Event thread of `client`, or before that loop runs. */

@@ -52,7 +52,7 @@ int domain_block_resize(Domain *d, const char *name, uint64_t size, unsigned fla
 
 int domain_block_peek(Domain *d, const char *name, uint64_t offset, uint8_t *buffer, size_t size, Err *err)
 {
-    g_autoptr(DomainDef) def = d->live ? domain_def_ref(d->live) : stored_def_parse(d->config, err);
+    g_autoptr(DomainDef) def = d->live ? domain_def_ref(d->live) : domain_parse_config(d, err);
     if (!def)
         return -1;
     const DiskDef *disk = chain_disk(def, name, err);

@@ -10,9 +10,12 @@
  * CANCELLED brings the outcome, JOB_STATUS_CHANGE "concluded", a moment later, means that the job can be dismissed.  Only the latter becomes
  * news; without the former the outcome is asked for.  READY also comes by two events, and is news once.
  *
- * A pull is different (finalized_by_us).  QEMU 7.2 crashes when it is asked for its block nodes while a concluded pull is not dismissed: the
- * job keeps a filter without a node below it, and anybody's statistics ask that question.  So it is told to dismiss a pull by itself, but to
- * wait before that (PENDING) until we finalize it; the conclusion cannot come before we look, and what it was is read from the chain.
+ * Jobs that change what images below the guest's own mean wait before that (PENDING) until we finalize them (finalized_by_us): what they have written is
+ * flushed first, see blockjob_flush().
+ *
+ * A pull is different (goes_by_itself).  QEMU 7.2 crashes when it is asked for its block nodes while a concluded pull is not dismissed: the
+ * job keeps a filter without a node below it, and anybody's statistics ask that question.  So it is told to dismiss a pull by itself; since that
+ * cannot happen before we finalize it, the conclusion cannot come before we look, and what it was is read from the chain.
  *
  * A conclusion whose stored definition cannot be written (a full disk) is tried again until it can: before that the job is not over, and who
  * waits for a pivot is not told that it succeeded, for the next start of the guest would take the old image.
@@ -629,7 +632,7 @@ static int judge(Domain *d, BlockJob *job)
 static void take_out(Domain *d, BlockJob *job, int status)
 {
     g_autoptr(GArray) commands = qmp_requests_new();
-    if (!job->ops->finalized_by_us)
+    if (!job->ops->goes_by_itself)
         qmp_requests_add(commands, QMP(JOB_DISMISS), json_pack("{s:s}", "id", job->id));
     if (job->ops->cleanup)
         job->ops->cleanup(d, job, status, commands);

@@ -55,8 +55,10 @@ typedef struct BlockJobOps {
     /* What it is called in the status file; NULL: it is not written there.  With a name, `data` is a BlockJobParams. */
     const char *name;
     bool can_pivot;
-    /* It waits for us before it changes the chain (auto-finalize off) and goes by itself when it has (auto-dismiss on).  With `pivoted`. */
+    /* It waits for us before it changes the chain (auto-finalize off). */
     bool finalized_by_us;
+    /* It goes by itself when it has (auto-dismiss on).  With finalized_by_us and `pivoted`. */
+    bool goes_by_itself;
     /* Optional: what the BLOCK_JOB event names (a path); without it the target.  NULL from it: an image on the network, of which that event does
      * not tell.  Caller frees. */
     char *(*path)(Domain *d, const BlockJob *job);

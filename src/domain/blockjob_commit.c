@@ -93,12 +93,23 @@ static int active_concluded(Domain *d, BlockJob *job, int status)
     return 0;
 }
 
+/* What was committed is on the disk before the image above calls the base its own. */
+static int flush_base(Domain *d, BlockJob *job, Err *err)
+{
+    const BlockJobParams *p = blockjob_data(job);
+    const DiskDef *disk = blockjob_live_disk(d, job);
+    const StorageSource *base = disk ? chain_by_index(disk->src, p->base) : NULL;
+    return base ? blockjob_flush(d, base, err) : 0;
+}
+
 const BlockJobOps blockjob_commit_ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYPE_COMMIT,
                                          .what = "commit",
                                          .name = "commit",
+                                         .finalized_by_us = true,
                                          .path = blockjob_source_path,
                                          .concluded = commit_concluded,
                                          .cleanup = blockjob_drop_removed,
+                                         .before_finalize = flush_base,
                                          .free_data = blockjob_params_free};
 
 const BlockJobOps blockjob_active_commit_ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT,

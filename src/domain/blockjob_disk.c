@@ -97,7 +97,7 @@ int blockjob_begin(Domain *d, const BlockJobOps *ops, const DiskDef *disk, const
     if (speed)
         props_u64(args, "speed", speed);
     props_bool(args, "auto-finalize", !ops->finalized_by_us);
-    props_bool(args, "auto-dismiss", ops->finalized_by_us);
+    props_bool(args, "auto-dismiss", ops->goes_by_itself);
     QmpStatus s = domain_qmp_status(d, qmp_command_find(command), args, NULL, err);
     if (s == QMP_OK) {
         blockjob_started(d, job);
@@ -151,7 +151,7 @@ void blockjob_mark_mirror(Domain *d, const BlockJob *job, MirrorState state)
 
 static int config_follow(Domain *d, const BlockJob *job, const StorageSource *old, const StorageSource *now, Err *err)
 {
-    g_autoptr(DomainDef) def = stored_def_parse(d->config, err);
+    g_autoptr(DomainDef) def = domain_parse_config(d, err);
     if (!def)
         return -1;
     DiskDef *disk = domain_def_find_disk(def, blockjob_target(job));
@@ -286,6 +286,21 @@ int blockjob_on_mirror(Domain *d, BlockJob *job)
         return -1;
     }
     return !g_strcmp0(node, want);
+}
+
+int blockjob_flush(Domain *d, const StorageSource *image, Err *err)
+{
+    g_autofree char *node = qemu_node_format(image), *line = g_strdup_printf("qemu-io %s \"flush\"", node);
+    json_t *ret = NULL;
+    QmpStatus s = domain_qmp_status(d, QMP(HUMAN_MONITOR), json_pack("{s:s}", "command-line", line), &ret, err);
+    if (s != QMP_OK)
+        return qmp_status_is_reply(s) ? -1 : 1;
+    const char *wrong = json_string_value(ret);
+    int r = 0;
+    if (wrong && *wrong)
+        r = err_set(err, VIR_ERR_OPERATION_FAILED, "what the job has written cannot be flushed: %.200s", wrong);
+    json_decref(ret);
+    return r;
 }
 
 void blockjob_drop_removed(Domain *d, BlockJob *job, int status, GArray *commands)

@@ -41,6 +41,10 @@ void blockjob_delete_file(Domain *d, const char *path);
 void blockjob_mark_mirror(Domain *d, const BlockJob *job, MirrorState state);
 
 /* ops of more than one kind */
+/* For before_finalize: what a job has written into this image is on the disk before QEMU writes the header that relies on it.  QEMU 7.2 does it in the
+ * other order (a commit) or only when the guest happens to flush (a pull): one that was killed in between left an image with holes.  There is no QMP
+ * command for a flush. */
+int blockjob_flush(Domain *d, const StorageSource *image, Err *err);
 char *blockjob_source_path(Domain *d, const BlockJob *job);
 void blockjob_ready_mirror(Domain *d, BlockJob *job);
 /* What query-block says is in the job's disk; NULL: nothing, or no answer (Err).  Caller decrefs. */

@@ -69,31 +69,18 @@ static int is_pulled(Domain *d, BlockJob *job)
     return is;
 }
 
-/* What was pulled is on the disk before the images it came from are given up: QEMU 7.2 writes the new header, and what it knows of the image's
- * clusters only when the guest happens to flush.  A QEMU that was killed in between would leave an image with holes.  There is no QMP command for
- * a flush. */
+/* What was pulled is on the disk before the images it came from are given up. */
 static int flush_pulled(Domain *d, BlockJob *job, Err *err)
 {
     const DiskDef *disk = blockjob_live_disk(d, job);
-    if (!disk)
-        return 0;
-    g_autofree char *node = qemu_node_format(disk->src), *line = g_strdup_printf("qemu-io %s \"flush\"", node);
-    json_t *ret = NULL;
-    QmpStatus s = domain_qmp_status(d, QMP(HUMAN_MONITOR), json_pack("{s:s}", "command-line", line), &ret, err);
-    if (s != QMP_OK)
-        return qmp_status_is_reply(s) ? -1 : 1;
-    const char *wrong = json_string_value(ret);
-    int r = 0;
-    if (wrong && *wrong)
-        r = err_set(err, VIR_ERR_OPERATION_FAILED, "what was pulled cannot be flushed: %.200s", wrong);
-    json_decref(ret);
-    return r;
+    return disk ? blockjob_flush(d, disk->src, err) : 0;
 }
 
 const BlockJobOps blockjob_pull_ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYPE_PULL,
                                        .what = "pull",
                                        .name = "pull",
                                        .finalized_by_us = true,
+                                       .goes_by_itself = true,
                                        .path = blockjob_source_path,
                                        .concluded = pull_concluded,
                                        .cleanup = blockjob_drop_removed,

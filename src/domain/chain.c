@@ -77,6 +77,18 @@ static int add_wants(const Chain *c, GArray *wants, Err *err)
     return 0;
 }
 
+/* QEMU's driver for devices takes no file. */
+static int check_devices(const Chain *c, Err *err)
+{
+    unsigned place = 0;
+    for (const StorageSource *s = c->src; s && place < c->want_of->len; s = s->backing, place++) {
+        const ImageNode *n = node_of(c, place);
+        if (n && s->type == STORAGE_BLOCK && !n->is_block)
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "'%s' is asked for as a block device, but is a file", s->path);
+    }
+    return 0;
+}
+
 Chain *chain_open(Domain *d, StorageSource *src, ChainFlags flags, Err *err)
 {
     domain_assert_locked(d);
@@ -94,7 +106,7 @@ Chain *chain_open(Domain *d, StorageSource *src, ChainFlags flags, Err *err)
             err_move(err, &ended);
         return NULL;
     }
-    if (!c->images)
+    if (!c->images || check_devices(c, err) < 0)
         return NULL;
     if (src->format == STORAGE_FORMAT_ABSENT)
         src->format = STORAGE_FORMAT_RAW;
@@ -133,27 +145,39 @@ static void drop_set(Domain *d, const StorageSource *s)
     drop(d, "remove-fd", "fdset-id", json_integer((json_int_t)s->index.v), s->path);
 }
 
+/* fd: -1 when none travels with it.  A QEMU that is silent may do it yet, when nobody waits for it any more: that is looked for. */
+static int add(Domain *d, const QmpCommand *cmd, json_t *args, int fd, Err *err)
+{
+    uint64_t life = d->life;
+    QmpStatus s = domain_qmp_fds(d, cmd, args, &fd, fd >= 0, qmp_deadline(cmd), NULL, err);
+    if (s == QMP_TIMEOUT && d->life == life && !d->priv->dying)
+        blockjobs_sweep_later(d);
+    return s == QMP_OK ? 0 : -1;
+}
+
+static int add_node(Domain *d, json_t *props, Err *err)
+{
+    return props ? add(d, QMP(BLOCKDEV_ADD), props, -1, err) : -1;
+}
+
 static int add_set(Domain *d, const StorageSource *s, int fd, Err *err)
 {
     g_autofree char *node = qemu_node_storage(s);
     json_t *args = json_pack("{s:I, s:s}", "fdset-id", (json_int_t)s->index.v, "opaque", node);
-    return domain_qmp_fd(d, "add-fd", args, fd, NULL, err);
+    return add(d, QMP(ADD_FD), args, fd, err);
 }
 
 static int add_storage(Domain *d, const DiskDef *top, const StorageSource *s, ImageNode *n, bool writable, Err *err)
 {
-    if (s->type == STORAGE_NETWORK) {
-        json_t *props = qemu_storage_props(top, s, NULL, writable, err);
-        return props ? domain_qmp(d, "blockdev-add", props, NULL, err) : -1;
-    }
+    if (s->type == STORAGE_NETWORK)
+        return add_node(d, qemu_storage_props(top, s, NULL, writable, err), err);
     if (!n || n->fd < 0)
         return err_set(err, VIR_ERR_INTERNAL_ERROR, "image '%s' was not opened", s->path);
     if (add_set(d, s, n->fd, err) < 0)
         return -1;
     fd_close(&n->fd); /* QEMU has it */
     g_autofree char *filename = g_strdup_printf("/dev/fdset/%u", (unsigned)s->index.v);
-    json_t *props = qemu_storage_props(top, s, filename, writable, err);
-    if (props && domain_qmp(d, "blockdev-add", props, NULL, err) == 0)
+    if (add_node(d, qemu_storage_props(top, s, filename, writable, err), err) == 0)
         return 0;
     drop_set(d, s);
     return -1;
@@ -161,8 +185,7 @@ static int add_storage(Domain *d, const DiskDef *top, const StorageSource *s, Im
 
 static int add_format(Domain *d, const DiskDef *top, const StorageSource *s, bool writable, Err *err)
 {
-    json_t *props = qemu_format_props(top, s, !writable, err);
-    return props ? domain_qmp(d, "blockdev-add", props, NULL, err) : -1;
+    return add_node(d, qemu_format_props(top, s, !writable, err), err);
 }
 
 /* The disk as it would be with this chain: what the top alone has goes to the new top. */
@@ -332,6 +355,10 @@ int chain_make_writable(Domain *d, const DiskDef *disk, const StorageSource *src
         err_clear(err);
         err_move(err, &ended);
         return -1;
+    }
+    if (r < 0 && qmp_client_is_closed(qmp)) {
+        err_clear(err);
+        return domain_err_inactive(err); /* or its monitor was lost; as domain_qmp() says it */
     }
     if (r < 0 && !qmp_client_is_responsive(qmp))
         domain_set_stuck(d, true);

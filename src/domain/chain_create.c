@@ -31,10 +31,27 @@ static ImageSet *open_file(const StorageSource *src, int flags, Deadline end, Er
     return image_open(&w, 1, end, err);
 }
 
+/* A device is there or not; it is nothing we make. */
+static ImageSet *open_device(const StorageSource *src, const ChainCreate *how, Deadline end, Err *err)
+{
+    g_autoptr(ImageSet) set = open_file(src, 0, end, err);
+    if (!set) {
+        if (err->os_errno == ENOENT)
+            err_wrap(err, "missing destination file for disk %s: %s", how->dst, src->path);
+        return NULL;
+    }
+    if (image_set_node(set, 0, 0)->is_block)
+        return g_steal_pointer(&set);
+    err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "blockdev flag requested for disk %s, but file '%s' is not a block device", how->dst, src->path);
+    return NULL;
+}
+
 /* The file, new or empty or a block device. */
 static ImageSet *open_target(const StorageSource *src, const ChainCreate *how, Deadline end, bool *ret_made, Err *err)
 {
     g_auto(Err) first = ERR_INIT;
+    if (src->type == STORAGE_BLOCK)
+        return open_device(src, how, end, err);
     ImageSet *set = open_file(src, O_CREAT | O_EXCL, end, &first);
     *ret_made = set != NULL;
     if (set)

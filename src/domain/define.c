@@ -149,7 +149,7 @@ Domain *domain_define_checked(DomainDriver *drv, const char *xml, unsigned flags
 /* *ret_remove: the nvram to remove, or NULL.  Caller frees. */
 static int check_nvram(const Domain *d, unsigned flags, char **ret_remove, Err *err)
 {
-    g_autoptr(DomainDef) def = stored_def_parse(d->config, err);
+    g_autoptr(DomainDef) def = domain_parse_config(d, err);
     if (!def)
         return -1;
     char **nvram = &def->os.nvram;
@@ -327,7 +327,7 @@ int domain_set_metadata(Domain *d, int type, const char *text, const char *key, 
         return -1;
     int r = 0;
     if (a.config) {
-        g_autoptr(DomainDef) def = stored_def_parse(d->config, err);
+        g_autoptr(DomainDef) def = domain_parse_config(d, err);
         r = def ? domain_def_set_metadata(def, type, text, key, uri, err) : -1;
         if (r == 0)
             r = domain_config_commit(d, stored_def_new(def), err);

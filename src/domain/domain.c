@@ -224,6 +224,15 @@ void domain_set_config(Domain *d, StoredDef *def)
     domain_mark_changed(d);
 }
 
+DomainDef *domain_parse_config(const Domain *d, Err *err)
+{
+    domain_assert_locked(d);
+    if (d->config)
+        return stored_def_parse(d->config, err);
+    err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' has no definition: it is being made, or has ended", d->name);
+    return NULL;
+}
+
 void domain_sort_config(Domain *d)
 {
     StoredDef *sorted = d->config ? stored_def_resort(d->config, NULL) : NULL;

@@ -85,6 +85,9 @@ bool domain_wait(Domain *d, Deadline deadline);
 /* Replaces `live` or `config` (stolen) and marks the machine changed.  Lock held. */
 void domain_set_live(Domain *d, DomainDef *def);
 void domain_set_config(Domain *d, StoredDef *def);
+/* The stored definition, the caller's to change and free.  NULL and an error: one that is being defined this moment or has ended, or what is stored
+ * cannot be read.  Lock held. */
+DomainDef *domain_parse_config(const Domain *d, Err *err);
 /* The stored definition of a machine that runs is shown with its disks and controllers in order, as with libvirt.  Lock held. */
 void domain_sort_config(Domain *d);
 

@@ -123,7 +123,7 @@ int domain_set_io_tune(Domain *d, const char *name, const IoTuneChange *c, unsig
         return -1;
     if (a.config && domain_config_begin(d, err) < 0)
         return -1;
-    g_autoptr(DomainDef) config = a.config ? stored_def_parse(d->config, err) : NULL;
+    g_autoptr(DomainDef) config = a.config ? domain_parse_config(d, err) : NULL;
     g_autoptr(DomainDef) live = a.live && d->live ? domain_def_copy(d->live) : NULL;
     const DiskDef *disk = NULL;
     int r = (a.config && !config) || (config && !edit(config, name, c, err)) ? -1 : 0;
@@ -151,7 +151,7 @@ int domain_get_io_tune(Domain *d, const char *name, unsigned flags, DiskIoTune *
                             "Flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' are mutually exclusive");
     if (domain_affect(d, flags, &a, err) < 0)
         return -1;
-    g_autoptr(DomainDef) def = a.live ? domain_def_ref(d->live) : stored_def_parse(d->config, err);
+    g_autoptr(DomainDef) def = a.live ? domain_def_ref(d->live) : domain_parse_config(d, err);
     const DiskDef *disk = def ? domain_def_find_disk(def, name) : NULL;
     if (def && !disk) /* in libvirt's words, which differ from those of a change */
         err_set(err, VIR_ERR_INVALID_ARG, a.live ? "disk '%s' not found in domain" : "disk '%s' was not found in the domain config", name);

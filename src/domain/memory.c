@@ -14,7 +14,7 @@ static int edit_config(Domain *d, Edit edit, const void *arg, Err *err)
 {
     if (domain_config_begin(d, err) < 0)
         return -1;
-    g_autoptr(DomainDef) def = stored_def_parse(d->config, err);
+    g_autoptr(DomainDef) def = domain_parse_config(d, err);
     int r = def ? edit(def, arg, err) : -1;
     if (r == 0)
         r = domain_config_commit(d, stored_def_new(def), err);

@@ -84,8 +84,10 @@ static int describe(SnapshotDef *s, const Domain *d, unsigned flags, Err *err)
         domain_def_take_asked_cpu(now);
         s->domain = stored_def_new(now);
         s->inactive = d->config ? stored_def_ref(d->config) : NULL;
-    } else {
+    } else if (d->config) {
         s->domain = stored_def_ref(d->config);
+    } else {
+        return err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' has no definition: it is being made, or has ended", d->name);
     }
     g_autoptr(DomainDef) def = stored_def_parse(s->domain, err);
     if (!def)

@@ -123,7 +123,7 @@ int snapshot_take_offline(Domain *d, const SnapshotDef *s, unsigned flags, Err *
     bool reuse = flags & VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT;
     if (domain_config_begin(d, err) < 0)
         return -1;
-    g_autoptr(DomainDef) def = stored_def_parse(d->config, err);
+    g_autoptr(DomainDef) def = domain_parse_config(d, err);
     g_autoptr(GPtrArray) made = g_ptr_array_new_with_free_func(g_free);
     int r = -1;
     if (def) {

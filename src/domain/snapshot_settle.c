@@ -82,7 +82,7 @@ static int change_config(Domain *d, const SnapshotIntent *in, Err *err)
     g_auto(Err) gone = ERR_INIT;
     if (!d->persistent || domain_config_begin(d, &gone) < 0) /* undefined meanwhile: there is nothing to change */
         return 0;
-    g_autoptr(DomainDef) def = stored_def_parse(d->config, err);
+    g_autoptr(DomainDef) def = domain_parse_config(d, err);
     bool changed = false;
     for (unsigned i = 0; def && i < in->disks->len; i++) {
         const SnapshotIntentDisk *one = in->disks->pdata[i];

@@ -415,9 +415,7 @@ int domain_start(Domain *d, unsigned flags, uint64_t owner_conn, Err *err)
 {
     if (domain_is_active(d))
         return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is already running");
-    if (!d->config)
-        return err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' has no definition any more", d->name);
-    DomainDef *own = stored_def_parse(d->config, err);
+    DomainDef *own = domain_parse_config(d, err);
     return own ? domain_launch(d, own, flags, owner_conn, err) : -1;
 }
 

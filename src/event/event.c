@@ -320,9 +320,9 @@ static void *thread_main(void *arg)
 
 void event_loop_start(EventLoop *l)
 {
+    l->started = true; /* before: it is in one word with what the thread reads */
     if (pthread_create(&l->thread, NULL, thread_main, l) != 0)
         g_error("no thread for %s", l->name);
-    l->started = true;
 }
 
 typedef struct Stop {

@@ -37,8 +37,6 @@ void qmp_slot_free(Slot *s)
 {
     if (!s)
         return;
-    if (s->sync)
-        cond_done(&s->cond);
     json_decref(s->user_id);
     json_decref(s->ret);
     err_clear(&s->err);
@@ -46,11 +44,10 @@ void qmp_slot_free(Slot *s)
     g_free(s);
 }
 
-bool qmp_slot_finish_locked(Slot *s)
+bool qmp_slot_finish_locked(Slot *s, bool *ret_wake)
 {
     s->done = true;
-    if (s->sync)
-        cond_broadcast(&s->cond);
+    *ret_wake = s->sync && s->waited;
     return !s->sync;
 }
 
@@ -167,7 +164,8 @@ void qmp_client_close(QmpClient *c, const char *reason)
             continue; /* qmp_io_finish ends these */
         slot_closed(s, reason);
         g_hash_table_iter_remove(&it);
-        qmp_slot_finish_locked(s);
+        bool wake;
+        qmp_slot_finish_locked(s, &wake);
     }
     cond_broadcast(&c->changed);
     event_post(c->loop, qmp_io_finish, c);
@@ -309,11 +307,14 @@ static int slot_send(QmpClient *c, Slot *s, json_t *command, const int *fds, uns
 /* What was queued goes out, by the loop. */
 static void post_flush(QmpClient *c)
 {
-    LOCK_SCOPE(&c->lock);
-    if (c->flush_posted || (g_queue_is_empty(&c->out) && !c->write_dead))
-        return;
-    c->flush_posted = true;
-    event_post(c->loop, qmp_io_flush, qmp_client_ref(c));
+    bool post;
+    {
+        LOCK_SCOPE(&c->lock);
+        post = !c->flush_posted && (!g_queue_is_empty(&c->out) || c->write_dead);
+        c->flush_posted = c->flush_posted || post;
+    }
+    if (post) /* without the lock, which the loop takes first thing */
+        event_post(c->loop, qmp_io_flush, qmp_client_ref(c));
 }
 
 /* The same for who sleeps until it is answered: it need not wait for the loop to get round to it. */
@@ -361,8 +362,9 @@ static QmpStatus slot_wait(QmpClient *c, Slot *s, json_t **ret, Err *err)
 {
     mutex_lock(&c->lock);
     bool in_time = true;
+    s->waited = true;
     while (!s->done && in_time)
-        in_time = cond_wait_until(&s->cond, &c->lock, s->deadline);
+        in_time = cond_wait_until(&c->changed, &c->lock, s->deadline);
     if (!s->done)
         slot_expired_locked(c, s);
     QmpStatus status = s->status;
@@ -413,8 +415,6 @@ static Slot *slot_new(const char *name, Deadline d, bool sync)
     s->name = g_strdup(name);
     s->deadline = d;
     s->sync = sync;
-    if (sync)
-        cond_init(&s->cond);
     return s;
 }
 

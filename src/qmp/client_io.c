@@ -339,7 +339,7 @@ static void answer(QmpClient *c, json_t *msg)
         return;
     }
     Slot *s;
-    bool run = false, late = false, revived = false;
+    bool run = false, wake = false, late = false, revived = false;
     {
         LOCK_SCOPE(&c->lock);
         s = take_slot_locked(c, msg);
@@ -349,9 +349,11 @@ static void answer(QmpClient *c, json_t *msg)
             revived = --c->abandoned == 0;
         } else if (s) {
             qmp_slot_answer(s, msg);
-            run = qmp_slot_finish_locked(s); /* a synchronous slot is its sleeper's from here on */
+            run = qmp_slot_finish_locked(s, &wake); /* a synchronous slot is its sleeper's from here on */
         }
     }
+    if (wake)
+        cond_broadcast(&c->changed);
     if (!s) {
         /* One closed meanwhile has lost its slots: nothing wrong with the peer then. */
         if (!is_closed(c))

@@ -25,9 +25,9 @@ typedef struct Slot {
     bool raw;            /* ret becomes the whole answer */
     json_t *user_id;     /* raw: "id" as the user gave it, or NULL */
     bool abandoned;
-    /* synchronous: the waiter sleeps on cond and frees the slot */
+    /* synchronous: the waiter sleeps on client.changed and frees the slot */
     bool sync, done;
-    Cond cond;
+    bool waited; /* somebody sleeps for it */
     /* asynchronous */
     QmpCallback cb;
     void *userdata;
@@ -53,7 +53,7 @@ struct QmpClient {
     void *userdata;
 
     Mutex lock; /* leaf: from here */
-    Cond changed;        /* state */
+    Cond changed;        /* state; a slot somebody sleeps for */
     QmpState state;
     char *reason;        /* of closing */
     QmpVersion version;
@@ -94,8 +94,9 @@ void qmp_chunk_free(Chunk *ch);
 
 void qmp_slot_free(Slot *s);
 /* Ends a slot from QEMU's answer or by what slot->status and err say.  Lock held for the synchronous part; returns true when the
- * callback is still to be run (asynchronous), without the lock. */
-bool qmp_slot_finish_locked(Slot *s);
+ * callback is still to be run (asynchronous), without the lock.  *ret_wake: client.changed is to be broadcast then, because of its sleeper,
+ * who would otherwise wake only to wait for the lock. */
+bool qmp_slot_finish_locked(Slot *s, bool *ret_wake);
 /* Runs the callback and frees. */
 void qmp_slot_run(Slot *s);
 /* Fills status, ret and err from an answer object. */

@@ -5,8 +5,8 @@
  * Locks:   index.lock (leaf; held while a record is appended, which waits for the page cache only)
  * Errors:  none; what cannot be read is not known, what cannot be written is read anew at the next start
  *
- * A record is written behind the others with one write, so a crash costs the last one at most: reading stops at the first that is not
- * whole.  The file is never synced.  It is for this machine and this program only: the bytes are those of the struct, and the head holds
+ * Records are written behind the others, some dozens with one write, so a crash costs the last of them: reading stops at the first that is
+ * not whole.  The file is never synced.  It is for this machine and this program only: the bytes are those of the struct, and the head holds
  * the identity of the program's file, because another version may read or write definitions in other words.
  */
 #include "config.h"
@@ -26,6 +26,7 @@
 
 #define INDEX_MAX  (256u << 20) /* bytes that are read */
 #define APPEND_MAX (16u << 20)  /* bytes that are written in one life; what comes after is read anew at the next start */
+#define GATHER     8192u        /* bytes that are written together: to write each at once would cost every definition a write more */
 #define OS_TYPE    16u
 
 typedef struct Head {
@@ -51,7 +52,7 @@ struct DefsIndex {
     char *path; /* NULL: keeps nothing */
     char *old;  /* the file as it was read; NULL after settle */
     GHashTable *known; /* Record.key -> Known; read-only but for `used` until settle */
-    GByteArray *out; /* records to be written at settle */
+    GByteArray *out; /* records to be written: at settle, then when there are enough, and at the end */
     bool cut;        /* something in the file was not understood */
     size_t appended;
 };
@@ -134,18 +135,6 @@ DefsIndex *defs_index_open(const char *path)
     return x;
 }
 
-void defs_index_free(DefsIndex *x)
-{
-    if (!x)
-        return;
-    g_clear_pointer(&x->known, g_hash_table_unref);
-    g_clear_pointer(&x->out, g_byte_array_unref);
-    mutex_done(&x->lock);
-    g_free(x->old);
-    g_free(x->path);
-    g_free(x);
-}
-
 Hash128 defs_index_key(const char *name, const char *content, size_t len)
 {
     return hash128(hash128((Hash128){0}, name, strlen(name)), content, len);
@@ -183,6 +172,16 @@ static int append(DefsIndex *x)
     return fd < 0 ? -errno : fd_write_all(fd, x->out->data, x->out->len);
 }
 
+/* Writes what waits.  Lock held. */
+static void flush(DefsIndex *x)
+{
+    int w = append(x);
+    x->appended += x->out->len;
+    g_byte_array_set_size(x->out, 0);
+    if (w < 0)
+        stop_writing(x, "not written any further", w);
+}
+
 void defs_index_add(DefsIndex *x, Hash128 key, const StoredDef *def, bool in_file)
 {
     Record r;
@@ -207,13 +206,8 @@ void defs_index_add(DefsIndex *x, Hash128 key, const StoredDef *def, bool in_fil
         return;
     g_byte_array_append(x->out, (const guint8 *)&r, sizeof(r));
     g_byte_array_append(x->out, (const guint8 *)def->text, (guint)text_size(&r));
-    if (x->known)
-        return; /* until settle */
-    int w = append(x);
-    x->appended += x->out->len;
-    g_byte_array_set_size(x->out, 0);
-    if (w < 0)
-        stop_writing(x, "not written any further", w);
+    if (!x->known && x->out->len >= GATHER) /* known: all of it at settle */
+        flush(x);
 }
 
 /* Everything known that is still of use, behind what was added. */
@@ -261,4 +255,18 @@ void defs_index_settle(DefsIndex *x)
     g_clear_pointer(&x->old, g_free);
     if (r < 0)
         stop_writing(x, "not written", r);
+}
+
+void defs_index_free(DefsIndex *x)
+{
+    if (!x)
+        return;
+    if (x->path && !x->known && x->out->len > 0)
+        flush(x);
+    g_clear_pointer(&x->known, g_hash_table_unref);
+    g_clear_pointer(&x->out, g_byte_array_unref);
+    mutex_done(&x->lock);
+    g_free(x->old);
+    g_free(x->path);
+    g_free(x);
 }

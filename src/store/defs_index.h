@@ -14,6 +14,7 @@ typedef struct DefsIndex DefsIndex;
 
 /* Reads PATH; what is wrong with it is no error.  NULL path: an index that knows nothing and keeps nothing.  Never NULL. */
 DefsIndex *defs_index_open(const char *path);
+/* Writes what was added. */
 void defs_index_free(DefsIndex *x);
 /* What a file is known by. */
 Hash128 defs_index_key(const char *name, const char *content, size_t len);
@@ -21,5 +22,5 @@ Hash128 defs_index_key(const char *name, const char *content, size_t len);
 StoredDef *defs_index_find(DefsIndex *x, Hash128 key, const char *content, size_t len);
 /* Remembers that `def` is what stands in this content: as its end, letter by letter, or (in_file false) in other words.  Any thread. */
 void defs_index_add(DefsIndex *x, Hash128 key, const StoredDef *def, bool in_file);
-/* All files were looked at: writes what was added and found, forgets the rest.  From here on defs_index_add() writes at once. */
+/* All files were looked at: writes what was added and found, forgets the rest.  From here on defs_index_add() writes now and then. */
 void defs_index_settle(DefsIndex *x);

@@ -57,6 +57,7 @@ typedef struct Control {
 } Control;
 
 static Control *ctl;
+static __thread bool stopped; /* this thread has stopped QEMU: its next command will not be answered */
 
 __attribute__((constructor)) static void fault_setup(void)
 {
@@ -187,6 +188,7 @@ int fault_point(const char *kind, const char *detail, int usual)
             break;
         case FAULT_STOP_QEMU:
             signal_qemu(SIGSTOP);
+            stopped = true;
             break;
         default:
             error = ctl->error ? ctl->error : usual;
@@ -216,6 +218,8 @@ int fault_qmp(const char *command, int *ret_close, int *ret_stopped)
 {
     if (!ctl || atomic_load(&ctl->mode) == MODE_OFF)
         return 0;
+    *ret_stopped = stopped;
+    stopped = false;
     char name[NAME_SIZE];
     make_name(name, "qmp", command);
     if (atomic_load(&ctl->mode) == MODE_RECORD || (ctl->action != FAULT_CLOSE && ctl->action != FAULT_STOP_QEMU))

@@ -28,7 +28,7 @@ int fault_point(const char *kind, const char *detail, int usual);
 /* The same, named by what the descriptor is open on. */
 int fault_point_fd(const char *kind, int fd, int usual);
 /* A QMP command is about to be sent.  0, or the errno it fails with; *ret_close: the connection is to be closed as well; *ret_stopped:
- * QEMU has just been stopped and the command will not be answered. */
+ * QEMU has just been stopped, here or at an earlier point of this thread, and the command will not be answered. */
 int fault_qmp(const char *command, int *ret_close, int *ret_stopped);
 /* A child was made; FAULT_KILL_QEMU means the newest one unless the test named another. */
 void fault_child(int pid);

@@ -51,12 +51,20 @@ const char *const lane_names[LANE_MAX] = {"inline", "fast", "normal", "long"};
 static __thread Pool *worker_pool;
 static __thread Lane worker_lane;
 
+/* Without places of its own the lane of short tasks shares those of ordinary ones, and goes first. */
+static bool has_place(const Pool *p, Lane l)
+{
+    bool shares = p->limits.cap[LANE_FAST] == 0 && (l == LANE_FAST || l == LANE_NORMAL);
+    if (shares)
+        return p->st.running[LANE_FAST] + p->st.running[LANE_NORMAL] < p->limits.cap[LANE_NORMAL];
+    return p->st.running[l] < p->limits.cap[l];
+}
+
 static Lane next_lane(const Pool *p)
 {
-    for (Lane l = LANE_FAST; l < LANE_MAX; l++) {
-        if (p->head[l] && p->st.running[l] < p->limits.cap[l])
+    for (Lane l = LANE_FAST; l < LANE_MAX; l++)
+        if (p->head[l] && has_place(p, l))
             return l;
-    }
     return LANE_MAX;
 }
 
@@ -171,6 +179,7 @@ static void *worker_main(void *arg)
             p->tail[l] = &p->head[l];
         p->st.queued[l]--;
         p->st.running[l]++;
+        p->st.moves[l]++;
         worker_lane = l;
         int *next = kick(p);
         mutex_unlock(&p->lock);
@@ -181,7 +190,7 @@ static void *worker_main(void *arg)
 
         mutex_lock(&p->lock);
         p->st.running[l]--;
-        p->st.done[l]++;
+        p->st.moves[l]++;
         cond_broadcast(&p->idle_change);
     }
     p->st.threads--;
@@ -262,6 +271,7 @@ void pool_blocking_begin(void)
         return;
     mutex_lock(&p->lock);
     p->st.running[worker_lane]--;
+    p->st.moves[worker_lane]++;
     p->st.blocked++;
     int *next = kick(p);
     mutex_unlock(&p->lock);
@@ -275,6 +285,7 @@ void pool_blocking_end(void)
         return;
     LOCK_SCOPE(&p->lock);
     p->st.running[worker_lane]++;
+    p->st.moves[worker_lane]++;
     p->st.blocked--;
 }
 

@@ -14,7 +14,7 @@
 typedef struct Pool Pool;
 
 typedef struct PoolLimits {
-    unsigned cap[LANE_MAX];   /* tasks running and not blocked, per lane */
+    unsigned cap[LANE_MAX];   /* tasks running and not blocked, per lane; 0 of LANE_FAST: it shares those of LANE_NORMAL */
     unsigned min_threads;     /* so many are always there; 0 is one */
     unsigned max_threads;     /* of all kinds, blocked ones too */
     unsigned idle_ms;         /* an idle thread ends after this */
@@ -36,7 +36,7 @@ void pool_blocking_end(void);
 typedef struct PoolStats {
     unsigned threads, idle, blocked;
     unsigned running[LANE_MAX], queued[LANE_MAX];
-    uint64_t done[LANE_MAX]; /* tasks ended since the beginning */
+    uint64_t moves[LANE_MAX]; /* how often a task began, fell asleep, woke up, ended, since the beginning */
 } PoolStats;
 
 void pool_stats(Pool *p, PoolStats *ret);

@@ -80,9 +80,9 @@ class Daemon:
         self.process.wait()
 
     def memory(self):
-        """Own memory of the process in KiB: what it would give back by ending."""
-        with open("/proc/%d/smaps_rollup" % self.process.pid) as rollup:
-            return sum(int(line.split()[1]) for line in rollup if line.startswith(("Private_Dirty", "Private_Clean")))
+        """Anonymous memory of the process in KiB.  (Pages of programs and libraries are its own or shared by who else happens to run: another
+        daemon beside it would make a difference of megabytes.)"""
+        return bench.memory_kib(self.process.pid, "Anonymous")
 
     def cpu_us(self):
         with open("/proc/%d/stat" % self.process.pid) as stat:

@@ -229,13 +229,15 @@ ASKED_AGAIN = [SnapshotDeleted] + [SnapshotDeletedOff, OldestSnapshotDeleted] * 
 STEPS = ("qmp:", "renameat", "rename:", "unlink", "at:", "pidfd_getfd")
 
 
-def interesting(points, most, kinds=STEPS):
-    """Steps a job is made of: commands to QEMU, files put in their place, children; each time they are passed.  At most so many, but in a soak."""
+def interesting(points, most, kinds=STEPS, turn=0):
+    """Steps a job is made of: commands to QEMU, files put in their place, children; each time they are passed.  At most so many, but in a soak: spread
+    evenly, and elsewhere each turn."""
     runs = [(point, nth) for point, count in points.items() if point.startswith(kinds) and ONLY in point
             for nth in range(1, count + 1)]
     if SOAK or ONLY or len(runs) <= most:
         return runs
-    return [runs[(2 * i + 1) * len(runs) // (2 * most)] for i in range(most)]
+    offset = (0.5 + turn * 0.618) % 1
+    return [runs[int((i + offset) * len(runs) / most)] for i in range(most)]
 
 
 _learned = {}

@@ -351,3 +351,51 @@ def test_remote_identities():
         assert not instance.virsh("list").ok
     finally:
         instance.close()
+
+
+def opening(pid):
+    """Threads of a process that are inside openat()."""
+    found = set()
+    for tid in os.listdir("/proc/%d/task" % pid):
+        try:
+            with open("/proc/%d/task/%s/syscall" % (pid, tid)) as now:
+                if now.read().split()[0] == "257":
+                    found.add(tid)
+        except OSError:
+            pass
+    return found
+
+
+def test_a_reload_waits_for_accounts_alone(ruled):
+    """The account database does not answer: calls are served, and the reload goes on when it does."""
+    def read():
+        return ruled.text().count("access rules read from")
+
+    def wait_until(holds):
+        end = time.monotonic() + 60
+        while not holds() and time.monotonic() < end:
+            assert client.call(110).status == rawrpc.OK
+        assert holds()
+
+    write_rules(ruled, RULES + "allow user daemon to connect:getattr\n")
+    slow = ruled.box.path("accounts")
+    os.mkfifo(slow)  # who opens it waits for somebody who writes
+    assert ruled.box.run(["mount", "--bind", slow, "/etc/passwd"]).returncode == 0
+    before = read()
+    try:
+        with identity.Client(ruled.socket, 0) as client:
+            client.open()
+            ruled.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: opening(ruled.process.pid) & opening(ruled.process.pid))
+            ruled.process.send_signal(signal.SIGHUP)  # another one, which comes behind it
+            for _ in range(10):
+                assert client.call(110).status == rawrpc.OK
+            assert read() == before and opening(ruled.process.pid)
+            # Whoever asks from now on finds the file of before; who waits is told that it is no file.
+            assert ruled.box.run(["umount", "-l", "/etc/passwd"]).returncode == 0
+            os.close(os.open(slow, os.O_WRONLY))
+            wait_until(lambda: read() > before)
+    finally:
+        os.unlink(slow)
+        write_rules(ruled, RULES)
+        reload(ruled, "access rules read from")

@@ -55,7 +55,7 @@ def activate(server, listens, names=()):
     if names:
         argv.append("--fdname=" + ":".join(names))
     env = server.environment()
-    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "G_SLICE"):
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "G_SLICE", "SASL_PATH"):
         argv.append("-E" + name)
     server.process = server.box.daemon(argv + server.argv(), env, server.box.path("output"))
     while "Listening on %s as" % listens[-1] not in server.text():

@@ -122,7 +122,10 @@ def test_workers(server):
         error = admin.fails("srv-threadpool-set", "libvirtd", "--min-workers", 12)
         assert "invalid argument: minWorkers" in error and "maxWorkers" in error, error
         assert admin.table("srv-threadpool-info", "libvirtd")["minWorkers"] == "7"
+        admin("srv-threadpool-set", "libvirtd", "--priority-workers", 0)  # none of their own: the others do their work
+        assert admin.table("srv-threadpool-info", "libvirtd")["prioWorkers"] == "0"
         server.sh("list")
+        server.sh("nodeinfo")
     finally:
         admin("srv-threadpool-set", "libvirtd", "--min-workers", before["minWorkers"], "--max-workers", before["maxWorkers"],
               "--priority-workers", before["prioWorkers"])
@@ -219,7 +222,7 @@ def test_refusals(own):
                 (uint("nWorkers", 3), "parameter 'nWorkers' not supported"),
                 (uint("minWorkers", 1) * 2, "parameter 'minWorkers' occurs multiple times"),
                 (rawrpc.string("minWorkers") + struct.pack(">Ii", 1, 1), "invalid type for parameter 'minWorkers', expected 'uint'"),
-                (uint("prioWorkers", 0), "prioWorkers is 0, must be from 1 to 10000"),
+                (uint("prioWorkers", 10001), "prioWorkers is 10001, must be from 0 to 10000"),
                 (uint("maxWorkers", 4294967295), "maxWorkers is 4294967295, must be from 1 to 10000")):
             n = 2 if "multiple" in text else 1
             reply = client.call(SET_POOL, rawrpc.string("libvirtd") + struct.pack(">I", n) + body + struct.pack(">I", 0), prog=ADMIN)
@@ -302,19 +305,21 @@ def test_it_may_disconnect_itself(own):
 # ---- identities and limits of those who must show who they are -----------------------------------------------------------------
 
 
-def test_a_sasl_user_is_named():
-    own = sasl.Berthd(libvirtd_conf='auth_unix_rw = "sasl"\n').open()
+@pytest.mark.parametrize("uri,transport", [("qemu+unix:///system?socket=/run/libvirt/libvirt-sock", "unix"),
+                                           ("qemu+tcp://127.0.0.1/system", "tcp")])
+def test_a_sasl_user_is_named(uri, transport):
+    own = sasl.Berthd(libvirtd_conf='auth_unix_rw = "sasl"\nlisten_tcp = 1\nlisten_addr = "127.0.0.1"\n').open()
     try:
         admin = Admin(own)
-        env = dict(own.environment(), LC_ALL="C", **own.auth_file())
-        with own.box.popen(["virsh", "-q", "-c", "qemu+unix:///system?socket=/run/libvirt/libvirt-sock"], stdin=subprocess.PIPE,
-                           stdout=subprocess.PIPE, text=True, env=env) as client:
+        env = dict(own.environment(), LC_ALL="C", **own.auth_file(host="127.0.0.1" if transport == "tcp" else "localhost"))
+        with own.box.popen(["virsh", "-q", "-c", uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as client:
             client.stdin.write("list --all\nhostname\n")
             client.stdin.flush()
             client.stdout.readline()
             number, = admin.ids("libvirtd")
             info = admin.table("client-info", "libvirtd", number)
-            assert info["sasl_user_name"].startswith("fred"), info
+            assert info["transport"] == transport and info["sasl_user_name"].startswith("fred"), info
+            assert ("unix_user_id" in info) == (transport == "unix") and ("sock_addr" in info) == (transport == "tcp"), info
             client.stdin.close()
     finally:
         own.close()

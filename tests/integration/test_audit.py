@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lib import identity, rawrpc, server as servers
+from lib import identity, rawrpc, sasl, server as servers
 from lib import xml as guest_xml
 
 SECRET = "swordfish"
@@ -19,7 +19,8 @@ PROCS = os.path.join(os.path.dirname(__file__), "..", "..", "protocol", "procs.d
 class Records:
     """The file of records, read as it grows."""
 
-    def __init__(self, server, name="audit.json"):
+    def __init__(self, server, name="audit.json", socket_name="libvirt-sock"):
+        self.socket = server.box.path("run", socket_name)
         self.path = server.box.path("log", name)
         self.server = server
 
@@ -33,7 +34,7 @@ class Records:
     def until(self, wanted):
         """All records once one of them is `wanted`; the client's calls pass the time."""
         end = time.monotonic() + 60
-        with identity.Client(self.server.socket, 0) as client:
+        with identity.Client(self.socket, 0) as client:
             client.open()
             while time.monotonic() < end:
                 found = self.all()
@@ -152,16 +153,67 @@ def test_refusals_are_recorded_whatever_was_asked():
         instance.close()
 
 
+def test_a_call_the_daemon_is_killed_in(server):
+    """Its record comes from the next daemon, once, and says that the end is not known."""
+    uuid = "11112222-3333-4444-5555-666677778888"
+    server.define(guest_xml.domain("web", uuid=uuid))
+    server.sh("start", "web")
+    (qemu, _), = server.box.qemus()
+    os.kill(qemu, signal.SIGSTOP)
+    try:
+        client = rawrpc.Client(server.socket).open()
+        client.send(34, rawrpc.domain("web", bytes.fromhex(uuid.replace("-", ""))))  # waits for QEMU
+        client.call(157)  # calls are taken in order
+        server.process.kill()
+        server.process.wait(60)
+    finally:
+        os.kill(qemu, signal.SIGCONT)
+
+    def suspends():
+        return [r for r in Records(server).all() if r["procedure"] == "domain_suspend"]
+
+    assert not suspends()
+    assert os.stat(server.box.path("run", "audit-calls")).st_mode & 0o777 == 0o600
+    server.start()
+    Records(server).until(lambda r: r["procedure"] == "domain_suspend")
+    for _ in range(2):
+        found, = suspends()
+        assert found["result"] is None and found["name"] == "web" and found["uuid"] == uuid and "uid 0" in found["who"], found
+        assert server.stop() == 0
+        assert not os.path.exists(server.box.path("run", "audit-calls"))
+        server.start()
+
+
+@pytest.mark.parametrize("mech", ["digest-md5", "plain"])
+def test_whoever_comes_in_by_a_name(mech):
+    """Both what SASL let in and what it did not; and no password is anywhere, however talkative the log is."""
+    instance = sasl.Berthd(mechs=mech, log_level="1", libvirtd_conf='auth_unix_rw = "sasl"\nauth_unix_ro = "none"\nsasl_allowed_username_list = [ "fred" ]\n',
+                           berthd_conf='audit_file = "/var/log/libvirt/audit.json"\n')
+    try:
+        instance.open()
+        assert instance.virsh("list", env=instance.auth_file("fred")).ok
+        for env in (instance.auth_file("joe"), instance.auth_file("fred", "not-it")):
+            assert not instance.virsh("list", env=env).ok
+        instance.virsh("uri", readonly=True)
+        found = Records(instance, socket_name="libvirt-sock-ro").until(lambda r: r["procedure"] == "connect_open" and "SASL" not in r["who"])
+        logins = [(r["name"], "fred" in r["who"], r["result"]) for r in found if r["object"] == "login"]
+        assert logins == [(mech.upper(), True, 0), (mech.upper() + " as joe", False, 45), (mech.upper(), False, 45)], found
+        for directory, _, names in os.walk(instance.box.path("log")):
+            for name in names:
+                with open(os.path.join(directory, name), errors="replace") as text:
+                    said = text.read()
+                assert not [word for word in (*sasl.USERS.values(), "not-it") if word in said], name
+    finally:
+        instance.close()
+
+
 def test_reload_opens_the_file_anew(server):
     """What log rotation does: the file is renamed, the daemon told."""
     server.define(guest_xml.domain("a"))
     Records(server).until(lambda r: r.get("name") == "a")
     old = server.box.path("log", "audit.json")
     os.rename(old, old + ".1")
-    server.process.send_signal(signal.SIGHUP)
-    end = time.monotonic() + 60
-    while not os.path.exists(old) and time.monotonic() < end:
-        server.virsh("uri")
+    server.reload()
     server.define(guest_xml.domain("b"))
     assert not [r for r in Records(server).until(lambda r: r.get("name") == "b") if r.get("name") == "a"]
 

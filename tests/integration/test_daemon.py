@@ -120,7 +120,7 @@ def test_socket_activation(berthd):
         server.write_config()
         env = server.environment()
         argv = ["systemd-socket-activate", "-l", "/run/libvirt/libvirt-sock", "-l", "/run/libvirt/libvirt-sock-ro",
-                *["-E" + name for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS")], *server.argv()]
+                *["-E" + name for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "SASL_PATH")], *server.argv()]
         server.process = server.box.daemon(argv, env, server.box.path("output"))
         end = time.monotonic() + 20
         while not os.path.exists(server.socket) and time.monotonic() < end:

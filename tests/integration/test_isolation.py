@@ -196,3 +196,57 @@ def test_twenty_hung_and_two_hundred_waiting(own_server):
     calls_end_by_themselves(server, crowd, left)
     crowd.close()
     assert [argv for _, argv in server.box.qemus() if "guest=well" not in " ".join(argv)] == []
+
+
+BLOCK_PEEK, SNAPSHOT_CREATE, SET_MEMORY, GET_BLOCK_IO_TUNE, MEMORY_PERIOD, RENAME = 103, 185, 204, 253, 308, 358
+DEFINE, UNDEFINE = 11, 35
+
+
+def without_definition(at):
+    """Calls that need no running guest, and look into its definition."""
+    return [(BLOCK_PEEK, at + rawrpc.string("vda") + struct.pack(">QII", 0, 512, 0)),
+            (SNAPSHOT_CREATE, at + rawrpc.string("<domainsnapshot/>") + struct.pack(">I", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)),
+            (SET_MEMORY, at + struct.pack(">QI", 1024, libvirt.VIR_DOMAIN_AFFECT_CURRENT)),
+            (GET_BLOCK_IO_TUNE, at + rawrpc.optional(rawrpc.string("vda")) + struct.pack(">iI", 16, 0)),
+            (MEMORY_PERIOD, at + struct.pack(">iI", 1, libvirt.VIR_DOMAIN_AFFECT_CURRENT)),
+            (RENAME, at + rawrpc.optional(rawrpc.string("other")) + struct.pack(">I", 0))]
+
+
+def test_machine_that_ends_before_their_turn(own_server):
+    server = own_server(libvirtd_conf="max_client_requests = 20\n", berthd_conf=HUNDREDS_OF_SECONDS)
+    conn = server.connect()
+    conn.createXML(small("brief"))
+    os.kill(pids(server)["brief"], signal.SIGSTOP)
+    at = ref("brief")
+    with rawrpc.Client(server.socket, timeout=60) as first, rawrpc.Client(server.socket, timeout=60) as second:
+        first.open()
+        second.open()
+        first.send(SUSPEND, at)
+        Crowd.arrived(first)
+        sent = {second.send(proc, body): proc for proc, body in without_definition(at)}
+        Crowd.arrived(second)
+        conn.lookupByName("brief").destroy()
+        while sent:
+            packet = second.receive()
+            proc = sent.pop(packet.serial)
+            code, _, text = packet.error()
+            assert code in (libvirt.VIR_ERR_NO_DOMAIN, OPERATION_INVALID), (proc, code, text)
+        assert second.call(LIBVERSION).status == rawrpc.OK
+    conn.close()
+
+
+def test_machine_that_is_being_defined(own_server):
+    """Known from the moment its file is being written, it is asked for all that time."""
+    server = own_server(libvirtd_conf="max_client_requests = 20\n")
+    at, text = ref("new"), rawrpc.string(small("new"))
+    with rawrpc.Client(server.socket, timeout=60) as maker, rawrpc.Client(server.socket, timeout=60) as asker:
+        maker.open()
+        asker.open()
+        for _ in range(100):
+            made = maker.send(DEFINE, text)
+            sent = {asker.send(proc, body) for proc, body in without_definition(at) if proc not in (RENAME, SNAPSHOT_CREATE)}
+            packet = maker.receive()
+            assert packet.serial == made and packet.status == rawrpc.OK
+            while sent:
+                sent.remove(asker.receive().serial)
+            assert maker.call(UNDEFINE, at).status == rawrpc.OK

@@ -1,5 +1,6 @@
 """polkit: a real system bus, a real polkitd, stock virsh as users it allows, refuses, or asks."""
 
+import json
 import os
 import pty
 import select
@@ -52,7 +53,8 @@ pytestmark = needs
 def host():
     """A daemon with polkit at its door and in its access control."""
     instance = servers.new("berthd", log_level="2", libvirtd_conf='auth_unix_rw = "polkit"\nauth_unix_ro = "polkit"\n'
-                           'unix_sock_rw_perms = "0777"\naccess_drivers = [ "polkit" ]\n')
+                           'unix_sock_rw_perms = "0777"\naccess_drivers = [ "polkit" ]\n',
+                           berthd_conf='audit_file = "/var/log/libvirt/audit.json"\n')
     instance.box.start()
     instance.write_config()
     instance.polkit = polkit.Polkit(instance.box, OBJECT_RULES).start()
@@ -150,6 +152,22 @@ def test_refused_by_a_rule(server):
             session.client.call(66)
 
 
+def test_decisions_about_who_comes_in_are_recorded(server):
+    """Both of them, with the action polkit decided about."""
+    with Session(server, GAMES) as one, Session(server, MAN) as other:
+        assert one.authenticate() is None and other.authenticate() is not None
+    path = server.box.path("log", "audit.json")
+
+    def decisions(uid):
+        with open(path) as lines:
+            found = [json.loads(line) for line in lines.read().splitlines()]
+        return {(r["name"], r["result"]) for r in found if r["object"] == "login" and "uid %d " % uid in r["who"] + " "}
+
+    while not decisions(GAMES) or not decisions(MAN):
+        server.sh("uri")
+    assert decisions(GAMES) == {("org.libvirt.unix.manage", 0)} and decisions(MAN) == {("org.libvirt.unix.manage", AUTH_FAILED)}
+
+
 def test_no_agent_to_ask(server):
     """The code that makes virsh start an agent; it has no terminal here."""
     with Session(server, DAEMON) as session:
@@ -189,7 +207,7 @@ def test_nothing_before_the_answer(server):
 
 def test_an_agent_asks_the_user(server):
     """pkttyagent has the user authenticate, by a PAM service that lets everybody pass.  (The one virsh starts by itself is asked by polkit
-    in sessions of logind only, which nobody has here.)"""
+    in sessions of logind only: test_systemd.py.)"""
     if not shutil.which("pkttyagent") or not os.access("/usr/lib/polkit-1/polkit-agent-helper-1", os.X_OK):
         pytest.skip("no pkttyagent")
     master, slave = pty.openpty()

@@ -4,7 +4,9 @@ One host for all tests of this file; each leaves the sockets listening.
 """
 
 import os
+import pty
 import re
+import select
 import stat
 
 import pytest
@@ -181,3 +183,49 @@ def test_the_socket_for_tls(host):
         assert "localhost" in host.run("virsh", "-c", "qemu+tls://localhost/system?pkipath=/root/pki", "uri")
     finally:
         host.run("systemctl", "stop", "berthd-tls.socket", "berthd.service")
+
+
+def dialogue(host, argv, answers):
+    """Runs a command on a terminal and answers what it asks: (what it says, what is typed then).  All it said, and its exit status."""
+    master, slave = pty.openpty()
+    try:
+        with host.popen(argv, stdin=slave, stdout=slave, stderr=slave, start_new_session=True) as child:
+            os.close(slave)
+            text = b""
+            while select.select([master], [], [], 60)[0]:
+                try:
+                    text += os.read(master, 4096)
+                except OSError:  # nobody has the terminal any more
+                    break
+                if answers and answers[0][0] in text:
+                    os.write(master, answers.pop(0)[1])
+            return text.decode(), child.wait(60)
+    finally:
+        os.close(master)
+
+
+def test_virsh_asks_for_the_password(host):
+    """Stock virsh, in a session of logind, starts an agent by itself; the real polkitd and PAM take an administrator's password."""
+    libvirtd_conf, drop_in = "/etc/libvirt/libvirtd.conf", "/etc/systemd/system/berthd.socket.d/tests.conf"
+    with open(host.path(libvirtd_conf)) as conf:
+        text = conf.read()
+    host.run("useradd", "-m", "-G", "sudo", "berth-tester")
+    host.run("sh", "-c", "echo berth-tester:swordfish | chpasswd")
+    host.write(libvirtd_conf, text + 'auth_unix_rw = "polkit"\n')
+    host.write(drop_in, "[Socket]\nSocketMode=0666\n")
+    try:
+        host.run("systemctl", "daemon-reload")
+        host.run("systemctl", "stop", "berthd.service", *SOCKETS)
+        host.run("systemctl", "start", *SOCKETS)
+        virsh = ["systemd-run", "--quiet", "--pty", "--uid=berth-tester", "-p", "PAMName=login", "-E", "LC_ALL=C", "virsh", "-c", "qemu:///system", "uri"]
+        said, status = dialogue(host, virsh, [(b"Password:", b"swordfish\n")])
+        assert "AUTHENTICATING FOR org.libvirt.unix.manage" in said and "AUTHENTICATION COMPLETE" in said, said
+        assert status == 0 and said.rstrip().endswith("qemu:///system"), said
+        host.said("authenticated by polkit")
+        assert not [line for line in host.lines if "swordfish" in line]
+    finally:
+        host.write(libvirtd_conf, text)
+        os.unlink(host.path(drop_in))
+        host.run("systemctl", "daemon-reload")
+        host.run("systemctl", "stop", "berthd.service", *SOCKETS)
+        host.run("systemctl", "start", *SOCKETS)

@@ -155,10 +155,10 @@ class Host:
         self.run("systemd-cat", "-t", "test", "echo", mark)
         return self.said(mark)
 
-    def popen(self, argv, **kw):
+    def popen(self, argv, stdin=subprocess.DEVNULL, **kw):
         return subprocess.Popen(["nsenter", "-t", str(self.pid), "--pid", "--mount", "--net", "--uts", "--ipc", "--cgroup", "--root=/proc/%d/root"
                                  % self.pid, "--wd=/proc/%d/root" % self.pid, "--", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
-                                 "LC_ALL=C"] + list(argv), stdin=subprocess.DEVNULL, **kw)
+                                 "LC_ALL=C"] + list(argv), stdin=stdin, **kw)
 
     def run(self, *argv, ok=True, timeout=90):
         """Runs a command inside and returns what it said on both outputs; with ok=None whatever its exit status."""

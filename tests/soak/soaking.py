@@ -10,6 +10,7 @@ import random
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
-from lib import server as servers, xml as guest_xml  # noqa: E402
+from lib import rawrpc, server as servers, xml as guest_xml  # noqa: E402
 
 CONF = "max_clients = 5000\nmax_queued_clients = 5000\nmax_client_requests = 20\nmax_workers = 40\n"
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|ERROR \*\*|assertion|CRITICAL \*\*|WARNING \*\*")
@@ -111,6 +112,10 @@ class Daemon(servers.Berthd):
         counts["seconds"] = round(time.monotonic() - began, 1)
         print(json.dumps(counts), flush=True)
         return counts
+
+    def administrator(self, seed=1):
+        """Administers the daemon until end() is called; what it set is then as it was."""
+        return Administrator(self, seed)
 
     def killer(self, seed=1, pause=1.0):
         """Kills, stops and continues guests at random until end() is called."""
@@ -233,3 +238,92 @@ class Killer(threading.Thread):
     def end(self):
         self.over.set()
         self.join()
+
+
+class Administrator(threading.Thread):
+    """One of the crowd on the admin socket: looks at everything, changes what there is to be changed, disconnects clients of its own, and has
+    the configuration read again."""
+
+    PROGRAM = 0x06900690
+    OPEN, CLOSE, SERVERS, POOL, SET_POOL, CLIENTS, CLIENT_INFO, DISCONNECT, LIMITS, SET_LIMITS, OUTPUTS, FILTERS, SET_FILTERS, UPDATE_TLS, TIMEOUT = \
+        1, 2, 4, 6, 7, 8, 10, 11, 12, 13, 14, 15, 17, 18, 19
+    LIBVIRTD, NO_FLAGS = rawrpc.string("libvirtd"), struct.pack(">I", 0)
+
+    def __init__(self, daemon, seed):
+        super().__init__()
+        self.server = daemon
+        self.rnd = random.Random(seed)
+        self.over = threading.Event()
+        self.calls = self.refused = 0
+        self.failure = None
+        self.start()
+
+    def call(self, proc, body=b""):
+        reply = self.client.call(proc, body + (b"" if proc == self.CLOSE else self.NO_FLAGS), prog=self.PROGRAM)
+        self.calls += 1
+        self.refused += reply.status != rawrpc.OK
+        return reply
+
+    def params(self, **values):
+        return struct.pack(">I", len(values)) + b"".join(rawrpc.string(name) + struct.pack(">II", 2, value) for name, value in values.items())
+
+    def ref(self, number):
+        """A client, as the calls about one name it."""
+        return self.LIBVIRTD + struct.pack(">QqI", number, 0, 0)
+
+    def clients(self):
+        """Numbers of those who are there."""
+        reply = self.call(self.CLIENTS, self.LIBVIRTD + struct.pack(">I", 1))
+        if reply.status != rawrpc.OK:
+            return []
+        count, = struct.unpack_from(">I", reply.body)
+        size = len(self.ref(0))
+        return [struct.unpack_from(">Q", reply.body, 4 + i * size + len(self.LIBVIRTD))[0] for i in range(count)]
+
+    def look(self):
+        self.call(self.SERVERS, struct.pack(">I", 1))
+        for proc in (self.POOL, self.LIMITS):
+            self.call(proc, self.LIBVIRTD)
+        for proc in (self.OUTPUTS, self.FILTERS):
+            self.call(proc)
+        for number in self.rnd.choices(self.clients() or [0], k=5):
+            self.call(self.CLIENT_INFO, self.ref(number))
+
+    def change(self):
+        self.call(self.SET_POOL, self.LIBVIRTD + self.params(minWorkers=self.rnd.randrange(4), maxWorkers=self.rnd.randrange(4, 60),
+                                                             prioWorkers=self.rnd.randrange(6)))
+        self.call(self.SET_LIMITS, self.LIBVIRTD + self.params(nclients_max=self.rnd.randrange(4000, 6000)))
+        self.call(self.SET_FILTERS, rawrpc.optional(rawrpc.string(self.rnd.choice(["", "4:rpc", "3:daemon 4:qemu"]))))
+        self.call(self.UPDATE_TLS, self.LIBVIRTD)
+        self.call(self.TIMEOUT, struct.pack(">I", self.rnd.choice([0, 3600])))
+
+    def disconnect(self):
+        before = set(self.clients())
+        with rawrpc.Client(self.server.socket).open():
+            for number in sorted(set(self.clients()) - before)[-1:]:
+                if self.is_mine(number):
+                    self.call(self.DISCONNECT, self.ref(number))
+
+    def is_mine(self, number):
+        """The crowd is another process."""
+        info = self.call(self.CLIENT_INFO, self.ref(number))
+        field = rawrpc.string("unix_process_id") + struct.pack(">Ii", 1, os.getpid())
+        return info.status == rawrpc.OK and field in info.body
+
+    def run(self):
+        try:
+            while not self.over.is_set():
+                with rawrpc.Client(self.server.box.path("run", "libvirt-admin-sock"), timeout=240) as self.client:
+                    self.call(self.OPEN)
+                    for _ in range(self.rnd.randrange(1, 30)):
+                        self.rnd.choice([self.look, self.look, self.change, self.disconnect])()
+                if self.rnd.randrange(4) == 0:
+                    self.server.process.send_signal(signal.SIGHUP)
+        except Exception as error:  # told where the test waits
+            self.failure = error
+
+    def end(self):
+        self.over.set()
+        self.join()
+        assert self.failure is None, repr(self.failure)
+        self.server.reload()

@@ -1,4 +1,4 @@
-"""A crowd of clients of all manners, guests started, stopped and killed meanwhile.
+"""A crowd of clients of all manners, guests started, stopped and killed, the daemon administered and its configuration read again meanwhile.
 
 Run with BERTHD built with --enable-tsan, --enable-asan, or neither; counts by the environment (build-aux/soak.sh has the long ones):
 BERTH_SOAK_CALLS, BERTH_SOAK_PARTS, BERTH_SOAK_CLIENTS, BERTH_SOAK_GUESTS, BERTH_SOAK_SEED, BERTH_SOAK_POWER.
@@ -41,16 +41,18 @@ def test_crowd(daemon):
     before = server.settled(seconds=10)
     for quarter in range(QUARTERS):
         server.start_guests()
-        killer = server.killer(SEED + quarter)
+        killer, admin = server.killer(SEED + quarter), server.administrator(SEED + quarter)
         try:
             counts = server.load(CALLS // QUARTERS, CLIENTS, seed=SEED + quarter, power=POWER)
         finally:
             killer.end()
+            admin.end()
+        assert admin.calls > admin.refused > 0, (admin.calls, admin.refused)
         assert counts["ok"] > CALLS // QUARTERS // 10 and counts["streams"] > 0 and counts["events"] > 0, counts
         server.put_back()
         after = server.settled(before.fds, before.threads)
-        print("part %d: %d guests killed, %d stopped; rss %d KiB, %d descriptors, %d threads" % (
-            quarter, killer.kills, killer.stops, after.rss, len(after.fds), after.threads), flush=True)
+        print("part %d: %d guests killed, %d stopped, %d calls of the administrator; rss %d KiB, %d descriptors, %d threads" % (
+            quarter, killer.kills, killer.stops, admin.calls, after.rss, len(after.fds), after.threads), flush=True)
         gained = collections.Counter(after.fds) - collections.Counter(before.fds)
         assert not gained, gained
         assert after.threads <= before.threads

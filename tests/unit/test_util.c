@@ -1,4 +1,4 @@
-/* tests/unit/test_util.c - arena, uuid, files, errors, lanes of the pool, posts of an event loop */
+/* tests/unit/test_util.c - arena, uuid, files, errors, bells, lanes of the pool, posts of an event loop */
 #include "config.h"
 
 #include <setjmp.h>
@@ -119,6 +119,65 @@ static void error_text(void **state)
     err_move(&moved, &sys);
     assert_false(err_is_set(&sys));
     assert_string_equal(moved.detail, "opening /x: No such file or directory");
+}
+
+/* ---- bells ----------------------------------------------------------------------------------------------------------------- */
+
+#define RINGS 20000u
+
+static Bell there, back; /* what is rung for is counted beside them, without any lock */
+static unsigned n_there, n_back;
+
+static void ring_for(Bell *b, unsigned *n)
+{
+    __atomic_add_fetch(n, 1, __ATOMIC_SEQ_CST);
+    bell_wake(bell_strike(b));
+}
+
+/* Sleeps until the count is at least this. */
+static bool wait_for(Bell *b, const unsigned *n, unsigned least)
+{
+    Deadline end = deadline_in_ms(60000);
+    for (;;) {
+        uint32_t heard = bell_heard(b);
+        if (__atomic_load_n(n, __ATOMIC_SEQ_CST) >= least)
+            return true;
+        if (!bell_sleep(b, heard, end))
+            return false;
+    }
+}
+
+static void *echo(void *arg)
+{
+    for (unsigned i = 1; i <= RINGS; i++) {
+        if (!wait_for(&there, &n_there, i))
+            return arg; /* lost */
+        ring_for(&back, &n_back);
+    }
+    return NULL;
+}
+
+static void no_ringing_is_lost(void **state)
+{
+    pthread_t t;
+    void *wrong;
+    assert_int_equal(pthread_create(&t, NULL, echo, &back), 0);
+    for (unsigned i = 1; i <= RINGS; i++) {
+        ring_for(&there, &n_there);
+        assert_true(wait_for(&back, &n_back, i));
+    }
+    pthread_join(t, &wrong);
+    assert_null(wrong);
+}
+
+static void a_bell_that_is_silent(void **state)
+{
+    Bell b = {0};
+    uint32_t heard = bell_heard(&b);
+    assert_false(bell_sleep(&b, heard, deadline_in_ms(1)));
+    assert_null(bell_strike(&b)); /* nobody to be woken, and not forgotten */
+    assert_true(bell_sleep(&b, heard, deadline_in_ms(60000)));
+    bell_wake(NULL);
 }
 
 /* ---- pool ------------------------------------------------------------------------------------------------------------------ */
@@ -376,6 +435,8 @@ int main(void)
         cmocka_unit_test(uuid_forms),
         cmocka_unit_test(replaced_as_one),
         cmocka_unit_test(error_text),
+        cmocka_unit_test(no_ringing_is_lost),
+        cmocka_unit_test(a_bell_that_is_silent),
         cmocka_unit_test(lanes_have_caps),
         cmocka_unit_test(caps_change),
         cmocka_unit_test(sleepers_do_not_count),

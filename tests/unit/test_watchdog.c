@@ -211,7 +211,40 @@ static void none_while_workers_hang(void **state)
     hang_lane(LANE_NORMAL, 2);
 }
 
-/* Long work is no sign of anything. */
+/* They have more time. */
+static void none_while_long_work_stands_still(void **state)
+{
+    Place p;
+    place_open(&p);
+    pool_submit(p.pool, LANE_LONG, hold, &p);
+    wait_held(&p, 1);
+    assert_true(run(&p, (Rounds){.left = 2 * WATCHDOG_LONG_ROUNDS}) > WATCHDOG_ROUNDS);
+    assert_int_equal(run(&p, (Rounds){.left = 8}), 0);
+    let_go(&p, 1);
+    assert_true(run(&p, UNTIL_PING) > 0);
+    place_close(&p);
+}
+
+static void hold_and_say_so(void *arg)
+{
+    pool_blocking_begin();
+    hold(arg);
+    pool_blocking_end();
+}
+
+static void pings_while_all_long_work_waits(void **state)
+{
+    Place p;
+    place_open(&p);
+    for (int i = 0; i < 3; i++)
+        pool_submit(p.pool, LANE_LONG, hold_and_say_so, &p);
+    wait_held(&p, 3);
+    run(&p, (Rounds){.left = 2 * WATCHDOG_LONG_ROUNDS});
+    assert_true(run(&p, UNTIL_PING) > 0);
+    place_close(&p);
+}
+
+/* Long work is no sign of anything, for a while. */
 static void pings_while_long_work_runs(void **state)
 {
     Place p;
@@ -247,6 +280,8 @@ int main(void)
         cmocka_unit_test(pings_while_all_answer),
         cmocka_unit_test(none_while_the_monitor_thread_hangs),
         cmocka_unit_test(none_while_workers_hang),
+        cmocka_unit_test(none_while_long_work_stands_still),
+        cmocka_unit_test(pings_while_all_long_work_waits),
         cmocka_unit_test(pings_while_long_work_runs),
         cmocka_unit_test(pings_under_load),
     };
