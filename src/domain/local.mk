@@ -6,7 +6,7 @@ libdomain_a_SOURCES = \
 	src/domain/blockjob_kinds.h src/domain/blockjob_record.c \
 	src/domain/blockjob_disk.c src/domain/blockjob_disk.h \
 	src/domain/blockjob_commit.c src/domain/blockjob_control.c src/domain/blockjob_copy.c src/domain/blockjob_delete.c \
-	src/domain/blockjob_pull.c src/domain/blockjob_relative.c src/domain/blockjob_sweep.c src/domain/blockjobs.h \
+	src/domain/blockjob_relative.c \
 	src/domain/blockjob_pull.c src/domain/blockjob_sweep.c src/domain/blockjob_verdict.c src/domain/blockjobs.h \
 	src/domain/chain.c src/domain/chain_create.c src/domain/chain.h \
 	src/domain/complete.c src/domain/complete.h \

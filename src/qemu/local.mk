@@ -24,10 +24,8 @@ libqemu_a_SOURCES += \
 	src/qemu/caps_session.c src/qemu/caps_session.h
 libqemu_a_SOURCES += \
 	src/qemu/capabilities.c src/qemu/caps_xml.h \
-	src/qemu/cpu.c src/qemu/cpu.h src/qemu/cpu_features.def \
-	src/qemu/cpu_compute.c src/qemu/cpu_compute.h src/qemu/cpu_guest.c src/qemu/cpu_guest.h \
 	src/qemu/cpu.c src/qemu/cpu.h src/qemu/cpu_features.def src/qemu/cpu_models.def \
-	src/qemu/cpu_guest.c src/qemu/cpu_guest.h \
+	src/qemu/cpu_compute.c src/qemu/cpu_compute.h src/qemu/cpu_guest.c src/qemu/cpu_guest.h \
 	src/qemu/domcaps.c \
 	src/qemu/firmware.c src/qemu/firmware.h
 libqemu_a_SOURCES += \
