@@ -350,6 +350,7 @@ static void IN_CHILD __attribute__((noreturn)) child_run(Plan *p)
 
 #if defined(__x86_64__)
 /* clone3() whose child runs child_run(p) on args->stack.  Not by syscall(): the child would return from it on a stack where nobody called it.
+ * The child has the registers of its parent, so none may be changed before both operands were used: any may hold them.
  * Returns what the kernel does: a pid or a negative errno. */
 static pid_t clone_borrowing(struct clone_args *args, Plan *p)
 {
@@ -357,7 +358,6 @@ static pid_t clone_borrowing(struct clone_args *args, Plan *p)
     __asm__ volatile("syscall\n\t"
                      "testq %%rax, %%rax\n\t"
                      "jnz 1f\n\t"
-                     "xorl %%ebp, %%ebp\n\t"
                      "movq %[plan], %%rdi\n\t"
                      "callq *%[run]\n\t"
                      "ud2\n"
