@@ -70,6 +70,7 @@ static void place_close(Place *p)
     let_go(p, 1u << 20);
     event_post(p->client, free_watchdog, p);
     event_loop_stop(p->client, 0);
+    event_loop_join(p->client); /* it may be about to ask the pool */
     pool_free(p->pool);
     event_loop_stop(p->monitor, 0);
     event_loop_join(p->monitor); /* it may be about to answer */
