@@ -24,7 +24,7 @@ export BERTH_LOAD="$build/plain/tests/soak/load" BERTH_HEAP="$build/plain/tests/
 build_in() {
     name=$1
     shift
-    mkdir -p "$build/$name" && (cd "$build/$name" && "$src/configure" --enable-werror "$@" >configure.out 2>&1 && make -j"$jobs" all >make.out 2>&1 && make -j"$jobs" soak-programs >>make.out 2>&1) ||
+    mkdir -p "$build/$name" && (cd "$build/$name" && "$src/configure" --prefix=/usr --sysconfdir=/etc --localstatedir=/var --runstatedir=/run --enable-werror "$@" >configure.out 2>&1 && make -j"$jobs" all >make.out 2>&1 && make -j"$jobs" soak-programs >>make.out 2>&1) ||
         { tail -30 "$build/$name/make.out" "$build/$name/configure.out"; return 1; }
 }
 

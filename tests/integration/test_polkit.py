@@ -207,7 +207,7 @@ def test_nothing_before_the_answer(server):
 
 def test_an_agent_asks_the_user(server):
     """pkttyagent has the user authenticate, by a PAM service that lets everybody pass.  (The one virsh starts by itself is asked by polkit
-    in sessions of logind only: test_systemd.py.)"""
+    in sessions of logind only: tests/soak/test_systemd.py.)"""
     if not shutil.which("pkttyagent") or not os.access("/usr/lib/polkit-1/polkit-agent-helper-1", os.X_OK):
         pytest.skip("no pkttyagent")
     master, slave = pty.openpty()

@@ -8,10 +8,13 @@ import pty
 import re
 import select
 import stat
+import sys
 
 import pytest
 
-from lib import systemd, xml as guest_xml
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+from lib import systemd, xml as guest_xml  # noqa: E402
 
 SOCKETS = ["berthd.socket", "berthd-ro.socket", "berthd-admin.socket"]
 MODULAR = ["virtqemud", "virtstoraged", "virtnetworkd", "virtnodedevd", "virtsecretd", "virtinterfaced", "virtnwfilterd"]
