@@ -79,17 +79,16 @@ static int describe(SnapshotDef *s, const Domain *d, unsigned flags, Err *err)
     s->state = active ? SNAPSHOT_STATE_DISK : SNAPSHOT_STATE_SHUTOFF;
     s->memory = SNAPSHOT_NO;
     s->parent = l && l->current ? g_strdup(l->current) : NULL;
+    g_autoptr(DomainDef) def = NULL;
     if (active) {
         g_autoptr(DomainDef) now = domain_def_copy(d->live);
         domain_def_take_asked_cpu(now);
         s->domain = stored_def_new(now);
         s->inactive = d->config ? stored_def_ref(d->config) : NULL;
-    } else if (d->config) {
+        def = stored_def_parse(s->domain, err);
+    } else if ((def = domain_parse_config(d, err))) {
         s->domain = stored_def_ref(d->config);
-    } else {
-        return err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' has no definition: it is being made, or has ended", d->name);
     }
-    g_autoptr(DomainDef) def = stored_def_parse(s->domain, err);
     if (!def)
         return -1;
     SnapshotLocation usual = flags & FLAG(DISK_ONLY) ? SNAPSHOT_EXTERNAL : SNAPSHOT_INTERNAL;

@@ -331,7 +331,7 @@ static int merge_offline(const Merge *m, Err *err)
     Domain *d = m->d;
     if (domain_config_begin(d, err) < 0)
         return -1;
-    g_autoptr(DomainDef) def = d->config ? domain_parse_config(d, err) : NULL;
+    g_autoptr(DomainDef) def = domain_parse_config(d, err);
     int r = def ? 0 : -1;
     if (def) {
         domain_unlock(d);

@@ -229,6 +229,18 @@ def status_of(server, field):
         return int(next(line for line in status if line.startswith(field + ":")).split()[1])
 
 
+def settled(server, transports):
+    """All who left are gone: as many clients as there may be find room again, and one more is served."""
+    for transport in transports:
+        room = [reach(server, transport) for _ in range(LIMIT)]
+        for client in room:
+            assert client.call(66).status == rawrpc.OK
+        for client in room:
+            client.close()
+    with local(server) as client:
+        assert client.call(GET_VERSION).status == rawrpc.OK
+
+
 def test_a_thousand_strangers_come_and_go(make_strict):
     """In all stages of their exchange, while one who is in works: no descriptor, no thread is left of them, and no memory to speak of."""
     server = make_strict(mechs="plain scram-sha-256 digest-md5")
@@ -251,27 +263,16 @@ def test_a_thousand_strangers_come_and_go(make_strict):
             client.send(sasl.STEP, sasl.token(b"nonsense"))
         client.close()
 
-    def settled():
-        """All who left are gone: as many clients as there may be find room again, and one more is served."""
-        for transport in TRANSPORTS:
-            room = [reach(server, transport) for _ in range(LIMIT)]
-            for client in room:
-                assert client.call(66).status == rawrpc.OK
-            for client in room:
-                client.close()
-        with local(server) as client:
-            assert client.call(GET_VERSION).status == rawrpc.OK
-
     for i in range(200):
         visit(i)
-    settled()
+    settled(server, TRANSPORTS)
     before = len(os.listdir("/proc/%d/fd" % pid))
     memory = status_of(server, "VmRSS")
     for i in range(1000):
         visit(i)
         if i % 50 == 0:
             assert worker.call(GET_VERSION).status == rawrpc.OK
-    settled()
+    settled(server, TRANSPORTS)
     assert len(os.listdir("/proc/%d/fd" % pid)) <= before + 2 * LIMIT
     assert status_of(server, "Threads") < 64
     assert status_of(server, "VmRSS") < memory + (60 << 10)  # what a sanitizer keeps of freed memory; a leak of a token each were 250 MiB
@@ -293,23 +294,13 @@ def test_strangers_of_tls_leave_nothing(make_strict):
             if stage == 3:
                 client.send(sasl.INIT)
 
-    def settled():
-        """Whoever came before has been dealt with: all places are there."""
-        room = [reach(server, "tls") for _ in range(LIMIT)]
-        for client in room:
-            assert client.call(66).status == rawrpc.OK
-        for client in room:
-            client.close()
-        with local(server) as other:
-            assert other.call(GET_VERSION).status == rawrpc.OK
-
     for i in range(20):
         visit(i)
-    settled()
+    settled(server, ["tls"])
     before = len(os.listdir(fds))
     for i in range(100):
         visit(i)
-    settled()
+    settled(server, ["tls"])
     assert len(os.listdir(fds)) <= before + LIMIT  # the last ones may be on their way out
     assert status_of(server, "Threads") < 64
 
