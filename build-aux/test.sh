@@ -94,7 +94,10 @@ race_daemon() {
         rc=$?
     fi
     detail=$(tail -1 "$build/crowd.out")
-    [ $rc = 0 ] || tail -200 "$build/crowd.out"
+    if [ $rc != 0 ]; then
+        last=$(grep -E -A24 'WARNING: ThreadSanitizer' "$build/crowd.out" | head -60)
+        tail -200 "$build/crowd.out"
+    fi
     return $rc
 }
 

@@ -11,6 +11,7 @@
  */
 #include "config.h"
 
+#include <pthread.h>
 #include <sasl/sasl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,30 +52,30 @@ struct RpcSasl {
 
 static void *lock_new(void)
 {
-    GMutex *m = g_new0(GMutex, 1);
-    g_mutex_init(m);
+    pthread_mutex_t *m = g_new0(pthread_mutex_t, 1);
+    pthread_mutex_init(m, NULL);
     return m;
 }
 
 static int lock_take(void *m)
 {
-    g_mutex_lock(m);
+    pthread_mutex_lock(m);
     return SASL_OK;
 }
 
 static int lock_give(void *m)
 {
-    g_mutex_unlock(m);
+    pthread_mutex_unlock(m);
     return SASL_OK;
 }
 
 static void lock_free(void *m)
 {
-    g_mutex_clear(m);
+    pthread_mutex_destroy(m);
     g_free(m);
 }
 
-static GMutex load_lock;
+static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool loaded;   /* under load_lock: rpc_sasl_init has succeeded */
 static Pool *ends;    /* there while `loaded` */
 static bool starting; /* the same: it runs, and what plugins nobody asked for lack is no news */
@@ -93,14 +94,12 @@ static int on_log(void *context, int level, const char *text)
     return SASL_OK;
 }
 
-int rpc_sasl_init(Err *err)
+/* Under load_lock. */
+static int load(Err *err)
 {
     /* the type of a callback depends on its number */
     static const sasl_callback_t callbacks[] = {{SASL_CB_LOG, (int (*)(void))(void (*)(void))on_log, NULL},
                                                 {SASL_CB_LIST_END, NULL, NULL}};
-    g_autoptr(GMutexLocker) hold G_GNUC_UNUSED = g_mutex_locker_new(&load_lock);
-    if (loaded)
-        return 0;
     sasl_set_mutex(lock_new, lock_take, lock_give, lock_free);
     starting = true;
     int r = sasl_server_init(callbacks, SERVICE);
@@ -114,14 +113,23 @@ int rpc_sasl_init(Err *err)
     return 0;
 }
 
+int rpc_sasl_init(Err *err)
+{
+    pthread_mutex_lock(&load_lock);
+    int r = loaded ? 0 : load(err);
+    pthread_mutex_unlock(&load_lock);
+    return r;
+}
+
 void rpc_sasl_done(void)
 {
-    g_autoptr(GMutexLocker) hold G_GNUC_UNUSED = g_mutex_locker_new(&load_lock);
-    if (!loaded)
-        return;
-    pool_free(g_steal_pointer(&ends));
-    sasl_server_done();
-    loaded = false;
+    pthread_mutex_lock(&load_lock);
+    if (loaded) {
+        pool_free(g_steal_pointer(&ends));
+        sasl_server_done();
+        loaded = false;
+    }
+    pthread_mutex_unlock(&load_lock);
 }
 
 /* ---- an exchange ---- */

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -59,7 +60,7 @@ typedef struct Settings {
     struct Settings *older;
 } Settings;
 
-static GMutex settings_lock;
+static pthread_mutex_t settings_lock = PTHREAD_MUTEX_INITIALIZER;
 static Settings *current; /* atomic; NULL: warnings to stderr */
 static int lookers;       /* atomic: threads between enter() and leave() */
 static int lowest = LOG_LEVEL_WARNING; /* atomic: of `current`; decides most calls */
@@ -203,19 +204,19 @@ int log_configure(int level, const char *filters, const char *outputs, Err *err)
         Output o = {.kind = journal ? OUTPUT_JOURNALD : OUTPUT_STDERR, .level = LOG_LEVEL_DEBUG, .fd = -1};
         g_array_append_val(s->outputs, o);
     }
-    g_mutex_lock(&settings_lock);
+    pthread_mutex_lock(&settings_lock);
     __atomic_store_n(&lowest, s->lowest, __ATOMIC_RELAXED);
     s->older = current;
     __atomic_store_n(&current, g_steal_pointer(&s), __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&lookers, __ATOMIC_SEQ_CST) == 0)
         free_chain(g_steal_pointer(&current->older));
-    g_mutex_unlock(&settings_lock);
+    pthread_mutex_unlock(&settings_lock);
     return 0;
 }
 
 void log_settings(int *ret_level, char **ret_filters, char **ret_outputs)
 {
-    g_mutex_lock(&settings_lock); /* nothing goes meanwhile */
+    pthread_mutex_lock(&settings_lock); /* nothing goes meanwhile */
     const Settings *s = current;
     if (ret_level)
         *ret_level = s ? s->level : LOG_LEVEL_WARNING;
@@ -236,17 +237,17 @@ void log_settings(int *ret_level, char **ret_filters, char **ret_outputs)
         }
         *ret_outputs = g_string_free(out, FALSE);
     }
-    g_mutex_unlock(&settings_lock);
+    pthread_mutex_unlock(&settings_lock);
 }
 
 void log_done(void)
 {
-    g_mutex_lock(&settings_lock);
+    pthread_mutex_lock(&settings_lock);
     Settings *s = current;
     __atomic_store_n(&current, NULL, __ATOMIC_SEQ_CST);
     __atomic_store_n(&lowest, LOG_LEVEL_WARNING, __ATOMIC_RELAXED);
     free_chain(s);
-    g_mutex_unlock(&settings_lock);
+    pthread_mutex_unlock(&settings_lock);
 }
 
 /* ---- which lines ----------------------------------------------------------------------------------------- */

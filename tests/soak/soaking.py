@@ -106,8 +106,8 @@ class Daemon(servers.Berthd):
         argv += [self.socket, self.box.path("run", "libvirt-sock-ro")]
         began = time.monotonic()
         done = subprocess.run(argv, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=timeout)
-        assert self.process.poll() is None, "the daemon ended\n%s\n%s" % (done.stderr[-2000:], self.text())
-        assert done.returncode == 0, "%s\n%s" % (done.stderr[-4000:], self.text())
+        lived = "" if self.process.poll() is None else "the daemon ended\n"
+        assert not lived and done.returncode == 0, "%s%s%s\n%s" % (lived, done.stderr[-2000:], self.report(), self.text())
         counts = json.loads(done.stdout)
         counts["seconds"] = round(time.monotonic() - began, 1)
         print(json.dumps(counts), flush=True)
@@ -199,6 +199,12 @@ class Daemon(servers.Berthd):
             if (now[0] == fds and now[1] <= threads) or time.monotonic() > end:
                 return self.left()
             time.sleep(0.3)
+
+    def report(self):
+        """The first of the sanitizer's, if there is one."""
+        with open(self.box.path("output"), errors="replace") as output:
+            found = re.search(r"^.*(?:WARNING|ERROR): \w+Sanitizer.*?^(?:SUMMARY.*?$|\Z)", output.read(), re.M | re.S)
+            return "\n" + found.group(0)[:6000] if found else ""
 
     def clean_log(self):
         with open(self.box.path("output"), errors="replace") as output:
