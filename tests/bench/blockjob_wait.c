@@ -8,9 +8,13 @@
  *
  * usage: blockjob_wait JOBS ROUNDS MS pipes.  What the machine can do: as many threads, each woken by a byte in a pipe of its own.  Prints p50
  * and p99.
+ *
+ * usage: blockjob_wait JOBS ROUNDS MS bare.  The same events to one thread without a daemon around it, which replaces a file in memory and dismisses
+ * each job.  Prints the same four numbers.
  */
 #include "config.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -100,10 +104,10 @@ static bool hear(Machine *m)
     }
 }
 
-static void watch(int fd, void *whose)
+static void watch(int epoll, int fd, void *whose)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = whose};
-    must(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == 0, "epoll");
+    must(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &ev) == 0, "epoll");
 }
 
 static void *play(void *arg)
@@ -188,6 +192,52 @@ static void *pipe_thread(void *arg)
     return NULL;
 }
 
+/* ---- without a daemon -------------------------------------------------------------------------------------------- */
+
+static char bare_dir[] = "/dev/shm/berth-bench-XXXXXX";
+
+/* What a status file costs, without making it. */
+static void replace_file(const Machine *m)
+{
+    static const char content[4096];
+    g_autofree char *path = g_strdup_printf("%s/m%ti", bare_dir, m - machines), *new = g_strconcat(path, ".new", NULL);
+    int fd = open(new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    must(fd >= 0 && write(fd, content, sizeof(content)) == (ssize_t)sizeof(content) && rename(new, path) == 0, "no file");
+    fd_close(&fd);
+}
+
+static void bare_line(Machine *m, unsigned *left)
+{
+    char buf[4096];
+    ssize_t n = read(m->pipe[0], buf, sizeof(buf) - 1);
+    must(n > 0, "a monitor has ended");
+    buf[n] = 0;
+    if (strstr(buf, "BLOCK_JOB_READY")) {
+        woken(m, 0);
+        __atomic_add_fetch(&m->waiting, 1, __ATOMIC_SEQ_CST);
+    } else if (strstr(buf, "concluded")) {
+        replace_file(m);
+        say(m->pipe[0], "{\"execute\": \"job-dismiss\", \"arguments\": {\"id\": \"" BLOCKJOB_ID_PREFIX "copy-vda\"}, \"id\": \"berth-1\"}\n");
+    } else {
+        woken(m, 1);
+        __atomic_add_fetch(&m->waiting, 1, __ATOMIC_SEQ_CST);
+        (*left)--;
+    }
+}
+
+static void *bare_thread(void *arg)
+{
+    int mine = *(int *)arg;
+    for (unsigned left = n_machines * rounds; left;) {
+        struct epoll_event ready[16];
+        int n = epoll_wait(mine, ready, 16, -1);
+        must(n > 0, "epoll");
+        for (int i = 0; i < n; i++)
+            bare_line(ready[i].data.ptr, &left);
+    }
+    return NULL;
+}
+
 /* ---- main -------------------------------------------------------------------------------------------------------- */
 
 static int call_start(Domain *d, void *arg, Err *err)
@@ -209,7 +259,7 @@ static void start_machine(unsigned i)
     m->in = g_string_new(NULL);
     given_fd = sv[1];
     say(m->fd, GREETING);
-    watch(m->fd, m);
+    watch(ep, m->fd, m);
     g_auto(Err) err = ERR_INIT;
     g_autofree char *name = g_strdup_printf("m%u", i), *uuid = g_strdup_printf("11111111-2222-4333-8444-%012u", i);
     g_autofree char *xml = world_xml(name, uuid);
@@ -278,6 +328,49 @@ static void measure_pipes(void)
     g_array_unref(samples[1]);
 }
 
+static void tell_ready_and_over(void)
+{
+    for (unsigned turn = 1; turn <= rounds * 2; turn += 2) {
+        tell_all(turn, STATUS("ready") BLOCK("BLOCK_JOB_READY"));
+        tell_all(turn + 1, BLOCK("BLOCK_JOB_COMPLETED") STATUS("concluded"));
+    }
+}
+
+static void measure_bare(void)
+{
+    pthread_t player, bare;
+    int mine = epoll_create1(EPOLL_CLOEXEC);
+    ep = epoll_create1(EPOLL_CLOEXEC);
+    must(mine >= 0 && ep >= 0 && mkdtemp(bare_dir) && pipe(quit_pipe) == 0, "no bare program");
+    watch(ep, quit_pipe[0], NULL);
+    for (unsigned i = 0; i < n_machines; i++) {
+        Machine *m = &machines[i];
+        int sv[2];
+        must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == 0, "socketpair");
+        m->fd = sv[0];
+        m->pipe[0] = sv[1];
+        m->in = g_string_new(NULL);
+        m->waiting = 1;
+        watch(ep, m->fd, m);
+        watch(mine, m->pipe[0], m);
+    }
+    must(pthread_create(&player, NULL, play, NULL) == 0 && pthread_create(&bare, NULL, bare_thread, &mine) == 0, "no thread");
+    tell_ready_and_over();
+    pthread_join(bare, NULL);
+    must(write(quit_pipe[1], "q", 1) == 1, "pipe");
+    pthread_join(player, NULL);
+    print_samples(0, ' ');
+    print_samples(1, '\n');
+    for (unsigned i = 0; i < n_machines; i++) {
+        g_autofree char *path = g_strdup_printf("%s/m%u", bare_dir, i);
+        unlink(path);
+        fd_close(&machines[i].fd);
+        fd_close(&machines[i].pipe[0]);
+        g_string_free(machines[i].in, true);
+    }
+    rmdir(bare_dir);
+}
+
 static void end_machine(Machine *m)
 {
     g_auto(Err) err = ERR_INIT;
@@ -294,15 +387,12 @@ static void measure_jobs(void)
     ep = epoll_create1(EPOLL_CLOEXEC);
     must(world_run_dir && pipe(quit_pipe) == 0 && ep >= 0 && world_begin(NULL) == 0 && world_setup(NULL) == 0, "no driver");
     world_monitor = give_monitor;
-    watch(quit_pipe[0], NULL);
+    watch(ep, quit_pipe[0], NULL);
     must(pthread_create(&player, NULL, play, NULL) == 0, "no thread");
     for (unsigned i = 0; i < n_machines; i++)
         start_machine(i);
     run_threads(wait_thread);
-    for (unsigned turn = 1; turn <= rounds * 2; turn += 2) {
-        tell_all(turn, STATUS("ready") BLOCK("BLOCK_JOB_READY"));
-        tell_all(turn + 1, BLOCK("BLOCK_JOB_COMPLETED") STATUS("concluded"));
-    }
+    tell_ready_and_over();
     join_threads();
     print_samples(0, ' ');
     print_samples(1, '\n');
@@ -320,8 +410,8 @@ static void measure_jobs(void)
 
 int main(int argc, char **argv)
 {
-    bool pipes = argc == 5 && g_str_equal(argv[4], "pipes");
-    must(argc == 4 || pipes, "usage: blockjob_wait JOBS ROUNDS MS [pipes]");
+    bool pipes = argc == 5 && g_str_equal(argv[4], "pipes"), bare = argc == 5 && g_str_equal(argv[4], "bare");
+    must(argc == 4 || pipes || bare, "usage: blockjob_wait JOBS ROUNDS MS [pipes | bare]");
     n_machines = CLAMP((unsigned)strtoul(argv[1], NULL, 10), 1, JOBS_MAX);
     rounds = MAX((unsigned)strtoul(argv[2], NULL, 10), 1);
     spread_ms = (unsigned)strtoul(argv[3], NULL, 10);
@@ -329,6 +419,8 @@ int main(int argc, char **argv)
         samples[i] = g_array_new(false, false, sizeof(uint64_t));
     if (pipes)
         measure_pipes();
+    else if (bare)
+        measure_bare();
     else
         measure_jobs();
     return 0;
