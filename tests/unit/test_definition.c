@@ -35,7 +35,7 @@ static void note(const DomainEvent *e)
 static Domain *defined(const char *name)
 {
     g_auto(Err) err = ERR_INIT;
-    g_autofree char *xml = world_xml(name, UUID);
+    g_autofree char *xml = world_xml(name, UUID, NULL);
     Domain *d = domain_define(world_drv, xml, 0, &err);
     assert_non_null(d);
     return d;
@@ -105,7 +105,7 @@ static void test_rename_reads_back(void **state)
     assert_int_equal(locked_rename(d, "new", &err), -1);
     assert_non_null(strstr(err.detail, "cannot be stored as 'new'"));
     err_clear(&err);
-    g_autofree char *after = content("etc/old.xml"), *other = content("etc/new.xml"), *link = content("auto/new.xml");
+    g_autofree char *after = content("etc/old.xml"), *other = content("etc/new.xml"), *link = content("etc/autostart/new.xml");
     assert_string_equal(after, before);
     assert_null(other);
     assert_null(link);
@@ -114,7 +114,7 @@ static void test_rename_reads_back(void **state)
     domain_set_config(d, good);
     domain_unlock(d);
     assert_int_equal(locked_rename(d, "new", &err), 0);
-    g_autofree char *renamed = content("etc/new.xml"), *linked = content("auto/new.xml");
+    g_autofree char *renamed = content("etc/new.xml"), *linked = content("etc/autostart/new.xml");
     assert_non_null(strstr(renamed, "<name>new</name>"));
     assert_string_equal(linked, renamed);
     object_unref(d);
