@@ -275,7 +275,7 @@ static void test_storm(void **state)
     g_autofree char *status = g_build_filename(world_dir, "run/m0.xml", NULL);
     assert_int_equal(access(status, F_OK), -1);
 
-    print_message("%d launches, %d lifecycle events\n", world_launches, lifecycle_events);
+    print_message("%d launches, %d lifecycle events\n", world_launches, g_atomic_int_get(&lifecycle_events));
 }
 
 int main(void)
