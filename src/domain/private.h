@@ -86,6 +86,7 @@ typedef struct DomainPrivate {
     pid_t *vcpu_tids; /* by vcpu index; NULL: not known */
     unsigned n_vcpu_tids;
     GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
+    BlockJob *leaving;    /* OVER, and QEMU is still being told to let its nodes go; NULL: none */
     GPtrArray *verdicts;  /* JobVerdict* that are not in the history on disk yet (blockjob_verdict.c); NULL until the first */
     bool verdicts_busy;   /* somebody writes them there */
     unsigned sweeps;      /* tries to take out what QEMU did not let go; 0: there is nothing (blockjob_sweep.c) */
