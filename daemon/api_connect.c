@@ -25,6 +25,8 @@ static char *uri_accept(const Server *s, const char *name, Err *err)
     const char *want = s->privileged ? "/system" : "/session";
     if (!*name)
         return g_strdup_printf("qemu://%s", want);
+    if (g_str_has_prefix(name, "qemu://") && strcmp(name + strlen("qemu://"), want) == 0) /* what nearly all say */
+        return g_strdup(name);
     g_autoptr(GUri) uri = g_uri_parse(name, G_URI_FLAGS_NONE, NULL);
     if (!uri) {
         err_set_full(err, VIR_FROM_URI, VIR_ERR_INTERNAL_ERROR, 0, "Unable to parse URI %s", name);

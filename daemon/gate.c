@@ -42,6 +42,7 @@
 #include "domain/lifecycle.h"
 #include "rpc/sasl.h"
 #include "util/log.h"
+#include "util/mem.h"
 #include "util/uuid.h"
 
 #define AUTH_QUEUE_MAX 64u /* calls that wait for a worker of authentication; each may hold a token of 256 KiB */
@@ -397,7 +398,7 @@ void gate_call(void *ud, RpcMsg *msg)
         rpc_msg_free(msg);
         return;
     }
-    Call *call = g_new0(Call, 1);
+    Call *call = mem_new0(Call);
     call->msg = msg;
     call->conn = rpc_conn_ref(msg->conn);
     call->client = rpc_conn_userdata(msg->conn);
@@ -407,7 +408,7 @@ void gate_call(void *ud, RpcMsg *msg)
         return;
     }
     if (p->args.size) {
-        call->args = g_malloc0(p->args.size);
+        call->args = mem_alloc0(p->args.size);
         if (wire_decode(&p->args, call->args, msg->body, msg->body_len, NULL) < 0) {
             err_set(&call->err, VIR_ERR_RPC, "Unable to decode message payload");
             call_done(call);
@@ -415,7 +416,7 @@ void gate_call(void *ud, RpcMsg *msg)
         }
     }
     if (p->ret.size)
-        call->ret = g_malloc0(p->ret.size);
+        call->ret = mem_alloc0(p->ret.size);
     int asked = -1;
     if (access_check_early(call, &call->err) == 0 && check_args(call, &call->err) == 0 && resolve(call, &call->err) == 0)
         asked = is_auth_polkit(p) ? auth_polkit_check(call, permitted, &call->err) : access_check(call, permitted, &call->err);
@@ -434,7 +435,7 @@ static void client_free(void *p)
 
 void gate_opened(void *ud, RpcConn *c)
 {
-    Client *cl = g_new0(Client, 1);
+    Client *cl = mem_new0(Client);
     cl->server = ud;
     cl->conn = c;
     rpc_conn_set_userdata(c, cl, client_free);

@@ -31,6 +31,12 @@ typedef struct KillSwitch {
     Timer *timer;        /* SIGKILL when the grace is over; made with the first life, set once */
 } KillSwitch;
 
+/* Somebody who waits for the turn to change the stored definition; on its stack. */
+typedef struct ConfigTurn {
+    struct ConfigTurn *next;
+    bool given;
+} ConfigTurn;
+
 typedef struct DomainPrivate {
     JobQueue jobs;
     Inbox inbox;
@@ -53,7 +59,8 @@ typedef struct DomainPrivate {
     uint64_t changes; /* counts domain_mark_changed */
     uint64_t written; /* the count the status file shows */
     bool flushing;    /* somebody writes the status file */
-    bool config_busy; /* somebody changes the stored definition */
+    bool config_busy; /* somebody changes the stored definition, or has just been given the turn to */
+    ConfigTurn *config_queue; /* who waits to, longest first */
     StoredDef *last;  /* what ran last, for readers of a transient machine that has ended */
 
     QmpClient *qmp; /* NULL: off */

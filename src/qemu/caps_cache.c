@@ -14,6 +14,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -31,6 +32,7 @@
 
 #define CACHE_FILE_MAX (8u << 20)
 #define PROBE_MS 60000
+#define TRIM_KEEP (256u << 10) /* for the next who needs some */
 
 typedef struct Entry {
     char *binary;
@@ -213,6 +215,7 @@ static QemuCaps *load_or_probe(const QemuCapsCache *cc, const char *binary, Caps
         save(cc, binary, depth, identity, doc);
     }
     json_decref(doc);
+    malloc_trim(TRIM_KEEP); /* what QEMU has told took some megabytes, most of which are free again */
     return caps;
 }
 

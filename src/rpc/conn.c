@@ -26,6 +26,7 @@
 #include "rpc/internal.h"
 #include "util/fd.h"
 #include "util/log.h"
+#include "util/mem.h"
 
 /* ---- life ---- */
 
@@ -308,12 +309,13 @@ void conn_fail(RpcConn *c, const char *fmt, ...)
     if (c->dead)
         return;
     c->dead = true;
-    if (c->io)
-        event_io_set(c->io, 0);
-    if (c->anonymous && c->listener->spec.kind != RPC_KIND_UNIX)
+    if (c->anonymous && c->listener->spec.kind != RPC_KIND_UNIX) {
+        if (c->io) /* others may be closed first, for some rounds */
+            event_io_set(c->io, 0);
         event_post_late(c->loop, do_close, rpc_conn_ref(c));
-    else
+    } else {
         event_post(c->loop, do_close, rpc_conn_ref(c));
+    }
 }
 
 void conn_close_impl(RpcConn *c)
@@ -366,9 +368,11 @@ static void do_close_after_flush(void *arg)
         return;
     }
     set_state(c, RPC_CONN_CLOSING);
-    set_deadline(c, RPC_FLUSH_TIMEOUT_MS);
     conn_flush(c);
     conn_finish_closing(c);
+    if (c->dead) /* as most are: everything has left */
+        return;
+    set_deadline(c, RPC_FLUSH_TIMEOUT_MS);
     conn_update_events(c);
 }
 
@@ -419,7 +423,7 @@ void rpc_conn_keepalive_start(RpcConn *c)
 
 RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
 {
-    RpcConn *c = g_new0(RpcConn, 1);
+    RpcConn *c = mem_new0(RpcConn);
     c->refs = 1;
     c->server = s;
     g_atomic_int_inc(&s->refs);
@@ -451,7 +455,7 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     count_anonymous(c, true);
     if (c->transport->ops->handshake)
         set_deadline(c, s->limits.handshake_timeout_ms);
-    log_info("%s: connected to %s", c->name, l->name);
+    conn_log_connected(c);
     if (s->service.opened)
         s->service.opened(s->service.ud, c);
     conn_handshake(c);

@@ -13,6 +13,7 @@
 #include "rpc/frame.h"
 #include "rpc/transport.h"
 #include "util/closer.h"
+#include "util/mem.h"
 
 #define KERNEL_FDS_MAX 253u  /* of one message */
 #define DRAIN_MAX      1024u /* messages: more than a socket's buffer holds */
@@ -152,7 +153,7 @@ static const RpcTransportOps unix_ops = {
 
 RpcTransport *rpc_transport_plain(int fd, bool is_unix)
 {
-    RpcTransport *t = g_new0(RpcTransport, 1);
+    RpcTransport *t = mem_new0(RpcTransport);
     t->ops = is_unix ? &unix_ops : &plain_ops;
     t->fd = fd;
     return t;

@@ -18,6 +18,7 @@ libutil_a_SOURCES = \
 	src/util/lock.c src/util/lock.h \
 	src/util/log.c src/util/log.h \
 	src/util/log_datagram.c src/util/log_datagram.h \
+	src/util/mem.h \
 	src/util/pool.c src/util/pool.h \
 	src/util/spawn.c src/util/spawn.h \
 	src/util/uuid.c src/util/uuid.h \
