@@ -183,6 +183,7 @@ int blockjob_write_down(Domain *d, BlockJob *job, Err *err)
 
 static void forget(Domain *d, BlockJob *job)
 {
+    job->left_as = job->state;
     job->state = BLOCKJOB_OVER;
     job->n_news = 0;
     g_ptr_array_remove(jobs_of(d), job); /* keeps the order of the others */

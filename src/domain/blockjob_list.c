@@ -43,21 +43,30 @@ static void fill_numbers(const json_t *jobs, GPtrArray *all)
     }
 }
 
+static void add_entry(GPtrArray *all, const BlockJob *job, BlockJobState state)
+{
+    BlockJobEntry *e = g_new0(BlockJobEntry, 1);
+    *e = (BlockJobEntry){.id = g_strdup(job->id),
+                         .kind = g_strdup(blockjob_kind(job)),
+                         .disk = g_strdup(job->target),
+                         .type = job->ops->type,
+                         .state = state,
+                         .begun_us = job->begun_us,
+                         .cur = job->bytes,
+                         .end = job->bytes};
+    g_ptr_array_add(all, e);
+}
+
 GPtrArray *domain_block_jobs(Domain *d)
 {
     domain_assert_locked(d);
     GPtrArray *all = g_ptr_array_new_with_free_func(entry_free);
     for (unsigned i = 0; i < blockjob_count(d); i++) {
         const BlockJob *job = blockjob_at(d, i);
-        BlockJobEntry *e = g_new0(BlockJobEntry, 1);
-        *e = (BlockJobEntry){.id = g_strdup(job->id),
-                             .kind = g_strdup(blockjob_kind(job)),
-                             .disk = g_strdup(job->target),
-                             .type = job->ops->type,
-                             .state = job->state,
-                             .begun_us = job->begun_us};
-        g_ptr_array_add(all, e);
+        add_entry(all, job, job->state);
     }
+    if (d->priv->leaving)
+        add_entry(all, d->priv->leaving, d->priv->leaving->left_as);
     g_autoptr(QmpClient) qmp = all->len ? domain_monitor_ref(d) : NULL;
     if (!qmp || d->priv->dying)
         return all;

@@ -20,6 +20,7 @@ struct BlockJob {
     char *id, *disk, *target;
     /* all below: domain lock */
     BlockJobState state;
+    BlockJobState left_as;       /* what it was before it was OVER */
     bool aborted_ready;          /* the abort was asked for when it was READY */
     unsigned said;               /* bits of BlockJobNews that were kept once */
     BlockJobNews news[NEWS_MAX]; /* not yet applied, oldest first */

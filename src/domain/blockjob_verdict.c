@@ -11,6 +11,8 @@
  */
 #include "config.h"
 
+#include <string.h>
+
 #define LOG_AREA "domain.blockjob"
 #include "util/log.h"
 #include "util/pool.h"
@@ -130,11 +132,21 @@ void blockjob_verdicts_later(Domain *d)
     object_unref(d);
 }
 
+static void remove_id(GPtrArray *all, const char *id)
+{
+    for (unsigned i = all->len; i > 0; i--) {
+        const JobVerdict *v = all->pdata[i - 1];
+        if (!strcmp(v->id, id))
+            g_ptr_array_remove_index(all, i - 1);
+    }
+}
+
 GPtrArray *domain_block_jobs_ended(Domain *d)
 {
     g_autofree char *base = history_base(d);
     domain_lock(d);
     GPtrArray *young = blockjob_verdicts_copy(d); /* before the file is read: one that is on its way is in either */
+    g_autofree char *leaving = d->priv->leaving ? g_strdup(blockjob_id(d->priv->leaving)) : NULL;
     domain_unlock(d);
     GPtrArray *all = job_history_load(base, d->obj.uuid);
     for (unsigned i = 0; young && i < young->len; i++) {
@@ -147,6 +159,8 @@ GPtrArray *domain_block_jobs_ended(Domain *d)
     }
     if (young)
         g_ptr_array_unref(young);
+    if (leaving)
+        remove_id(all, leaving);
     return all;
 }
 

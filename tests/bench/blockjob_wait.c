@@ -354,7 +354,8 @@ static void measure_bare(void)
         watch(ep, m->fd, m);
         watch(mine, m->pipe[0], m);
     }
-    must(pthread_create(&player, NULL, play, NULL) == 0 && pthread_create(&bare, NULL, bare_thread, &mine) == 0, "no thread");
+    must(pthread_create(&player, NULL, play, NULL) == 0, "no thread");
+    must(pthread_create(&bare, NULL, bare_thread, &mine) == 0, "no thread");
     tell_ready_and_over();
     pthread_join(bare, NULL);
     must(write(quit_pipe[1], "q", 1) == 1, "pipe");

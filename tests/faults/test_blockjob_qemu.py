@@ -184,13 +184,16 @@ def test_over_when_the_images_are_free(shared, cls, point):
     try:
         assert shared.faults.fired
         info = dom.blockJobInfo("vda")
+        verdict = dom.jobStats(L.VIR_DOMAIN_JOB_STATS_COMPLETED)["type"]
         chain = blockdev.paths(dom)
     finally:
         shared.faults.off()
         os.kill(run.pid, signal.SIGCONT)
     assert chain in story.ends and chain != Story.start, "it was to be over but for QEMU"
     assert info and (info["cur"] == info["end"]) == story.in_step, info
+    assert verdict == L.VIR_DOMAIN_JOB_NONE
     eventually("the job does not end", lambda: dom.blockJobInfo("vda"))
+    assert dom.jobStats(L.VIR_DOMAIN_JOB_STATS_COMPLETED)["type"] == L.VIR_DOMAIN_JOB_COMPLETED
     for name in set(Story.start) - set(chain):
         if os.path.exists(shared.box.path("lib", "images", name)):
             alone = {"driver": "qcow2", "backing": None, "file": {"driver": "file", "filename": IMAGES + name}}
