@@ -66,7 +66,7 @@ unit_tests() {
 }
 
 # The parts where threads meet; integration tests cover the same under AddressSanitizer with real clients.
-thread_tests="tests/unit/test_util tests/unit/test_object tests/unit/test_job tests/unit/test_domain tests/unit/test_domain_storm
+thread_tests="tests/unit/test_util tests/unit/test_object tests/unit/test_job tests/unit/test_domain tests/unit/test_domain_restart tests/unit/test_domain_storm
     tests/unit/test_qmp_client tests/unit/test_store tests/unit/test_log tests/rpc/test_server tests/rpc/test_stream tests/rpc/test_chaos
     tests/rpc/test_listen tests/rpc/test_transport tests/rpc/test_turns tests/unit/test_blockjob
     tests/unit/test_blockjob_storm tests/unit/test_defs_index tests/rpc/test_sasl tests/rpc/test_tls tests/unit/test_watchdog"

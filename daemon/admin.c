@@ -61,8 +61,7 @@ static void log_outcome(const AdminCall *call)
 static void call_done(AdminCall *call)
 {
     log_outcome(call);
-    if (call->proc->changes)
-        audit_admin(call->server->audit, call->conn, call->proc->name, call->target ? rpc_server_name(call->target) : NULL, call->err.code);
+    audit_admin_end(call->server->audit, g_steal_pointer(&call->audit), call->err.code);
     if (err_is_set(&call->err)) {
         rpc_reply_error(call->msg, &call->err);
     } else {
@@ -135,7 +134,10 @@ static int resolve(AdminCall *call, Err *err)
         if (!call->target)
             return -1;
         call->client = rpc_server_find(call->target, ref->id);
-        return call->client ? 0 : admin_no_client(call->target, ref->id, err);
+        if (!call->client)
+            return admin_no_client(call->target, ref->id, err);
+        rpc_conn_find_start(call->client); /* the handler may run on a worker, which must not ask */
+        return 0;
     }
     }
     g_assert_not_reached();
@@ -164,7 +166,10 @@ void admin_call(void *ud, RpcMsg *msg)
     call->conn = rpc_conn_ref(msg->conn);
     call->msg = msg;
     call->proc = p;
-    if (check_and_decode(call, &call->err) < 0 || resolve(call, &call->err) < 0)
+    int r = check_and_decode(call, &call->err) < 0 ? -1 : resolve(call, &call->err);
+    if (p->changes)
+        call->audit = audit_admin_begin(s->audit, call->conn, p->name, call->target ? rpc_server_name(call->target) : NULL);
+    if (r < 0)
         call_done(call);
     else if (p->lane == LANE_INLINE)
         run(call);

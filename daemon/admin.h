@@ -27,6 +27,7 @@ typedef struct AdminCall {
     void *args, *ret;
     RpcServer *target; /* borrowed: rows on a server or a client */
     RpcConn *client;   /* reference: rows on a client */
+    struct AuditRecord *audit; /* of a row that changes something; NULL: none is wanted */
     void (*after)(Server *s); /* runs once the reply is on its way, on the thread of the handler; NULL as a rule */
     Err err;
     Arena arena;

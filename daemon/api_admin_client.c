@@ -13,6 +13,11 @@
 #include "daemon/admin.h"
 
 #define NAMES_MAX 16384 /* bytes of one entry of the account database */
+#define GROUPS_SHOWN_MAX 1024u
+
+/* Two of our own, which virt-admin shows as it shows all. */
+#define INFO_PROCESS_START "unix_process_start" /* clock ticks since boot: field 22 of /proc/PID/stat */
+#define INFO_GROUPS "unix_groups"               /* supplementary, when it connected */
 
 /* An account that has no name any more is shown by its number alone. */
 static const char *user_name(uid_t uid, char *buf)
@@ -45,6 +50,12 @@ int api_admin_client_get_info(AdminCall *call, const admin_client_get_info_args 
         params_int(&p, (int32_t)peer->gid, VIR_CLIENT_INFO_UNIX_GROUP_ID);
         params_string(&p, group_name(peer->gid, buf), VIR_CLIENT_INFO_UNIX_GROUP_NAME);
         params_int(&p, (int32_t)peer->pid, VIR_CLIENT_INFO_UNIX_PROCESS_ID);
+        if (rpc_peer_start(peer))
+            params_ullong(&p, rpc_peer_start(peer), "%s", INFO_PROCESS_START);
+        if (peer->n_groups) {
+            g_autofree char *groups = rpc_peer_groups_text(peer, GROUPS_SHOWN_MAX);
+            params_string(&p, groups, "%s", INFO_GROUPS);
+        }
         params_string(&p, peer->selinux, VIR_CLIENT_INFO_SELINUX_CONTEXT);
     }
     ret->params.params_val = admin_params(&p, &ret->params.params_len);

@@ -35,8 +35,8 @@
 #define MESSAGE_ID "3f0e2cbd5b7a4f2c9e1d6a8b47c0915e" /* of every record in the journal */
 #define JOURNAL_WAIT_S 2 /* for a journal that does not read; then what waits is lost, and counted */
 
-typedef struct Record {
-    struct Record *next;
+struct AuditRecord {
+    AuditRecord *next;
     int64_t time_us; /* since the epoch */
     uint64_t client;
     char *who, *from;        /* identity; address or "local" */
@@ -48,13 +48,13 @@ typedef struct Record {
     char *texts[2];          /* proc and kind, where they are no constants */
     int slot;                /* freed when this is written; -1: none */
     unsigned lost;           /* this record stands for so many others */
-} Record;
+};
 
 struct Audit {
     pthread_t thread;
     Mutex lock;
     Cond wake;
-    Record *head, **tail;
+    AuditRecord *head, **tail;
     unsigned queued, lost;
     bool stop;
     AuditSpec spec; /* under the lock; file is not kept */
@@ -64,7 +64,7 @@ struct Audit {
     gint level;     /* atomic copy of spec.level */
 };
 
-static void record_free(Record *r)
+static void record_free(AuditRecord *r)
 {
     g_free(r->who);
     g_free(r->from);
@@ -75,7 +75,7 @@ static void record_free(Record *r)
 }
 
 /* It is written, or never will be. */
-static void record_done(Audit *a, Record *r)
+static void record_done(Audit *a, AuditRecord *r)
 {
     if (r->slot >= 0)
         audit_slots_release(a->slots, r->slot);
@@ -92,7 +92,7 @@ static void set_text(json_t *o, const char *key, const char *text)
     json_object_set_new(o, key, json_string(valid));
 }
 
-static char *as_json(const Record *r)
+static char *as_json(const AuditRecord *r)
 {
     json_t *o = json_object();
     g_autoptr(GDateTime) seconds = g_date_time_new_from_unix_utc(r->time_us / G_USEC_PER_SEC);
@@ -116,7 +116,7 @@ static char *as_json(const Record *r)
     return text;
 }
 
-static char *as_text(const Record *r)
+static char *as_text(const AuditRecord *r)
 {
     if (r->lost)
         return g_strdup_printf("%u audit records were lost", r->lost);
@@ -125,7 +125,7 @@ static char *as_text(const Record *r)
                            r->name ? r->kind : "", r->name ? " " : "", r->name ? r->name : "", end);
 }
 
-static int to_journal(int journal, const Record *r, const char *text)
+static int to_journal(int journal, const AuditRecord *r, const char *text)
 {
     char client[24], lost[16], result[16];
     g_snprintf(client, sizeof(client), "%" PRIu64, r->client);
@@ -155,7 +155,7 @@ static int to_journal(int journal, const Record *r, const char *text)
     return e == -ENOENT ? 0 : e; /* a host without a journal; audit_level 2 asks for one */
 }
 
-static int write_record(int fd, int journal, bool logged, const Record *r)
+static int write_record(int fd, int journal, bool logged, const AuditRecord *r)
 {
     int e;
     g_autofree char *text = as_text(r);
@@ -173,9 +173,9 @@ static int write_record(int fd, int journal, bool logged, const Record *r)
 }
 
 /* Everything that waits, taken at once. */
-static Record *take_all(Audit *a, unsigned *ret_lost, int *ret_fd, bool *ret_logged)
+static AuditRecord *take_all(Audit *a, unsigned *ret_lost, int *ret_fd, bool *ret_logged)
 {
-    Record *r = a->head;
+    AuditRecord *r = a->head;
     a->head = NULL;
     a->tail = &a->head;
     a->queued = 0;
@@ -187,14 +187,14 @@ static Record *take_all(Audit *a, unsigned *ret_lost, int *ret_fd, bool *ret_log
 }
 
 /* Returns how many are lost and could not be told: whoever writes next says it. */
-static unsigned write_all(Audit *a, Record *r, unsigned lost, int fd, bool logged)
+static unsigned write_all(Audit *a, AuditRecord *r, unsigned lost, int fd, bool logged)
 {
     int journal = a->journal;
     int failed = 0;
     unsigned n = 0;
     bool hangs = false;
     while (r) {
-        Record *next = r->next;
+        AuditRecord *next = r->next;
         int e = hangs ? -EAGAIN : write_record(fd, journal, logged, r);
         if (e == -EAGAIN) {
             hangs = true;
@@ -210,7 +210,7 @@ static unsigned write_all(Audit *a, Record *r, unsigned lost, int fd, bool logge
         log_error("%u audit records could not be written: %s", n, g_strerror(-failed));
     if (lost == 0)
         return 0;
-    Record said = {.time_us = g_get_real_time(), .slot = -1, .lost = lost};
+    AuditRecord said = {.time_us = g_get_real_time(), .slot = -1, .lost = lost};
     if (write_record(fd, journal, logged, &said) == -EAGAIN)
         return lost;
     log_warning("%u audit records were not taken in time and are lost", lost);
@@ -232,7 +232,7 @@ static void *thread_main(void *arg)
             if (!cond_wait_until(&a->wake, &a->lock, end))
                 break;
         stop = a->stop;
-        Record *r = take_all(a, &lost, &fd, &logged);
+        AuditRecord *r = take_all(a, &lost, &fd, &logged);
         mutex_unlock(&a->lock);
         lost = write_all(a, r, lost, fd, logged);
         fd_close(&fd);
@@ -269,8 +269,8 @@ static void recover(Audit *a)
     unsigned at = 0, n = 0;
     int slot;
     for (; (left = audit_slots_left(a->slots, &at, &slot)); n++) {
-        Record *r = g_new0(Record, 1);
-        *r = (Record){.time_us = left->time_us, .client = left->client, .who = g_strdup(left->who), .from = g_strdup(left->from),
+        AuditRecord *r = g_new0(AuditRecord, 1);
+        *r = (AuditRecord){.time_us = left->time_us, .client = left->client, .who = g_strdup(left->who), .from = g_strdup(left->from),
                       .name = left->name[0] ? g_strdup(left->name) : NULL, .code = left->code, .unknown = left->state != AUDIT_SLOT_ENDED,
                       .texts = {g_strdup(left->proc), g_strdup(left->kind)}, .slot = slot};
         r->proc = r->texts[0];
@@ -348,7 +348,7 @@ Audit *audit_free(Audit *a)
     if (!a)
         return NULL;
     audit_stop(a);
-    for (Record *r = a->head, *next; r; r = next) {
+    for (AuditRecord *r = a->head, *next; r; r = next) {
         next = r->next;
         record_done(a, r);
     }
@@ -388,7 +388,7 @@ static bool is_wanted(const Call *call)
 }
 
 /* Takes the record. */
-static void enqueue(Audit *a, Record *r)
+static void enqueue(Audit *a, AuditRecord *r)
 {
     mutex_lock(&a->lock);
     bool full = a->queued >= QUEUE_MAX, wake = a->queued == 0;
@@ -406,18 +406,18 @@ static void enqueue(Audit *a, Record *r)
         record_done(a, r);
 }
 
-static Record *record_new(const RpcConn *conn, const char *proc, const char *kind, int code)
+/* For the calling thread's call alone, which may be any that has `conn`. */
+static AuditRecord *record_new(const RpcConn *conn, const char *proc, const char *kind)
 {
     const RpcPeer *peer = rpc_conn_peer(conn);
-    Record *r = g_new0(Record, 1);
-    *r = (Record){.time_us = g_get_real_time(),
-                  .client = rpc_conn_id(conn),
-                  .who = rpc_peer_text(peer),
-                  .from = g_strdup(peer->address ? peer->address : "local"),
-                  .proc = proc,
-                  .kind = kind,
-                  .slot = -1,
-                  .code = code};
+    AuditRecord *r = g_new0(AuditRecord, 1);
+    *r = (AuditRecord){.time_us = g_get_real_time(),
+                       .client = rpc_conn_id(conn),
+                       .who = rpc_peer_text_with_start(peer),
+                       .from = g_strdup(peer->address ? peer->address : "local"),
+                       .proc = proc,
+                       .kind = kind,
+                       .slot = -1};
     return r;
 }
 
@@ -426,8 +426,16 @@ static bool is_on(Audit *a)
     return a && g_atomic_int_get(&a->level) > 0;
 }
 
+static void set_name(AuditRecord *r, const char *name, const uint8_t *uuid)
+{
+    g_free(r->name);
+    r->name = g_strdup(name);
+    if (uuid)
+        uuid_format(uuid, r->uuid);
+}
+
 /* What a call that found no machine, or was refused before it looked for one, called it. */
-static void client_names(const Call *call, Record *r)
+static void client_names(const Call *call, AuditRecord *r)
 {
     const ProcInfo *p = call->proc;
     if (p->object != OBJ_DOMAIN || !call->args)
@@ -435,50 +443,37 @@ static void client_names(const Call *call, Record *r)
     const char *at = (const char *)call->args + p->key_at;
     if (p->key == KEY_REF) {
         const remote_nonnull_domain *ref = (const void *)at;
-        r->name = g_strdup(ref->name);
-        uuid_format((const uint8_t *)ref->uuid, r->uuid);
+        set_name(r, ref->name, (const uint8_t *)ref->uuid);
     } else if (p->key == KEY_NAME) {
-        r->name = g_strdup(*(char *const *)(const void *)at);
+        set_name(r, *(char *const *)(const void *)at, NULL);
     } else if (p->key == KEY_UUID) {
         uuid_format((const uint8_t *)at, r->uuid);
     }
 }
 
 /* What the call is about, as far as it is known by now. */
-static void name_object(const Call *call, Record *r)
+static void name_object(const Call *call, AuditRecord *r)
 {
     if (call->login) {
         r->kind = "login";
-        r->name = g_strdup(call->login);
+        set_name(r, call->login, NULL);
     } else if (call->dom) {
         g_autoptr(DomainView) v = domain_view(call->dom);
-        r->name = g_strdup(v->name);
-        uuid_format(v->uuid, r->uuid);
+        set_name(r, v->name, v->uuid);
     } else if (call->late_name) {
-        r->name = g_strdup(call->late_name);
-        uuid_format(call->late_uuid, r->uuid);
+        set_name(r, call->late_name, call->late_uuid);
     } else {
         client_names(call, r);
     }
 }
 
-static Record *record_of(const Call *call)
-{
-    Record *r = record_new(call->conn, call->proc->name, proc_object_name(call->proc->object), call->err.code);
-    name_object(call, r);
-    return r;
-}
-
-void audit_begin(Audit *a, Call *call)
+/* From here on it leaves a record, whatever becomes of the daemon; where no slot is to be had, only if the daemon lives. */
+static void take_slot(Audit *a, AuditRecord *r)
 {
     AuditSlot *slot;
-    if (!is_on(a) || !a->slots || !changes_something(call))
+    r->slot = a->slots ? audit_slots_take(a->slots, &slot) : -1;
+    if (r->slot < 0)
         return;
-    int n = audit_slots_take(a->slots, &slot);
-    if (n < 0)
-        return;
-    call->audit_slot = n + 1;
-    Record *r = record_of(call);
     slot->time_us = r->time_us;
     slot->client = r->client;
     slot->code = 0;
@@ -489,39 +484,77 @@ void audit_begin(Audit *a, Call *call)
     g_strlcpy(slot->who, r->who, sizeof(slot->who));
     g_strlcpy(slot->name, r->name ? r->name : "", sizeof(slot->name));
     audit_slot_begin(slot);
-    record_free(r);
+}
+
+/* Its call has ended. */
+static void conclude(Audit *a, AuditRecord *r, int code)
+{
+    r->code = code;
+    r->time_us = g_get_real_time();
+    if (r->slot >= 0)
+        audit_slots_end(a->slots, r->slot, code);
+    enqueue(a, r);
+}
+
+void audit_begin(Audit *a, Call *call)
+{
+    if (!is_on(a) || !changes_something(call))
+        return;
+    rpc_conn_find_start(call->conn);
+    call->audit = record_new(call->conn, call->proc->name, proc_object_name(call->proc->object));
+    name_object(call, call->audit);
+    take_slot(a, call->audit);
 }
 
 void audit_named(Audit *a, const Call *call)
 {
-    if (!call->audit_slot)
+    if (!call->audit || call->audit->slot < 0)
         return;
-    AuditSlot *slot = audit_slots_get(a->slots, call->audit_slot - 1);
+    AuditSlot *slot = audit_slots_get(a->slots, call->audit->slot);
     g_strlcpy(slot->name, call->late_name, sizeof(slot->name));
     uuid_format(call->late_uuid, slot->uuid);
 }
 
-void audit_call(Audit *a, Call *call)
+/* Of a call that did not get so far as to be carried out, or changes nothing.  Connecting has to be cheap: who has done no more than that is
+ * in the records without the start time of his process, unless it was asked for already. */
+static AuditRecord *record_of(const Call *call)
 {
-    int slot = call->audit_slot - 1;
-    call->audit_slot = 0;
-    if (!is_on(a) || !is_wanted(call)) {
-        if (slot >= 0)
-            audit_slots_release(a->slots, slot);
-        return;
-    }
-    Record *r = record_of(call);
-    r->slot = slot;
-    if (slot >= 0)
-        audit_slots_end(a->slots, slot, r->code);
-    enqueue(a, r);
+    if (err_is_set(&call->err) && event_on_thread(rpc_conn_loop(call->conn)))
+        rpc_conn_find_start(call->conn);
+    return record_new(call->conn, call->proc->name, proc_object_name(call->proc->object));
 }
 
-void audit_admin(Audit *a, const RpcConn *conn, const char *proc, const char *server, int code)
+void audit_call(Audit *a, Call *call)
+{
+    AuditRecord *r = g_steal_pointer(&call->audit);
+    if (!is_on(a) || !is_wanted(call)) {
+        if (r)
+            record_done(a, r);
+        return;
+    }
+    bool named = r && r->name;
+    if (!r)
+        r = record_of(call);
+    if (!named || call->late_name)
+        name_object(call, r);
+    conclude(a, r, call->err.code);
+}
+
+AuditRecord *audit_admin_begin(Audit *a, RpcConn *conn, const char *proc, const char *server)
 {
     if (!is_on(a))
-        return;
-    Record *r = record_new(conn, proc, "server", code);
-    r->name = g_strdup(server);
-    enqueue(a, r);
+        return NULL;
+    rpc_conn_find_start(conn);
+    AuditRecord *r = record_new(conn, proc, "server");
+    set_name(r, server, NULL);
+    take_slot(a, r);
+    return r;
+}
+
+void audit_admin_end(Audit *a, AuditRecord *r, int code)
+{
+    if (r && is_on(a))
+        conclude(a, r, code);
+    else if (r)
+        record_done(a, r);
 }

@@ -11,6 +11,7 @@
 #include "daemon/call.h"
 
 typedef struct Audit Audit;
+typedef struct AuditRecord AuditRecord;
 
 typedef struct AuditSpec {
     int level;        /* 0: none, 1: where there is a place for them, 2: the daemon does not start without */
@@ -26,11 +27,14 @@ int audit_reload(Audit *a, const AuditSpec *spec, Err *err);
 void audit_stop(Audit *a);
 /* Stops, then frees.  NULL is fine. */
 Audit *audit_free(Audit *a); /* NULL */
-/* A call that may be carried out begins: from here on it leaves a record, whatever becomes of the daemon.  Any thread, never waits. */
+/* A call that may be carried out begins: from here on it leaves a record, whatever becomes of the daemon.  Client event thread, never waits. */
 void audit_begin(Audit *a, Call *call);
 /* Its late_name and late_uuid are known, nothing is done yet. */
 void audit_named(Audit *a, const Call *call);
 /* The call has ended, call->err says how.  Any thread, never waits. */
 void audit_call(Audit *a, Call *call);
-/* The same for a call of the administration that changes something; `proc` is constant, server NULL: none in particular. */
-void audit_admin(Audit *a, const RpcConn *conn, const char *proc, const char *server, int code);
+/* The same for a call of the administration that changes something; `proc` is constant, server NULL: none in particular.  Client event thread.
+ * NULL: nobody wants records. */
+AuditRecord *audit_admin_begin(Audit *a, RpcConn *conn, const char *proc, const char *server);
+/* Takes the record; NULL is fine.  Any thread. */
+void audit_admin_end(Audit *a, AuditRecord *r, int code);

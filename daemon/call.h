@@ -29,7 +29,7 @@ struct Call {
     const char *late_name;    /* what it asked for, for the audit record; NULL: it has not */
     uint8_t late_uuid[UUID_LEN];
     const char *login;        /* this call let its client in, or did not: by what, for the audit record; NULL: it was about something else */
-    int audit_slot;           /* daemon/audit_slots.h; 0: none */
+    struct AuditRecord *audit; /* from the beginning of a call that changes something; NULL: none */
     void (*then)(Call *call); /* when polkit has answered */
     GHashTable *visible;      /* uuids of the machines polkit lets a list show; NULL: it was not asked */
     int fds[RPC_FDS_MAX]; /* to go out with the reply */

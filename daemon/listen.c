@@ -58,7 +58,7 @@ static void note_made(Listen *l, const char *path)
 
 static RpcListenerSpec listener_spec(const ListenSpec *spec, ListenRole role, const char *name)
 {
-    RpcListenerSpec ls = {.name = name, .kind = RPC_KIND_UNIX, .peer_start = spec->peer_start, .auth = RPC_AUTH_NONE};
+    RpcListenerSpec ls = {.name = name, .kind = RPC_KIND_UNIX, .auth = RPC_AUTH_NONE};
     switch (role) {
     case LISTEN_RW:
         ls.auth = spec->rw_auth;

@@ -18,7 +18,6 @@ typedef struct ListenSpec {
     const char *group;     /* owner group of the sockets by name; NULL: unchanged */
     mode_t rw_mode, ro_mode, admin_mode;
     RpcAuthMethod rw_auth, ro_auth;
-    bool peer_start;       /* as RpcListenerSpec.peer_start */
     bool modular;          /* links under the names of the modular daemons */
     int backlog;           /* clients the kernel keeps waiting */
     int admin_backlog;

@@ -280,7 +280,6 @@ static int up(Daemon *d, Err *err)
                        .admin_mode = d->config->unix_sock_admin_perms,
                        .rw_auth = auth_method(d->config->auth_unix_rw),
                        .ro_auth = auth_method(d->config->auth_unix_ro),
-                       .peer_start = s->polkit != NULL,
                        .modular = d->config->modular_sockets,
                        .backlog = d->config->max_queued_clients,
                        .admin_backlog = d->config->admin_max_queued_clients,

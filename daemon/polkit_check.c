@@ -12,15 +12,16 @@
 #define WINDOW 8u          /* questions of one check at a time: a long list leaves room for others */
 #define CHECK_MS 30000u
 
-bool polkit_subject(const RpcConn *conn, PolkitSubject *ret, const char **ret_why)
+bool polkit_subject(RpcConn *conn, PolkitSubject *ret, const char **ret_why)
 {
     const RpcPeer *p = rpc_conn_peer(conn);
+    rpc_conn_find_start(conn);
     if (!p->has_creds || p->pid <= 0)
         *ret_why = "polkit knows local processes only; the access driver \"berth\" knows remote users";
-    else if (!p->pid_start)
+    else if (!rpc_peer_start(p))
         *ret_why = "the process that connected has ended";
     else {
-        *ret = (PolkitSubject){p->pid, p->pid_start, p->uid};
+        *ret = (PolkitSubject){p->pid, rpc_peer_start(p), p->uid};
         return true;
     }
     return false;

@@ -39,4 +39,4 @@ void polkit_check_start(PolkitCheck *c, void (*done)(PolkitCheck *c, void *ud), 
 /* The first question not answered with yes, or NULL. */
 const PolkitQuestion *polkit_check_refusal(const PolkitCheck *c);
 /* The process at the other end; false: polkit cannot know it, `*ret_why` says why. */
-bool polkit_subject(const RpcConn *conn, PolkitSubject *ret, const char **ret_why);
+bool polkit_subject(RpcConn *conn, PolkitSubject *ret, const char **ret_why);

@@ -116,6 +116,13 @@ BlockJob *blockjob_by_id(Domain *d, const char *id)
     return NULL;
 }
 
+BlockJob *blockjob_leaving(Domain *d, const char *disk_alias)
+{
+    domain_assert_locked(d);
+    BlockJob *job = d->priv->leaving;
+    return job && !g_strcmp0(job->disk, disk_alias) ? job : NULL;
+}
+
 int blockjob_busy(const Domain *d, const BlockJob *job, const char *target, Err *err)
 {
     err_set(err, VIR_ERR_BLOCK_COPY_ACTIVE, "disk '%s' already in active block job: %s '%s', %s", target, job->ops->what, job->id,
@@ -287,6 +294,16 @@ BlockJobState blockjob_state(const BlockJob *job)
 bool blockjob_was_ready(const BlockJob *job)
 {
     return job->aborted_ready;
+}
+
+uint64_t blockjob_bytes(const BlockJob *job)
+{
+    return job->bytes;
+}
+
+bool blockjob_has_been_in_step(const BlockJob *job)
+{
+    return job->said & (1u << NEWS_READY);
 }
 
 const char *blockjob_error(const BlockJob *job)
@@ -660,10 +677,12 @@ static int apply_conclusion(Domain *d, BlockJob *job)
     if (!job->quiet)
         events = events_of(d, job, status);
     blockjob_keep_verdict(d, job, status, job->error);
+    d->priv->leaving = job; /* whoever asks after it finds it until QEMU has let its images go */
     forget(d, job);
     bool lives = flush(d); /* from here on a daemon that is killed has left the verdict instead of the job */
     if (lives)
         take_out(d, job, status);
+    d->priv->leaving = NULL;
     tell(d, &events); /* who hears of it may do with the images what he likes */
     blockjob_verdicts_later(d);
     return status;

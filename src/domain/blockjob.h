@@ -121,6 +121,9 @@ void blockjob_refused(Domain *d, BlockJob *job);
 /* All under the domain lock. */
 BlockJob *blockjob_of_disk(Domain *d, const char *disk_alias); /* borrowed; NULL: none */
 BlockJob *blockjob_by_id(Domain *d, const char *id);           /* borrowed */
+/* The one of this disk that is OVER here, while QEMU still has its nodes open: clients are to find it until nobody has the images any more.
+ * Borrowed; NULL: none. */
+BlockJob *blockjob_leaving(Domain *d, const char *disk_alias);
 unsigned blockjob_count(Domain *d);
 BlockJob *blockjob_at(Domain *d, unsigned i); /* borrowed */
 
@@ -138,6 +141,10 @@ BlockJobState blockjob_state(const BlockJob *job);
 int blockjob_send_end(Domain *d, BlockJob *job, Err *err);
 /* It is being given up after it was in step. */
 bool blockjob_was_ready(const BlockJob *job);
+/* Bytes done, as QEMU said at the end; 0 before. */
+uint64_t blockjob_bytes(const BlockJob *job);
+/* It was in step once. */
+bool blockjob_has_been_in_step(const BlockJob *job);
 /* Why it failed, in QEMU's words; NULL when it did not. */
 const char *blockjob_error(const BlockJob *job);
 /* Whether the verb may be used now; if not, -1 with VIR_ERR_BLOCK_COPY_ACTIVE or VIR_ERR_OPERATION_INVALID and what to wait for. */

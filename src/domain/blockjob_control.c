@@ -190,11 +190,8 @@ static uint64_t number(json_t *o, const char *key)
 }
 
 /* Clients take cur == end for "in step" (or "done"), some without waiting for the event. */
-static void translate(json_t *o, bool in_step, BlockJobInfo *ret)
+static void no_early_end(bool in_step, BlockJobInfo *ret)
 {
-    ret->speed = number(o, "speed");
-    ret->cur = number(o, "offset");
-    ret->end = number(o, "len");
     if (ret->cur > ret->end)
         ret->end = ret->cur;
     if (in_step) {
@@ -209,7 +206,41 @@ static void translate(json_t *o, bool in_step, BlockJobInfo *ret)
 
 static bool is_in_step(const BlockJob *job)
 {
-    return blockjob_state(job) == BLOCKJOB_READY || blockjob_state(job) == BLOCKJOB_PIVOTING || blockjob_was_ready(job);
+    bool pivots = blockjob_state(job) == BLOCKJOB_PIVOTING && blockjob_ops(job)->can_pivot; /* others only wait there for their end */
+    return blockjob_state(job) == BLOCKJOB_READY || pivots || blockjob_was_ready(job);
+}
+
+static bool find_info(json_t *jobs, const BlockJob *job, BlockJobInfo *ret)
+{
+    json_t *o;
+    size_t i;
+    json_array_foreach(jobs, i, o)
+    {
+        if (g_strcmp0(json_string_value(json_object_get(o, "device")), blockjob_id(job)) != 0)
+            continue;
+        ret->speed = number(o, "speed");
+        ret->cur = number(o, "offset");
+        ret->end = number(o, "len");
+        return true;
+    }
+    return false;
+}
+
+/* What is known of a job without asking: QEMU has ended it already, and what follows from that is being done, or cannot be asked now. */
+static int tell_known(const BlockJob *job, bool in_step, BlockJobInfo *ret)
+{
+    ret->cur = ret->end = blockjob_bytes(job);
+    no_early_end(in_step, ret);
+    return 1;
+}
+
+/* Not over before nobody has its images any more: who hears that there is no job may do with them what he likes. */
+static int tell_leaving(Domain *d, const BlockJob *job, BlockJobInfo *ret)
+{
+    if (blockjob_leaving(d, blockjob_disk(job)) != job)
+        return 0;
+    ret->type = blockjob_ops(job)->type;
+    return tell_known(job, blockjob_ops(job)->can_pivot && blockjob_has_been_in_step(job), ret);
 }
 
 int domain_block_job_info(Domain *d, const char *name, BlockJobInfo *ret, Err *err)
@@ -219,19 +250,18 @@ int domain_block_job_info(Domain *d, const char *name, BlockJobInfo *ret, Err *e
     if (!disk)
         return -1;
     BlockJob *there = blockjob_of_disk(d, disk->info.alias);
-    if (!there)
-        return 0;
+    if (!there) {
+        there = blockjob_leaving(d, disk->info.alias);
+        return there ? tell_leaving(d, there, ret) : 0;
+    }
     g_autoptr(BlockJob) job = blockjob_ref(there);
     g_autoptr(QmpClient) qmp = domain_monitor_ref(d);
     if (d->priv->dying)
         return domain_err_inactive(err);
     ret->type = blockjob_ops(job)->type;
-    if (!qmp) { /* being reconnected: how far it is QEMU will tell */
-        *ret = (BlockJobInfo){.type = blockjob_ops(job)->type, .cur = is_in_step(job), .end = 1};
-        return 1;
-    }
-    json_t *jobs = NULL, *o;
-    size_t i;
+    if (!qmp) /* being reconnected: how far it is QEMU will tell */
+        return tell_known(job, is_in_step(job), ret);
+    json_t *jobs = NULL;
     uint64_t life = domain_leave(d);
     QmpStatus s = qmp_do(qmp, QMP(QUERY_BLOCK_JOBS), NULL, &jobs, err);
     g_auto(Err) ended = ERR_INIT;
@@ -243,15 +273,12 @@ int domain_block_job_info(Domain *d, const char *name, BlockJobInfo *ret, Err *e
     }
     if (s != QMP_OK)
         return -1;
-    int r = 0;
-    json_array_foreach(jobs, i, o)
-    {
-        /* one that ended while we asked is over by now: its event is out */
-        if (blockjob_state(job) != BLOCKJOB_OVER && !g_strcmp0(json_string_value(json_object_get(o, "device")), blockjob_id(job))) {
-            translate(o, is_in_step(job), ret);
-            r = 1;
-        }
-    }
+    bool listed = find_info(jobs, job, ret);
     json_decref(jobs);
-    return r;
+    if (blockjob_state(job) == BLOCKJOB_OVER)
+        return tell_leaving(d, job, ret);
+    if (!listed) /* one that QEMU has dismissed by itself, or has not begun */
+        return blockjob_state(job) == BLOCKJOB_STARTING ? 0 : tell_known(job, is_in_step(job), ret);
+    no_early_end(is_in_step(job), ret);
+    return 1;
 }

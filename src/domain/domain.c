@@ -476,21 +476,46 @@ int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, D
 
 /* ---- the stored definition --------------------------------------------------------------------------------------- */
 
+/* To who waits longest: whoever comes just then must not take it from them for ever. */
+static void pass_turn(DomainPrivate *p)
+{
+    ConfigTurn *next = p->config_queue;
+    p->config_busy = next != NULL;
+    if (!next)
+        return;
+    p->config_queue = next->next;
+    next->given = true;
+}
+
+static bool queue_for_turn(Domain *d, Deadline end)
+{
+    ConfigTurn me = {0}, **at = &d->priv->config_queue;
+    while (*at)
+        at = &(*at)->next;
+    *at = &me;
+    while (!me.given && domain_wait(d, end))
+        ;
+    if (me.given)
+        return true;
+    for (at = &d->priv->config_queue; *at != &me; at = &(*at)->next)
+        ;
+    *at = me.next;
+    return false;
+}
+
 int domain_config_turn(Domain *d, Err *err)
 {
     DomainPrivate *p = d->priv;
     domain_assert_locked(d);
-    Deadline end = deadline_in_ms(CONFIG_WAIT_MS);
-    while (p->config_busy) {
-        if (!domain_wait(d, end) && p->config_busy)
-            return err_set(err, VIR_ERR_OPERATION_TIMEOUT,
-                           "another change of the definition of '%s' is being written for %u s", d->name,
-                           CONFIG_WAIT_MS / 1000);
-    }
-    if (d->removing)
-        return err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' is being removed", d->name);
+    if (p->config_busy && !queue_for_turn(d, deadline_in_ms(CONFIG_WAIT_MS)))
+        return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "other changes of the definition of '%s' have been written for %u s", d->name,
+                       CONFIG_WAIT_MS / 1000);
     p->config_busy = true;
-    return 0;
+    if (!d->removing)
+        return 0;
+    pass_turn(p);
+    domain_ring(d);
+    return err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' is being removed", d->name);
 }
 
 int domain_config_begin(Domain *d, Err *err)
@@ -526,7 +551,7 @@ int domain_config_commit(Domain *d, StoredDef *new_config, Err *err)
 void domain_config_end(Domain *d)
 {
     domain_assert_locked(d);
-    d->priv->config_busy = false;
+    pass_turn(d->priv);
     domain_retire(d);
     domain_ring(d);
 }

@@ -31,6 +31,12 @@ typedef struct KillSwitch {
     Timer *timer;        /* SIGKILL when the grace is over; made with the first life, set once */
 } KillSwitch;
 
+/* Somebody who waits for the turn to change the stored definition; on its stack. */
+typedef struct ConfigTurn {
+    struct ConfigTurn *next;
+    bool given;
+} ConfigTurn;
+
 typedef struct DomainPrivate {
     JobQueue jobs;
     Inbox inbox;
@@ -50,6 +56,7 @@ typedef struct DomainPrivate {
     /* all below: domain lock */
     uint64_t changes; /* counts domain_mark_changed */
     uint64_t written; /* the count the status file shows */
+    ConfigTurn *config_queue; /* who waits to change the stored definition, longest first */
     StoredDef *last;  /* what ran last, for readers of a transient machine that has ended */
 
     QmpClient *qmp; /* NULL: off */
@@ -65,6 +72,7 @@ typedef struct DomainPrivate {
     pid_t *vcpu_tids; /* by vcpu index; NULL: not known */
     unsigned n_vcpu_tids;
     GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
+    BlockJob *leaving;    /* OVER, and QEMU is still being told to let its nodes go; NULL: none */
     GPtrArray *verdicts;  /* JobVerdict* that are not in the history on disk yet (blockjob_verdict.c); NULL until the first */
     unsigned sweeps;      /* tries to take out what QEMU did not let go; 0: there is nothing (blockjob_sweep.c) */
     unsigned resyncs;     /* counts domain_resync_later() */
@@ -75,7 +83,7 @@ typedef struct DomainPrivate {
     bool dirty;           /* the view is older than the object */
     bool ring;            /* those who wait are to look again: rung when the lock is given up */
     bool flushing;        /* somebody writes the status file */
-    bool config_busy;     /* somebody changes the stored definition */
+    bool config_busy;     /* somebody changes the stored definition, or has just been given the turn to */
     bool starting;        /* between launch and the first cont */
     bool dying;           /* the monitor ended: fails all work until torn down */
     bool stuck;           /* a QMP deadline passed and no answer came since */

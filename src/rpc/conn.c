@@ -455,7 +455,7 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err)
     count_anonymous(c, true);
     if (c->transport->ops->handshake)
         set_deadline(c, s->limits.handshake_timeout_ms);
-    log_info("%s: connected to %s", c->name, l->name);
+    conn_log_connected(c);
     if (s->service.opened)
         s->service.opened(s->service.ud, c);
     conn_handshake(c);

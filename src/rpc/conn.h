@@ -42,6 +42,9 @@ RpcConn *rpc_conn_ref(RpcConn *c);
 RpcConn *rpc_conn_unref(RpcConn *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(RpcConn, rpc_conn_unref)
 
+/* Event thread: asks the kernel for the start time of a local peer's process, unless it is known (rpc/peer.h). */
+void rpc_conn_find_start(RpcConn *c);
+
 /* ---- any thread ---- */
 uint64_t rpc_conn_id(const RpcConn *c);               /* from 1, never reused */
 const RpcPeer *rpc_conn_peer(const RpcConn *c);       /* as long as the ref; sasl_user, x509_dname: only after authentication */

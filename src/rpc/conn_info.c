@@ -17,6 +17,8 @@
 #include "rpc/internal.h"
 #include "util/log.h"
 
+#define LOG_GROUPS_MAX 32u
+
 const char *const rpc_conn_state_names[RPC_CONN_STATE_MAX] = {
     [RPC_CONN_HANDSHAKE] = "handshake", [RPC_CONN_AUTH] = "auth",     [RPC_CONN_OPEN] = "open",
     [RPC_CONN_CLOSING] = "closing",     [RPC_CONN_CLOSED] = "closed",
@@ -53,10 +55,30 @@ static void update_name(RpcConn *c)
 void conn_find_peer(RpcConn *c)
 {
     if (c->listener->spec.kind == RPC_KIND_UNIX)
-        rpc_peer_read_unix(&c->peer, c->fd, c->listener->spec.peer_start);
+        rpc_peer_read_unix(&c->peer, c->fd);
     else
         rpc_peer_read_tcp(&c->peer, c->fd);
     update_name(c);
+}
+
+void rpc_conn_find_start(RpcConn *c)
+{
+    rpc_peer_find_start(&c->peer, c->fd);
+}
+
+/* One line of the log has all of it. */
+void conn_log_connected(RpcConn *c)
+{
+    if (!log_wanted(LOG_LEVEL_INFO, LOG_AREA))
+        return;
+    if (!c->peer.has_creds) {
+        log_info("%s: connected to %s", c->name, c->listener->name);
+        return;
+    }
+    rpc_conn_find_start(c);
+    g_autofree char *groups = rpc_peer_groups_text(&c->peer, LOG_GROUPS_MAX);
+    log_info("%s: connected to %s; process started %" PRIu64 ", gid %u, groups %s", c->name, c->listener->name, rpc_peer_start(&c->peer),
+             (unsigned)c->peer.gid, groups[0] ? groups : "none");
 }
 
 void conn_free_peer(RpcConn *c)

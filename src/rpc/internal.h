@@ -202,6 +202,7 @@ static inline unsigned conn_in_flight(const RpcConn *c)
 
 /* conn_info.c */
 void conn_find_peer(RpcConn *c);
+void conn_log_connected(RpcConn *c);
 /* Of a listening socket: those accepted from it have them too. */
 void conn_set_tcp_options(int fd);
 void conn_free_peer(RpcConn *c);

@@ -6,12 +6,17 @@
  *
  * Theory of operation.  The kernel notes the peer's credentials when it connects, so they cannot change under us.  The start time has to be
  * read from /proc by number, and by then the process may be gone and the number another's.  A descriptor of the process (SO_PEERPIDFD) settles
- * it: when that very process still is there after the reading, what was read was its own.  Kernels without it leave that window open.
+ * it: when that very process still is there after the reading, what was read was its own.
+ *
+ * That takes six system calls, a fifth of what a short connection costs.  But the socket itself holds on to the process: the descriptor can be
+ * had from it as long as it is open, and never is another one's, so the start time is asked for when somebody wants it, and a pid whose process
+ * is gone has none.  Kernels without such descriptors (before 6.5) are asked at once, where the window they leave open is smallest.
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netdb.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,16 +49,34 @@ static uint64_t process_start_time(pid_t pid)
     return p ? g_ascii_strtoull(p + 1, NULL, 10) : 0;
 }
 
-/* The same for the peer of a socket, which `pid` was when it connected; 0 when that process is gone. */
-static uint64_t peer_start_time(int fd, pid_t pid)
+/* A descriptor of the process that connected, or negative errno: -ENOPROTOOPT where the kernel has none. */
+static int peer_pidfd(int fd)
 {
-    int value = -1;
-    socklen_t len = sizeof(value);
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &value, &len) < 0)
-        return errno == ENOPROTOOPT ? process_start_time(pid) : 0;
-    AUTO_CLOSE int pidfd = value;
-    uint64_t start = process_start_time(pid);
-    return syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 || errno == EPERM ? start : 0;
+    int pidfd = -1;
+    socklen_t len = sizeof(pidfd);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len) < 0 ? -errno : pidfd;
+}
+
+static bool sockets_know_processes(int fd)
+{
+    static gsize known; /* 1 no, 2 yes */
+    if (g_once_init_enter(&known)) {
+        AUTO_CLOSE int pidfd = peer_pidfd(fd);
+        g_once_init_leave(&known, pidfd == -ENOPROTOOPT ? 1 : 2);
+    }
+    return known == 2;
+}
+
+void rpc_peer_find_start(RpcPeer *p, int fd)
+{
+    if (!p->has_creds || rpc_peer_start(p) || fd < 0)
+        return;
+    AUTO_CLOSE int pidfd = peer_pidfd(fd);
+    if (pidfd < 0)
+        return;
+    uint64_t start = process_start_time(p->pid);
+    if (syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) == 0 || errno == EPERM)
+        __atomic_store_n(&p->pid_start, start, __ATOMIC_RELAXED);
 }
 
 static void read_groups(RpcPeer *p, int fd)
@@ -91,7 +114,7 @@ static void read_context(RpcPeer *p, int fd)
         p->selinux = g_strdup(text);
 }
 
-void rpc_peer_read_unix(RpcPeer *p, int fd, bool with_start)
+void rpc_peer_read_unix(RpcPeer *p, int fd)
 {
     struct ucred cred;
     socklen_t len = sizeof(cred);
@@ -101,8 +124,8 @@ void rpc_peer_read_unix(RpcPeer *p, int fd, bool with_start)
     p->uid = cred.uid;
     p->gid = cred.gid;
     p->pid = cred.pid;
-    if (with_start)
-        p->pid_start = peer_start_time(fd, cred.pid);
+    if (!sockets_know_processes(fd))
+        p->pid_start = process_start_time(cred.pid);
     read_groups(p, fd);
     read_context(p, fd);
 }
@@ -151,16 +174,38 @@ bool rpc_peer_in_group(const RpcPeer *p, gid_t gid)
     return p->gid == gid;
 }
 
-char *rpc_peer_text(const RpcPeer *p)
+static char *in_words(const RpcPeer *p, uint64_t start)
 {
     GString *s = g_string_new(NULL);
     if (p->has_creds)
         g_string_append_printf(s, "uid %u pid %d", (unsigned)p->uid, (int)p->pid);
     else
         g_string_append(s, p->address ? p->address : "unknown");
+    if (start)
+        g_string_append_printf(s, " started %" PRIu64, start);
     if (p->x509_dname)
         g_string_append_printf(s, ", TLS %s", p->x509_dname);
     if (p->sasl_user)
         g_string_append_printf(s, ", SASL %s", p->sasl_user);
+    return g_string_free(s, FALSE);
+}
+
+char *rpc_peer_text(const RpcPeer *p)
+{
+    return in_words(p, 0);
+}
+
+char *rpc_peer_text_with_start(const RpcPeer *p)
+{
+    return in_words(p, rpc_peer_start(p));
+}
+
+char *rpc_peer_groups_text(const RpcPeer *p, unsigned max)
+{
+    GString *s = g_string_new(NULL);
+    for (unsigned i = 0; i < p->n_groups && i < max; i++)
+        g_string_append_printf(s, i ? ",%u" : "%u", (unsigned)p->groups[i]);
+    if (p->n_groups > max)
+        g_string_append_printf(s, ",... (%u)", p->n_groups);
     return g_string_free(s, FALSE);
 }

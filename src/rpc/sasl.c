@@ -134,10 +134,14 @@ void rpc_sasl_done(void)
 
 /* ---- an exchange ---- */
 
+/* The host's name as the library has it is the realm of names without one, and in the principal of its key. */
 static int fail(RpcSasl *s, const char *what, int r, Err *err)
 {
+    const void *host = NULL;
     s->state = STATE_FAILED;
-    return err_set(err, VIR_ERR_AUTH_FAILED, "%s: %.512s (%d)", what, sasl_errdetail(s->conn), r);
+    if (sasl_getprop(s->conn, SASL_SERVERFQDN, &host) != SASL_OK)
+        host = NULL;
+    return err_set(err, VIR_ERR_AUTH_FAILED, "%s: %.512s (%d) on host %.255s", what, sasl_errdetail(s->conn), r, host ? (const char *)host : "?");
 }
 
 static int misuse(RpcSasl *s, const char *what, Err *err)

@@ -58,7 +58,6 @@ typedef struct RpcListenerSpec {
     const char *name; /* for logs: path or address; copied */
     RpcKind kind;
     bool read_only;
-    bool peer_start; /* RpcPeer.pid_start is wanted: polkit is going to be asked about clients */
     RpcAuthMethod auth;
     /* Makes the transport of an accepted socket; NULL: plain.  A failure closes the connection. */
     RpcTransport *(*make_transport)(void *ud, RpcConn *c, int fd, Err *err);

@@ -212,7 +212,7 @@ static void start_machine(unsigned i)
     watch(m->fd, m);
     g_auto(Err) err = ERR_INIT;
     g_autofree char *name = g_strdup_printf("m%u", i), *uuid = g_strdup_printf("11111111-2222-4333-8444-%012u", i);
-    g_autofree char *xml = world_xml(name, uuid);
+    g_autofree char *xml = world_xml(name, uuid, NULL);
     m->dom = domain_define(world_drv, xml, 0, &err);
     must(m->dom && world_as_gate(m->dom, JOB_MODIFY, call_start, NULL, &err) == 0, err.detail);
 }

@@ -4,6 +4,7 @@ it was, and the other guests do not notice.
 In CI a sample of the points of every story; all of them with BERTH_SOAK=1 (`make soak`).
 """
 
+import json
 import os
 import signal
 import threading
@@ -11,8 +12,8 @@ import threading
 import libvirt
 import pytest
 
-from blockjob_stories import CANCELED, JOB_2, STORIES, GuestEnded, Pull, Story, interesting, learn
-from lib import events, xml
+from blockjob_stories import CANCELED, JOB_2, STORIES, ActiveCommit, Commit, GuestEnded, Pull, Story, interesting, learn
+from lib import blockdev, events, xml
 from lib.blockdev import IMAGES
 from waiting import Wrong, eventually
 
@@ -167,6 +168,37 @@ def test_qemu_stopped(shared, cls):
         return bool(fired)
 
     run_all(shared, cls, "stopped", ("qmp:", "rename:", "renameat", "pidfd_getfd"), STOPS, one)
+
+
+@pytest.mark.parametrize("cls, point", [(Commit, "qmp:job-dismiss"), (ActiveCommit, "qmp:job-dismiss"), (Pull, "qmp:blockdev-del")],
+                         ids=["Commit", "ActiveCommit", "Pull"])
+def test_over_when_the_images_are_free(shared, cls, point):
+    """Who polls finds the job until QEMU has let go of the images it has left; then they can be written to at once."""
+    story = cls(shared)
+    conn = shared.connect()
+    story.prepare(conn)
+    own = shared.connect()
+    dom = own.lookupByName("vm")
+    run = Run(shared, story, conn, point, 1, "stop-qemu")
+    eventually("the point is not passed", lambda: not shared.faults.fired and run.thread.is_alive(), PATIENCE)
+    try:
+        assert shared.faults.fired
+        info = dom.blockJobInfo("vda")
+        chain = blockdev.paths(dom)
+    finally:
+        shared.faults.off()
+        os.kill(run.pid, signal.SIGCONT)
+    assert chain in story.ends and chain != Story.start, "it was to be over but for QEMU"
+    assert info and (info["cur"] == info["end"]) == story.in_step, info
+    eventually("the job does not end", lambda: dom.blockJobInfo("vda"))
+    for name in set(Story.start) - set(chain):
+        if os.path.exists(shared.box.path("lib", "images", name)):
+            alone = {"driver": "qcow2", "backing": None, "file": {"driver": "file", "filename": IMAGES + name}}
+            story.images.run("qemu-io", "-c", "write -P 9 0 64k", "json:" + json.dumps(alone))
+    assert run.end() is None
+    assert story.check(dom) == chain
+    own.close()
+    conn.close()
 
 
 def test_qemu_stops_answering(shared):

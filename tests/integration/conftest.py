@@ -79,11 +79,11 @@ def server(shared_server, request):
     failed = request.session.testsfailed
     yield shared_server
     if shared_server.process.poll() is not None:
-        text = shared_server.text()
+        text = shared_server.tail()
         shared_server.start()
         pytest.fail("the daemon ended during the test:\n" + text)
     if request.session.testsfailed > failed:
-        print(shared_server.text())
+        print(shared_server.tail())
     _clean(shared_server)
 
 

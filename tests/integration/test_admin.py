@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from lib import pki, rawrpc, sasl, servers_only
+from lib import identity, pki, rawrpc, sasl, servers_only
 
 berthd = servers_only.berthd
 
@@ -200,6 +200,23 @@ def test_only_root(own):
     assert refused.returncode != 0 and "admin" not in refused.stdout
     assert "may not administer" in own.text()
     assert "libvirtd" in admin("srv-list")
+
+
+def test_a_local_client_is_a_process(own):
+    """Not a number only, which may be another's by now: the time it started is shown and logged, and so are all groups it is in."""
+    admin = Admin(own)
+    shown = r"client (\d+) \(uid %d pid (\d+)(?: read-only)?\): connected to /run/libvirt/libvirt-sock(?:-ro)?; process started (\d+), gid %d, groups (\S+)\n"
+    with raw(own, "libvirt-sock") as mine, \
+            identity.Client(own.box.path("run", "libvirt-sock-ro"), 2001, gid=2002, groups=(2003, 2004)) as gone:  # its process has ended
+        mine.open()
+        gone.open(flags=1)
+        started, groups = identity.start_time(os.getpid()), ",".join(str(g) for g in os.getgroups())
+        number, = [m[0] for m in re.findall(shown % (0, 0), own.text()) if m[1:] == (str(os.getpid()), str(started), groups or "none")]
+        info = admin.table("client-info", "libvirtd", number)
+        assert info["unix_process_start"] == str(started) and info.get("unix_groups", "") == groups, info
+        (number, pid, _, groups), = re.findall(shown % (2001, 2002), own.text())
+        info = admin.table("client-info", "libvirtd", number)
+        assert info["unix_process_id"] == pid and info["unix_groups"] == groups == "2003,2004" and info["unix_group_id"] == "2002", info
 
 
 def test_programs_stay_apart(own):

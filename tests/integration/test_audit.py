@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import time
 
 import pytest
@@ -181,6 +182,27 @@ def test_a_call_the_daemon_is_killed_in(server):
         assert found["result"] is None and found["name"] == "web" and found["uuid"] == uuid and "uid 0" in found["who"], found
         assert server.stop() == 0
         assert not os.path.exists(server.box.path("run", "audit-calls"))
+        server.start()
+
+
+def test_the_administrations_changes_survive_a_kill(server):
+    """The answer is out, the record may still wait to be written with others: it is there afterwards, whoever wrote it."""
+    admin, open_it, set_pool = 0x06900690, struct.pack(">I", 0), 7
+    arguments = rawrpc.string("libvirtd") + struct.pack(">I", 1) + rawrpc.string("maxWorkers") + struct.pack(">II", 2, 12) + struct.pack(">I", 0)
+    wanted = {"who": "uid 0 pid %d started %d" % (os.getpid(), identity.start_time(os.getpid())), "procedure": "server_set_threadpool_parameters",
+              "object": "server", "name": "libvirtd", "result": 0}
+    before = 0
+    for _ in range(3):
+        with rawrpc.Client(server.box.path("run", "libvirt-admin-sock")) as client:
+            assert client.call(1, open_it, prog=admin).status == rawrpc.OK
+            assert client.call(set_pool, arguments, prog=admin).status == rawrpc.OK
+            server.process.kill()
+            server.process.wait(60)
+        server.start()
+        assert server.stop() == 0  # all is written
+        found = [{k: r.get(k) for k in wanted} for r in Records(server).all() if r.get("procedure", "").startswith("server_")]
+        assert len(found) > before and all(r == wanted for r in found), found  # twice, if it was killed just after writing it
+        before = len(found)
         server.start()
 
 

@@ -26,7 +26,7 @@ def main():
         done = server.virsh(*args)
         print(done.out + done.err, end="", flush=True)
         if not done.ok:
-            print(server.text())
+            print(server.tail())
             sys.exit(1)
 
     try:

@@ -33,6 +33,12 @@ def connected(path, uid, gid=None, groups=()):
         return socket.socket(fileno=fds[0])
 
 
+def start_time(pid):
+    """When a process started, in clock ticks since boot: with its number it is one process and no other."""
+    with open("/proc/%d/stat" % pid) as stat:
+        return int(stat.read().rsplit(")", 1)[1].split()[19])
+
+
 class Client(rawrpc.Client):
     """A bare client of the wire that connected as `uid`."""
 

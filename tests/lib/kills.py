@@ -100,7 +100,7 @@ class Kills:
             try:
                 self.cycle()
             except BaseException:
-                print("kill %d of %d, seed %d\n%s" % (number, count, self.seed, self.server.text()))
+                print("kill %d of %d, seed %d\n%s" % (number, count, self.seed, self.server.tail()))
                 raise
 
     # ---- the storm ---------------------------------------------------------------------------

@@ -43,7 +43,9 @@ class Berthd(server.Berthd):
             self.add_user(name, password)
 
     def add_user(self, name, password):
-        subprocess.run(self.box.argv(["saslpasswd2", "-f", "/etc/libvirt/passwd.db", "-p", "-c", "-a", "libvirt", name]),
+        full = subprocess.run(["hostname", "-f"], text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.strip()
+        realm = ["-u", full] if full else []  # the library's idea of it; saslpasswd2 takes the short name
+        subprocess.run(self.box.argv(["saslpasswd2", "-f", "/etc/libvirt/passwd.db", "-p", "-c", "-a", "libvirt", *realm, name]),
                        input=password + "\n", text=True, check=True, stdout=subprocess.DEVNULL)
 
     def environment(self):

@@ -129,9 +129,9 @@ class Server:
                     if b"READY=1" in notify.recv(4096).split(b"\n"):
                         return
                 elif pidfd in ready:
-                    raise RuntimeError("%s ended at once:\n%s" % (self.kind, self.text()))
+                    raise RuntimeError("%s ended at once:\n%s" % (self.kind, self.tail()))
                 else:
-                    raise RuntimeError("%s is not ready after 60 s:\n%s" % (self.kind, self.text()))
+                    raise RuntimeError("%s is not ready after 60 s:\n%s" % (self.kind, self.tail()))
 
     def stop(self, sig=15, timeout=30):
         """Ends the daemon (guests live on); returns its exit status."""
@@ -143,13 +143,17 @@ class Server:
         self.start()
 
     def text(self):
-        """What the daemon printed and logged."""
+        """What the daemon printed and logged, all of it."""
         out = ""
         for path in (self.box.path("output"), self.box.path("log", "daemon.log")):
             if os.path.exists(path):
                 with open(path, errors="replace") as text:
-                    out += text.read()[-20000:]
+                    out += text.read()
         return out
+
+    def tail(self):
+        """The end of it, for messages."""
+        return self.text()[-20000:]
 
     # ---- use -------------------------------------------------------------------------------
 

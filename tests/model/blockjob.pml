@@ -2,7 +2,8 @@
  *
  * One machine, one job of QEMU, a caller that opens a region for it and another who would like one too, the task that applies without a region,
  * the drain, the resync after events were lost, the end of the machine, and (with -DRESTART) a daemon that is killed at any instant and started
- * again.  With -DPULL the job waits (PENDING) until it is finalized, and goes by itself then.
+ * again.  With -DPULL the job waits (PENDING) until it is finalized, and goes by itself then (finalized_by_us, goes_by_itself); with -DCOMMIT it
+ * waits as well, and stays concluded until it is dismissed (finalized_by_us alone).
  *
  * Stands for:  Qemu        QEMU: BLOCK_JOB_READY (also repeated), JOB_STATUS_CHANGE "pending" and "concluded"; waits for job-complete or
  *                          job-cancel (one end here), job-finalize, job-dismiss; may fail by itself; may die
@@ -18,9 +19,18 @@
  *
  * Checked:     no deadlock, and every process ends (invalid end states); READY, PENDING and the conclusion are applied at most once each, though
  *              a query repeats what an event said (without a restart; with one the conclusion's effect on definitions may be repeated, never
- *              left out); at most one region at a time, and one more is refused; an end that was noted reaches QEMU; at the end the job has
- *              been applied and dismissed, or the machine is dead; a wait never returns news while the machine is dead.
+ *              left out); at most one region at a time, and one more is refused; an end that was noted reaches QEMU; a job that waits for its
+ *              finalization is not left waiting; at the end the job has been applied and dismissed, or the machine is dead; a wait never returns
+ *              news while the machine is dead.
  */
+#ifdef PULL
+#define WAITS_FOR_US
+#define GOES_BY_ITSELF
+#endif
+#ifdef COMMIT
+#define WAITS_FOR_US
+#endif
+
 mtype = { READY, PENDING, CONCLUDED, CLOSED };
 
 chan inbox = [3] of { mtype };   /* inbox.c; what does not fit is lost, and asked for */
@@ -143,7 +153,7 @@ inline APPLY() {
         UNLOCK();
         atomic { recorded = false; recorded_end = false }; /* domain_flush(): the verdict instead of the job */
         LOCK();
-#ifndef PULL
+#ifndef GOES_BY_ITSELF
         if
         :: dying
         :: !dying ->
@@ -160,24 +170,28 @@ active proctype Qemu() {
     if :: may_die = true :: skip fi;
 end_unborn:
     q_started;
+#ifndef WAITS_FOR_US                              /* these are never in step */
     do
     :: atomic { !q_concluded && !q_dead -> q_ready = true; SAY(READY) }; /* perhaps again */
        if :: break :: skip fi
     :: break
     od;
+#endif
 end_runs:                                         /* until it is told to end, or fails, or for ever: Verdict looks at the rest */
     if
     :: q_end
     :: skip
     :: may_die -> goto dies
     fi;
-#ifdef PULL
+#ifdef WAITS_FOR_US
     atomic { q_pending = true; SAY(PENDING) };
 end_pending:
     if
     :: q_finalized
     :: may_die -> goto dies
     fi;
+#endif
+#ifdef GOES_BY_ITSELF
     atomic { q_concluded = true; q_dismissed = true; SAY(CONCLUDED) };
     goto end_gone;
 #else
@@ -371,7 +385,7 @@ active proctype Restart() {
             :: else
             fi;
 end_running:
-#ifdef PULL
+#ifdef WAITS_FOR_US
             if
             :: q_pending && !q_finalized -> q_finalized = true
             :: q_finalized || q_dead
@@ -401,6 +415,7 @@ active proctype Verdict() {
              assert(second_done || !caller_done || (!q_concluded && !q_dead));
              assert(off || !q_concluded || (q_dismissed && applied_concluded == 1));
              assert(off || !ending || end_sent);
+             assert(off || !q_pending || q_finalized);
              assert(applied_concluded <= 1 && !locked && regions <= 1 && (!caller_done || !second_done || (!job && regions == 0))) }
 }
 #endif

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <grp.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -89,12 +90,13 @@ static void someone_else(void **state)
     pid_t pid = visitor(true, true, &hold);
     AUTO_CLOSE int fd = accept(listener, NULL, NULL);
     RpcPeer p = {0};
-    rpc_peer_read_unix(&p, fd, true);
+    rpc_peer_read_unix(&p, fd);
+    rpc_peer_find_start(&p, fd);
     assert_true(p.has_creds);
     assert_int_equal(p.uid, 4709);
     assert_int_equal(p.gid, 4710);
     assert_int_equal(p.pid, pid);
-    assert_int_equal(p.pid_start, start_time_of(pid));
+    assert_int_equal(rpc_peer_start(&p), start_time_of(pid));
     assert_int_equal(p.n_groups, 2);
     assert_int_equal(p.groups[0], 4711);
     assert_int_equal(p.groups[1], 4712);
@@ -103,8 +105,16 @@ static void someone_else(void **state)
     assert_false(rpc_peer_in_group(&p, 4709));
     assert_false(rpc_peer_in_group(&p, 0));
     assert_null(p.address);
+    g_autofree char *two = rpc_peer_groups_text(&p, 2), *one = rpc_peer_groups_text(&p, 1), *who = rpc_peer_text_with_start(&p);
+    assert_string_equal(two, "4711,4712");
+    assert_string_equal(one, "4711,... (2)");
+    g_autofree char *expected = g_strdup_printf("uid 4709 pid %d started %" PRIu64, (int)pid, start_time_of(pid));
+    assert_string_equal(who, expected);
     fd_close(&hold);
     expect_end(pid);
+    rpc_peer_find_start(&p, fd); /* what was known stays */
+    g_autofree char *still = rpc_peer_text_with_start(&p);
+    assert_string_equal(still, expected);
     rpc_peer_done(&p);
     assert_null(p.groups);
 }
@@ -117,10 +127,29 @@ static void gone_before_it_was_looked_at(void **state)
     expect_end(pid);
     AUTO_CLOSE int fd = accept(listener, NULL, NULL);
     RpcPeer p = {0};
-    rpc_peer_read_unix(&p, fd, true);
+    rpc_peer_read_unix(&p, fd);
+    rpc_peer_find_start(&p, fd);
     assert_true(p.has_creds);
     assert_int_equal(p.pid, pid);
     assert_int_equal(p.pid_start, 0);
+    rpc_peer_done(&p);
+}
+
+/* The socket outlives the process that connected, which was there when we accepted; whoever has the number by now is not asked about. */
+static void gone_before_it_was_asked_for(void **state)
+{
+    AUTO_CLOSE int hold = -1;
+    pid_t pid = visitor(true, false, &hold);
+    AUTO_CLOSE int fd = accept(listener, NULL, NULL);
+    RpcPeer p = {0};
+    rpc_peer_read_unix(&p, fd);
+    bool at_once = rpc_peer_start(&p) != 0; /* a kernel that could not tell later */
+    fd_close(&hold);
+    expect_end(pid);
+    p.pid = getpid(); /* the number's next owner */
+    rpc_peer_find_start(&p, fd);
+    if (!at_once)
+        assert_int_equal(rpc_peer_start(&p), 0);
     rpc_peer_done(&p);
 }
 
@@ -179,7 +208,7 @@ static void over_tcp(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(someone_else), TEST(gone_before_it_was_looked_at), TEST(in_words), TEST(realms), TEST(over_tcp),
+        TEST(someone_else), TEST(gone_before_it_was_looked_at), TEST(gone_before_it_was_asked_for), TEST(in_words), TEST(realms), TEST(over_tcp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

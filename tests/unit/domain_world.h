@@ -21,6 +21,12 @@ extern const char *world_run_dir;
 
 /* The monitor's end for a QEMU played by this child; called by the launch. */
 extern int (*world_monitor)(pid_t child);
+/* Before each launch; it fails when this does.  NULL: nothing. */
+extern int (*world_launching)(Err *err);
+/* A driver that begins finds the children of the one before; else they are gone. */
+extern bool world_reconnects;
+/* Since world_setup(), atomic: launches that went well, and how often what a machine left was cleaned up. */
+extern gint world_launches, world_cleanups;
 /* Each event that reaches clients; borrowed. */
 extern void (*world_on_event)(const DomainEvent *e);
 
@@ -29,11 +35,14 @@ int world_begin(void **state);
 int world_end(void **state);
 int world_setup(void **state);
 int world_teardown(void **state);
+/* The driver alone, as a daemon ends and the next one begins: after setup one runs.  Machines run on. */
+void world_driver_begin(void);
+void world_driver_end(void);
 
 /* A child that sleeps until it is killed, and dies with the test. */
 pid_t world_child(void);
-/* An XML of a machine without devices. */
-char *world_xml(const char *name, const char *uuid);
+/* An XML of a machine without devices; `more` elements of <domain>, or NULL. */
+char *world_xml(const char *name, const char *uuid, const char *more);
 /* Runs a call as the gate would: job, lock, call, unlock, flush, end. */
 typedef int (*WorldCall)(Domain *d, void *arg, Err *err);
 int world_as_gate(Domain *d, JobKind kind, WorldCall call, void *arg, Err *err);

@@ -118,7 +118,7 @@ static int setup(void **state)
     peer_expect(peer, "cont", NULL);
     peer_reply(peer, NULL);
     g_auto(Err) err = ERR_INIT;
-    g_autofree char *xml = world_xml("m", UUID);
+    g_autofree char *xml = world_xml("m", UUID, NULL);
     dom = domain_define(world_drv, xml, 0, &err);
     if (!dom)
         fail_msg("%s", err.detail);

@@ -387,7 +387,7 @@ static void test_storm(void **state)
     g_auto(Err) err = ERR_INIT;
     for (unsigned i = 0; i < MACHINES; i++) {
         g_autofree char *name = g_strdup_printf("m%u", i), *uuid = g_strdup_printf("11111111-2222-4333-8444-55555555555%u", i);
-        g_autofree char *xml = world_xml(name, uuid);
+        g_autofree char *xml = world_xml(name, uuid, NULL);
         all[i] = domain_define(world_drv, xml, 0, &err);
         assert_non_null(all[i]);
         clients[i] = (Client){.d = all[i], .rnd = g_rand_new_with_seed(1000 + i)};

@@ -35,7 +35,7 @@ static char *dir;
 
 static DomainDef *parse(const char *disks)
 {
-    g_autofree char *bare = world_xml("m", UUID);
+    g_autofree char *bare = world_xml("m", UUID, NULL);
     g_auto(GStrv) parts = g_strsplit(bare, "</emulator>", 2);
     g_autofree char *xml = g_strconcat(parts[0], "</emulator>", disks, parts[1], NULL);
     g_auto(Err) err = ERR_INIT;
@@ -201,7 +201,7 @@ static int setup(void **state)
     qemu_img("create", "-q", "-f", "qcow2", "-b", "mid.qcow2", "-F", "qcow2", "top.qcow2", NULL);
     world_monitor = start_qemu;
     g_auto(Err) err = ERR_INIT;
-    g_autofree char *xml = world_xml("m", UUID);
+    g_autofree char *xml = world_xml("m", UUID, NULL);
     dom = domain_define(world_drv, xml, 0, &err);
     if (!dom)
         fail_msg("%s", err.detail);

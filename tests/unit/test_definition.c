@@ -11,6 +11,7 @@
 
 #include "domain/complete.h"
 #include "domain/lifecycle.h"
+#include "domain/private.h"
 #include "tests/unit/domain_world.h"
 #include "api_enums.h"
 
@@ -35,7 +36,7 @@ static void note(const DomainEvent *e)
 static Domain *defined(const char *name)
 {
     g_auto(Err) err = ERR_INIT;
-    g_autofree char *xml = world_xml(name, UUID);
+    g_autofree char *xml = world_xml(name, UUID, NULL);
     Domain *d = domain_define(world_drv, xml, 0, &err);
     assert_non_null(d);
     return d;
@@ -105,7 +106,7 @@ static void test_rename_reads_back(void **state)
     assert_int_equal(locked_rename(d, "new", &err), -1);
     assert_non_null(strstr(err.detail, "cannot be stored as 'new'"));
     err_clear(&err);
-    g_autofree char *after = content("etc/old.xml"), *other = content("etc/new.xml"), *link = content("auto/new.xml");
+    g_autofree char *after = content("etc/old.xml"), *other = content("etc/new.xml"), *link = content("etc/autostart/new.xml");
     assert_string_equal(after, before);
     assert_null(other);
     assert_null(link);
@@ -114,7 +115,7 @@ static void test_rename_reads_back(void **state)
     domain_set_config(d, good);
     domain_unlock(d);
     assert_int_equal(locked_rename(d, "new", &err), 0);
-    g_autofree char *renamed = content("etc/new.xml"), *linked = content("auto/new.xml");
+    g_autofree char *renamed = content("etc/new.xml"), *linked = content("etc/autostart/new.xml");
     assert_non_null(strstr(renamed, "<name>new</name>"));
     assert_string_equal(linked, renamed);
     object_unref(d);
@@ -145,11 +146,91 @@ static void test_refused_makes_no_event(void **state)
     g_string_free(events, TRUE);
 }
 
+static gpointer undefine_it(gpointer d)
+{
+    g_auto(Err) err = ERR_INIT;
+    return GINT_TO_POINTER(locked_undefine(d, &err) == 0);
+}
+
+static gpointer take_turn_once(gpointer arg)
+{
+    Domain *d = arg;
+    g_auto(Err) err = ERR_INIT;
+    domain_lock(d);
+    int r = domain_config_begin(d, &err);
+    if (r == 0)
+        domain_config_end(d);
+    domain_unlock(d);
+    return GINT_TO_POINTER(r == 0);
+}
+
+static void wait_queued(Domain *d)
+{
+    Deadline end = deadline_in_ms(10000);
+    domain_lock(d);
+    while (!d->priv->config_queue && !deadline_passed(end)) {
+        domain_unlock(d);
+        g_usleep(1000);
+        domain_lock(d);
+    }
+    assert_non_null(d->priv->config_queue);
+    domain_unlock(d);
+}
+
+/* Who takes the turn again and again does not keep it from who waits: the second time it comes after them. */
+static void test_turn_goes_to_who_waits(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    Domain *d = defined("busy");
+    domain_lock(d);
+    assert_int_equal(domain_config_begin(d, &err), 0);
+    domain_unlock(d);
+    GThread *t = g_thread_new("waits", take_turn_once, d);
+    wait_queued(d);
+    domain_lock(d);
+    domain_config_end(d);
+    assert_true(d->priv->config_busy); /* it is the other's, who may not even have woken */
+    assert_int_equal(domain_config_begin(d, &err), 0);
+    assert_null(d->priv->config_queue);
+    domain_config_end(d);
+    domain_unlock(d);
+    assert_int_equal(GPOINTER_TO_INT(g_thread_join(t)), 1);
+    object_unref(d);
+}
+
+/* The machine ends while somebody waits to change it: told so, and nobody is left with the turn. */
+static void test_turn_of_a_machine_that_goes(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    Domain *d = defined("gone");
+    domain_lock(d);
+    assert_int_equal(domain_config_begin(d, &err), 0);
+    domain_unlock(d);
+    GThread *undefines = g_thread_new("undefines", undefine_it, d);
+    wait_queued(d);
+    GThread *waits = g_thread_new("waits", take_turn_once, d);
+    domain_lock(d);
+    while (!d->priv->config_queue->next) { /* it stands behind */
+        domain_unlock(d);
+        g_usleep(1000);
+        domain_lock(d);
+    }
+    domain_config_end(d);
+    domain_unlock(d);
+    assert_int_equal(GPOINTER_TO_INT(g_thread_join(undefines)), 1);
+    assert_int_equal(GPOINTER_TO_INT(g_thread_join(waits)), 0);
+    assert_false(d->priv->config_busy);
+    assert_true(d->removing);
+    object_unref(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_rename_reads_back, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_refused_makes_no_event, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_turn_goes_to_who_waits, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_turn_of_a_machine_that_goes, world_setup, world_teardown),
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
 }

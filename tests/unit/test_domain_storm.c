@@ -1,6 +1,6 @@
 /* tests/unit/test_domain_storm.c - many clients, few machines, QEMUs that die at any moment
  *
- * The launch is replaced by a thread that answers every command, and a child that only sleeps.  What is checked at the
+ * The monitor's end is a thread that answers every command; the rest of the driver's surroundings are domain_world.c's.  What is checked at the
  * end: every machine can be stopped and started again, nobody waits for ever, no process, file or object is left; under
  * TSan and ASan, no race.
  */
@@ -11,38 +11,24 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <jansson.h>
 
-#include "util/fd.h"
-#include "host/proc.h"
-#include "domain/complete.h"
-#include "domain/driver.h"
-#include "domain/events.h"
 #include "domain/lifecycle.h"
-#include "qemu/caps.h"
-#include "qemu/cpu_guest.h"
-#include "qemu/launch.h"
-#include "qmp/client.h"
+#include "tests/unit/domain_world.h"
 #include "api_enums.h"
 
 #define MACHINES 3
 #define CLIENTS  6
 #define ROUNDS   300
 
-static EventLoop *client_loop, *monitor_loop;
-static Pool *pool;
-static Bus *bus;
-static DomainDriver *drv;
-static char *dir;
-static gint lifecycle_events, cleanups, launches, servers;
+static gint lifecycle_events, servers;
 
 /* ---- a QEMU that says yes ---------------------------------------------------------------------------------------- */
 
@@ -134,135 +120,33 @@ static gpointer watcher(gpointer arg)
     return NULL;
 }
 
-int qemu_launch(const LaunchRequest *req, LaunchResult *ret, Err *err)
+static int monitor(pid_t pid)
 {
     static gint seed;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return err_set(err, VIR_ERR_INTERNAL_ERROR, "socketpair");
-    pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (;;)
-            pause();
-    }
+        abort();
     g_atomic_int_add(&servers, 2);
     Qemu *q = g_new0(Qemu, 1), *w = g_new0(Qemu, 1);
     *q = (Qemu){pair[1], pid, (unsigned)g_atomic_int_add(&seed, 1)};
     *w = (Qemu){fcntl(pair[1], F_DUPFD_CLOEXEC, 3), pid, 0};
-    unsigned long long started = 0;
-    host_process_start_time(pid, &started);
-    ret->proc = (LaunchedProcess){.pid = pid, .start_time = started, .monitor_path = g_strdup("/nowhere")};
-    ret->child = (Child){pid, (int)syscall(SYS_pidfd_open, pid, 0)};
     g_thread_unref(g_thread_new("qemu", server, q));
     g_thread_unref(g_thread_new("watch", watcher, w));
-    ret->qmp = qmp_client_new(req->monitor_loop, pair[0], req->deadline, req->handlers, req->handlers_data);
-    if (qmp_client_wait_ready(ret->qmp, req->deadline, err) == 0) {
-        g_atomic_int_inc(&launches);
-        return 0;
-    }
-    qmp_client_close(ret->qmp, "start failed");
-    qmp_client_unref(ret->qmp);
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
-    close(ret->child.pidfd);
-    launched_process_clear(&ret->proc);
-    return -1;
-}
-
-int qemu_launch_reconnect(const LaunchRequest *req, const LaunchedProcess *proc, LaunchResult *ret, bool *ret_gone,
-                          Err *err)
-{
-    *ret_gone = true;
-    return err_set(err, VIR_ERR_OPERATION_FAILED, "gone");
-}
-
-void qemu_launch_sweep(const LaunchDirs *dirs, GHashTable *in_use)
-{
-}
-
-void qemu_launch_cleanup(const LaunchedProcess *proc, const DomainDef *def, const char *reason)
-{
-    g_atomic_int_inc(&cleanups);
-}
-
-void launched_process_clear(LaunchedProcess *p)
-{
-    g_free(p->monitor_path);
-    *p = (LaunchedProcess){0};
-}
-
-void launched_process_copy(LaunchedProcess *dest, const LaunchedProcess *src)
-{
-    *dest =
-        (LaunchedProcess){.pid = src->pid, .start_time = src->start_time, .monitor_path = g_strdup(src->monitor_path)};
-}
-
-char *qemu_log_tail(const char *log_path, size_t max)
-{
-    return NULL;
-}
-
-int domain_def_make_whole(DomainDriver *d, DomainDef *def, Err *err)
-{
-    return 0;
-}
-
-DomainDef *domain_def_from_client(DomainDriver *d, const char *xml, bool strict, Err *err)
-{
-    return domain_def_parse(xml, PARSE_INACTIVE, NULL, err);
-}
-
-struct QemuCaps *domain_def_caps(DomainDriver *d, const DomainDef *def, Err *err)
-{
-    static int any;
-    return (struct QemuCaps *)&any;
-}
-
-/* Every CPU is as definite as the guest likes. */
-int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *err)
-{
-    return 0;
-}
-
-bool qemu_cpu_make_live(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu)
-{
-    return false;
-}
-
-bool qemu_caps_accel_usable(const QemuCaps *caps, QemuAccel accel)
-{
-    return true;
-}
-
-void *qemu_caps_unref(QemuCaps *caps)
-{
-    return NULL;
+    return pair[0];
 }
 
 /* ---- clients ----------------------------------------------------------------------------------------------------- */
 
-static void sink(void *ud, void *event)
+static void on_event(const DomainEvent *e)
 {
-    DomainEvent *e = event;
     if (e->class == EVENT_DOMAIN && e->id == VIR_DOMAIN_EVENT_ID_LIFECYCLE)
         g_atomic_int_inc(&lifecycle_events);
-    domain_event_free(e);
-}
-
-static void free_event(void *event)
-{
-    domain_event_free(event);
 }
 
 static char *xml_of(unsigned i)
 {
-    return g_strdup_printf(
-        "<domain type='qemu'><name>m%u</name><uuid>11111111-2222-4333-8444-55555555555%u</uuid>"
-        "<memory unit='KiB'>65536</memory><currentMemory>65536</currentMemory><vcpu>1</vcpu>"
-        "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
-        "<devices><emulator>/usr/bin/qemu-system-x86_64</emulator></devices></domain>",
-        i, i);
+    g_autofree char *name = g_strdup_printf("m%u", i), *uuid = g_strdup_printf("11111111-2222-4333-8444-55555555555%u", i);
+    return world_xml(name, uuid, NULL);
 }
 
 typedef enum {
@@ -316,18 +200,18 @@ static void step(GRand *rnd)
     g_auto(Err) err = ERR_INIT;
     g_autofree char *xml = xml_of(i), *name = g_strdup_printf("m%u", i);
     if (what == DO_DEFINE) {
-        object_unref(domain_define(drv, xml, 0, &err));
+        object_unref(domain_define(world_drv, xml, 0, &err));
     } else if (what == DO_CREATE) {
-        object_unref(domain_create_xml(drv, xml, 0, 0, &err));
+        object_unref(domain_create_xml(world_drv, xml, 0, 0, &err));
     } else if (what == DO_LIST) {
-        g_autoptr(GPtrArray) all = registry_list(domain_driver_registry(drv));
+        g_autoptr(GPtrArray) all = registry_list(domain_driver_registry(world_drv));
         for (unsigned k = 0; k < all->len; k++) {
             g_autoptr(DomainView) v = domain_view(all->pdata[k]);
             g_autoptr(DomainDef) def = view_def(v, g_rand_boolean(rnd), NULL);
             assert_non_null(def);
         }
     } else {
-        Domain *d = domain_by_name(drv, name, &err);
+        Domain *d = domain_by_name(world_drv, name, &err);
         if (d)
             one_job(d, what, rnd);
         object_unref(d);
@@ -343,22 +227,6 @@ static gpointer client(gpointer arg)
     return NULL;
 }
 
-static void remove_all(const char *path)
-{
-    GDir *d = g_dir_open(path, 0, NULL);
-    const char *n;
-    while (d && (n = g_dir_read_name(d))) {
-        g_autofree char *p = g_build_filename(path, n, NULL);
-        if (g_file_test(p, G_FILE_TEST_IS_DIR) && !g_file_test(p, G_FILE_TEST_IS_SYMLINK))
-            remove_all(p);
-        else
-            unlink(p);
-    }
-    if (d)
-        g_dir_close(d);
-    rmdir(path);
-}
-
 #ifdef __SANITIZE_THREAD__
 /* glib and jansson are not built with TSan, which does not see their atomics and slices; table_copy reads a reference
  * count along with the rest and sets its own. */
@@ -371,32 +239,8 @@ const char *__tsan_default_suppressions(void)
 
 static void test_storm(void **state)
 {
-    client_loop = event_loop_new("client");
-    monitor_loop = event_loop_new("monitor");
-    event_loop_start(client_loop);
-    event_loop_start(monitor_loop);
-    PoolLimits limits = {.cap = {0, 4, 4, 2}, .max_threads = 64, .idle_ms = 200};
-    pool = pool_new(&limits);
-    bus = bus_new(client_loop);
-    bus_set_sink(bus, sink, NULL, free_event);
-    dir = g_strdup("/tmp/berth-storm-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    g_autofree char *config = g_build_filename(dir, "etc", NULL), *run = g_build_filename(dir, "run", NULL),
-                    *lib = g_build_filename(dir, "lib", NULL);
-    DomainDriverOpts o = {.monitor_loop = monitor_loop,
-                          .client_loop = client_loop,
-                          .pool = pool,
-                          .bus = bus,
-                          .config_dir = config,
-                          .autostart_dir = lib,
-                          .run_dir = run,
-                          .state_dir = lib,
-                          .log_dir = lib,
-                          .cache_dir = lib};
     g_auto(Err) err = ERR_INIT;
-    drv = domain_driver_new(&o, &err);
-    assert_non_null(drv);
-    domain_driver_go(drv);
+    domain_driver_go(world_drv);
 
     GThread *t[CLIENTS];
     for (unsigned i = 0; i < CLIENTS; i++)
@@ -408,7 +252,7 @@ static void test_storm(void **state)
     GRand *rnd = g_rand_new_with_seed(99);
     for (unsigned i = 0; i < MACHINES; i++) {
         g_autofree char *xml = xml_of(i);
-        Domain *d = domain_define(drv, xml, 0, &err);
+        Domain *d = domain_define(world_drv, xml, 0, &err);
         if (!d)
             fail_msg("%s", err.detail);
         one_job(d, DO_START, rnd);
@@ -419,33 +263,25 @@ static void test_storm(void **state)
     }
     g_rand_free(rnd);
     Deadline end = deadline_in_ms(20000);
-    while (domain_driver_busy(drv) && !deadline_passed(end))
+    while (domain_driver_busy(world_drv) && !deadline_passed(end))
         g_usleep(1000);
-    assert_false(domain_driver_busy(drv));
-    assert_true(launches > 0);
-    assert_int_equal(launches, cleanups); /* each process that was given away was cleaned up after */
+    assert_false(domain_driver_busy(world_drv));
+    assert_true(world_launches > 0);
+    assert_int_equal(world_launches, world_cleanups); /* each process that was given away was cleaned up after */
     while (g_atomic_int_get(&servers) && !deadline_passed(end))
         g_usleep(1000);
     assert_int_equal(g_atomic_int_get(&servers), 0);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* and reaped */
-    g_autofree char *status = g_build_filename(run, "m0.xml", NULL);
+    g_autofree char *status = g_build_filename(world_dir, "run/m0.xml", NULL);
     assert_int_equal(access(status, F_OK), -1);
 
-    domain_driver_stop(drv);
-    pool_free(pool);
-    domain_driver_free(drv);
-    bus_free(bus);
-    event_loop_stop(client_loop, 0);
-    event_loop_stop(monitor_loop, 0);
-    event_loop_free(client_loop);
-    event_loop_free(monitor_loop);
-    remove_all(dir);
-    g_free(dir);
-    print_message("%d launches, %d lifecycle events\n", launches, lifecycle_events);
+    print_message("%d launches, %d lifecycle events\n", world_launches, g_atomic_int_get(&lifecycle_events));
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_storm)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(test_storm, world_setup, world_teardown)};
+    world_monitor = monitor;
+    world_on_event = on_event;
+    return cmocka_run_group_tests(tests, world_begin, world_end);
 }
