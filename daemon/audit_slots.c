@@ -7,6 +7,8 @@
  *
  * The file is made whole before it is mapped, so that a full file system is found out here and not at a store.  Whoever has it open holds a lock
  * on it: a second daemon, which will find out soon that there is a first, must not take its calls for those of a dead one.
+ *
+ * Its half MiB is mapped where it is used only: a new file is zeros, which are free slots, and of those the first one is taken.
  */
 #include "config.h"
 
@@ -39,7 +41,7 @@ struct AuditSlots {
     Mapped *m;
     Mutex lock;
     bool taken[AUDIT_SLOTS_MAX];
-    unsigned next; /* where to look first */
+    unsigned first; /* none before it is free */
 };
 
 static bool is_ours(const Mapped *m)
@@ -47,7 +49,8 @@ static bool is_ours(const Mapped *m)
     return memcmp(m->magic, magic, sizeof(magic)) == 0 && m->n == AUDIT_SLOTS_MAX && m->size == sizeof(AuditSlot);
 }
 
-static int open_whole(const char *path, int *ret_fd)
+/* *ret_new: it is all zeros. */
+static int open_whole(const char *path, int *ret_fd, bool *ret_new)
 {
     struct stat sb;
     AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -57,7 +60,8 @@ static int open_whole(const char *path, int *ret_fd)
         return -EPERM;
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         return -errno;
-    if (sb.st_size != sizeof(Mapped) && ftruncate(fd, 0) < 0) /* none, or of another version: nothing of it can be read */
+    *ret_new = sb.st_size != sizeof(Mapped); /* none, or of another version: nothing of it can be read */
+    if (*ret_new && ftruncate(fd, 0) < 0)
         return -errno;
     int e = posix_fallocate(fd, 0, sizeof(Mapped));
     if (e != 0)
@@ -66,10 +70,21 @@ static int open_whole(const char *path, int *ret_fd)
     return 0;
 }
 
+/* What the last daemon left. */
+static void look_through(AuditSlots *s)
+{
+    if (!is_ours(s->m))
+        memset(s->m, 0, sizeof(*s->m));
+    for (unsigned i = 0; i < AUDIT_SLOTS_MAX; i++)
+        s->taken[i] = s->m->slots[i].state != AUDIT_SLOT_FREE;
+    madvise(s->m, sizeof(*s->m), MADV_DONTNEED); /* it is in the file */
+}
+
 AuditSlots *audit_slots_open(const char *path)
 {
     AUTO_CLOSE int fd = -1;
-    int r = open_whole(path, &fd);
+    bool is_new = false;
+    int r = open_whole(path, &fd, &is_new);
     void *m = r < 0 ? MAP_FAILED : mmap(NULL, sizeof(Mapped), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (m == MAP_FAILED) {
         log_warning("%s: %s; were the daemon killed, calls under way would leave no record", path, g_strerror(r < 0 ? -r : errno));
@@ -80,14 +95,11 @@ AuditSlots *audit_slots_open(const char *path)
     s->path = g_strdup(path);
     s->m = m;
     mutex_init(&s->lock, LOCK_LEAF, "audit slots");
-    if (!is_ours(s->m)) {
-        memset(s->m, 0, sizeof(*s->m));
-        s->m->n = AUDIT_SLOTS_MAX;
-        s->m->size = sizeof(AuditSlot);
-        memcpy(s->m->magic, magic, sizeof(magic));
-    }
-    for (unsigned i = 0; i < AUDIT_SLOTS_MAX; i++)
-        s->taken[i] = s->m->slots[i].state != AUDIT_SLOT_FREE;
+    if (!is_new)
+        look_through(s);
+    s->m->n = AUDIT_SLOTS_MAX;
+    s->m->size = sizeof(AuditSlot);
+    memcpy(s->m->magic, magic, sizeof(magic));
     return s;
 }
 
@@ -131,16 +143,13 @@ const AuditSlot *audit_slots_left(const AuditSlots *s, unsigned *at, int *ret_nu
 int audit_slots_take(AuditSlots *s, AuditSlot **ret)
 {
     LOCK_SCOPE(&s->lock);
-    for (unsigned i = 0; i < AUDIT_SLOTS_MAX; i++) {
-        unsigned n = (s->next + i) % AUDIT_SLOTS_MAX;
-        if (s->taken[n])
-            continue;
-        s->taken[n] = true;
-        s->next = n + 1;
-        *ret = &s->m->slots[n];
-        return (int)n;
-    }
-    return -1;
+    while (s->first < AUDIT_SLOTS_MAX && s->taken[s->first])
+        s->first++;
+    if (s->first == AUDIT_SLOTS_MAX)
+        return -1;
+    s->taken[s->first] = true;
+    *ret = &s->m->slots[s->first];
+    return (int)s->first;
 }
 
 void audit_slot_begin(AuditSlot *slot)
@@ -165,4 +174,5 @@ void audit_slots_release(AuditSlots *s, int number)
     __atomic_store_n(&s->m->slots[number].state, AUDIT_SLOT_FREE, __ATOMIC_RELEASE);
     LOCK_SCOPE(&s->lock);
     s->taken[number] = false;
+    s->first = MIN(s->first, (unsigned)number);
 }

@@ -31,6 +31,7 @@ typedef struct Reg {
 struct EventHub {
     GPtrArray *regs; /* Reg*, in order of registration */
     int32_t next_id; /* domain and monitor events share it */
+    gint any;        /* atomic: there are registrations */
 };
 
 static void reg_free(void *p)
@@ -54,6 +55,23 @@ void event_hub_free(EventHub *h)
         return;
     g_ptr_array_unref(h->regs);
     g_free(h);
+}
+
+static void count_regs(EventHub *h)
+{
+    g_atomic_int_set(&h->any, h->regs->len > 0);
+}
+
+static void remove_reg(EventHub *h, unsigned i)
+{
+    g_ptr_array_remove_index(h->regs, i);
+    count_regs(h);
+}
+
+bool event_hub_any(void *hub)
+{
+    EventHub *h = hub;
+    return g_atomic_int_get(&h->any);
 }
 
 static bool same_object(const Reg *r, const EventWant *w)
@@ -117,6 +135,7 @@ int event_hub_add(EventHub *h, RpcConn *c, const EventWant *w, Err *err)
         memcpy(r->uuid, w->uuid, UUID_LEN);
     }
     g_ptr_array_add(h->regs, r);
+    count_regs(h);
     return r->id;
 }
 
@@ -125,7 +144,7 @@ int event_hub_remove(EventHub *h, RpcConn *c, EventClass class, int callback_id,
     for (unsigned i = 0; i < h->regs->len; i++) {
         const Reg *r = h->regs->pdata[i];
         if (r->conn == c && r->class == class && !r->legacy && r->id == callback_id) {
-            g_ptr_array_remove_index(h->regs, i);
+            remove_reg(h, i);
             return 0;
         }
     }
@@ -137,7 +156,7 @@ int event_hub_remove_legacy(EventHub *h, RpcConn *c, int event_id, Err *err)
     for (unsigned i = 0; i < h->regs->len; i++) {
         const Reg *r = h->regs->pdata[i];
         if (r->conn == c && r->class == EVENT_DOMAIN && r->legacy && r->event_id == event_id) {
-            g_ptr_array_remove_index(h->regs, i);
+            remove_reg(h, i);
             return 0;
         }
     }
@@ -148,7 +167,7 @@ void event_hub_drop_conn(EventHub *h, RpcConn *c)
 {
     for (unsigned i = h->regs->len; i-- > 0;) {
         if (((Reg *)h->regs->pdata[i])->conn == c)
-            g_ptr_array_remove_index(h->regs, i);
+            remove_reg(h, i);
     }
 }
 

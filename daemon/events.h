@@ -31,6 +31,8 @@ void event_hub_send(EventHub *h, const DomainEvent *e, uint32_t prog, uint32_t v
 void event_hub_drop_conn(EventHub *h, RpcConn *c);
 /* The bus' sink: userdata is the hub, event a DomainEvent it takes over. */
 void event_hub_sink(void *hub, void *event);
+/* Any thread: whether there is any registration.  What is published after the answer to one finds it. */
+bool event_hub_any(void *hub);
 
 /* ---- encodings (event_encode.c) ---- */
 

@@ -252,6 +252,7 @@ static int up(Daemon *d, Err *err)
     s->progress = progress_new(s);
     s->tidy = tidy_new(s);
     bus_set_sink(s->bus, event_hub_sink, s->events, free_event);
+    bus_set_wanted(s->bus, event_hub_any);
     event_loop_start(s->monitor_loop);
     if (access_init(d, err) < 0 || host_uuid_find(d->config, d->options.dirs.state, s->host_uuid, err) < 0 || signals_init(d, err) < 0 ||
         domains_init(d, err) < 0 || auth_init(d, err) < 0)

@@ -18,31 +18,31 @@
 /* ---- view: what readers see -------------------------------------------------------------------------------------- */
 
 /* Immutable once published; refcounted.  Every field is a fact as of `published_us`. */
-struct DomainView {
+struct DomainView { /* what is small stands together: there is one of a machine */
     gint refs;
     uint8_t uuid[UUID_LEN];
-    char *name;
     int id;                 /* -1 when off */
+    char *name;
     int state, reason;      /* VIR_DOMAIN_*, and the reason of that state */
     StoredDef *config;      /* own reference; NULL: transient */
     DomainDef *live;        /* own reference; NULL: off */
-    bool persistent, autostart, updated, managed_save;
-    bool starting;          /* a start is under way: off yet, but there may be a process to destroy */
-    pid_t pid;              /* 0: off */
     uint64_t life;
     uint64_t balloon_kib;   /* actual, 0 when not known */
     uint64_t published_us;
+    pid_t pid;              /* 0: off */
     /* the job as GET_JOB_INFO and GET_CONTROL_INFO show it */
     JobKind job;
     const char *job_what;
     uint64_t job_since_us;  /* monotonic; 0: no job */
-    bool monitor_used;      /* a client sent QEMU commands of its own in this life */
-    unsigned block_jobs;    /* that run */
-    bool monitor_stuck;     /* a QMP deadline passed and no answer came since */
     struct SnapshotList *snapshots; /* own reference; NULL: none (domain/snapshot_list.h) */
     char *dir;              /* the guest's private directory, NULL when off */
     pid_t *vcpu_tids;       /* thread ids of the vcpus by index, as QEMU told at start; NULL when off */
     unsigned n_vcpu_tids;
+    unsigned block_jobs;    /* that run */
+    bool persistent, autostart, updated, managed_save;
+    bool starting;          /* a start is under way: off yet, but there may be a process to destroy */
+    bool monitor_used;      /* a client sent QEMU commands of its own in this life */
+    bool monitor_stuck;     /* a QMP deadline passed and no answer came since */
 };
 
 /* A reference to the latest view; never waits.  Free with domain_view_unref. */

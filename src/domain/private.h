@@ -54,47 +54,48 @@ typedef struct DomainPrivate {
     QmpClient *monitor; /* the client again, for those without the domain lock */
 
     /* all below: domain lock */
-    bool dirty;       /* the view is older than the object */
-    bool ring;        /* those who wait are to look again: rung when the lock is given up */
     uint64_t changes; /* counts domain_mark_changed */
     uint64_t written; /* the count the status file shows */
-    bool flushing;    /* somebody writes the status file */
-    bool config_busy; /* somebody changes the stored definition, or has just been given the turn to */
-    ConfigTurn *config_queue; /* who waits to, longest first */
+    ConfigTurn *config_queue; /* who waits to change the stored definition, longest first */
     StoredDef *last;  /* what ran last, for readers of a transient machine that has ended */
 
     QmpClient *qmp; /* NULL: off */
     MonitorLink *link;
     LaunchedProcess proc;
-    bool starting;     /* between launch and the first cont */
-    bool dying;        /* the monitor ended: fails all work until torn down */
-    bool stuck;        /* a QMP deadline passed and no answer came since */
-    bool got_shutdown; /* QEMU said SHUTDOWN: its end is no crash */
-    bool fake_reboot;  /* the next SHUTDOWN of the guest means: start it over */
-    bool tainted_monitor;
-    bool foreign;            /* another daemon's status file has our name */
     int stop_reason;         /* VIR_DOMAIN_SHUTOFF_* somebody asked for, 0: nobody */
     int stop_detail;         /* VIR_DOMAIN_EVENT_STOPPED_* that goes with it */
     int pause_reason;        /* VIR_DOMAIN_PAUSED_* of the next STOP, 0: unknown */
     int run_reason;          /* VIR_DOMAIN_RUNNING_* of the next RESUME, 0: unpaused */
     uint64_t destroyed_life; /* the last life that ended by a destroy */
     uint64_t autodestroy;    /* connection id, 0: none */
-    bool owner_gone;         /* that connection ended while the machine was starting */
-    bool found_dead;         /* its process was gone when its status file was read: readers see it off at once */
-    bool quiet_end;          /* a start taken back: no event tells of the end */
     uint64_t balloon_kib;
     pid_t *vcpu_tids; /* by vcpu index; NULL: not known */
     unsigned n_vcpu_tids;
     GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
     BlockJob *leaving;    /* OVER, and QEMU is still being told to let its nodes go; NULL: none */
     GPtrArray *verdicts;  /* JobVerdict* that are not in the history on disk yet (blockjob_verdict.c); NULL until the first */
-    bool verdicts_busy;   /* somebody writes them there */
     unsigned sweeps;      /* tries to take out what QEMU did not let go; 0: there is nothing (blockjob_sweep.c) */
     unsigned resyncs;     /* counts domain_resync_later() */
     unsigned resyncs_done; /* what it was when the last resync began that succeeded */
     struct SnapshotList *snapshots; /* NULL: none (snapshot.c) */
     struct SnapshotIntent *snapshot_intent; /* of one whose outcome is not known; NULL: none (snapshot_settle.c) */
-    bool snapshot_busy; /* one is being taken: it settles itself */
+    /* together, as there are many */
+    bool dirty;           /* the view is older than the object */
+    bool ring;            /* those who wait are to look again: rung when the lock is given up */
+    bool flushing;        /* somebody writes the status file */
+    bool config_busy;     /* somebody changes the stored definition, or has just been given the turn to */
+    bool starting;        /* between launch and the first cont */
+    bool dying;           /* the monitor ended: fails all work until torn down */
+    bool stuck;           /* a QMP deadline passed and no answer came since */
+    bool got_shutdown;    /* QEMU said SHUTDOWN: its end is no crash */
+    bool fake_reboot;     /* the next SHUTDOWN of the guest means: start it over */
+    bool tainted_monitor;
+    bool foreign;         /* another daemon's status file has our name */
+    bool owner_gone;      /* the connection of autodestroy ended while the machine was starting */
+    bool found_dead;      /* its process was gone when its status file was read: readers see it off at once */
+    bool quiet_end;       /* a start taken back: no event tells of the end */
+    bool verdicts_busy;   /* somebody writes verdicts to the history on disk */
+    bool snapshot_busy;   /* one is being taken: it settles itself */
 } DomainPrivate;
 
 static inline void domain_assert_locked(const Domain *d)

@@ -26,7 +26,7 @@ DefNumbers domain_def_numbers(const DomainDef *d)
 
 StoredDef *stored_def_from_text(const char *text, size_t len, const DefNumbers *numbers, const uint8_t uuid[UUID_LEN], bool plain)
 {
-    StoredDef *s = g_malloc(sizeof(StoredDef) + len + 1);
+    StoredDef *s = g_malloc(offsetof(StoredDef, text) + len + 1);
     s->refs = 1;
     s->len = (uint32_t)len;
     s->numbers = *numbers;

@@ -21,6 +21,7 @@ struct Bus {
     GQueue queue;
     bool closed;
     BusSink sink;
+    bool (*wanted)(void *userdata); /* NULL: always */
     void *userdata;
     void (*free_event)(void *event);
     Mutex sink_lock; /* held while the sink runs; bus_free() waits for it */
@@ -53,6 +54,12 @@ void bus_set_sink(Bus *b, BusSink sink, void *userdata, void (*free_event)(void 
     b->sink = sink;
     b->userdata = userdata;
     b->free_event = free_event;
+}
+
+void bus_set_wanted(Bus *b, bool (*wanted)(void *userdata))
+{
+    LOCK_SCOPE(&b->lock);
+    b->wanted = wanted;
 }
 
 /* Frees events that found no sink. */
@@ -93,7 +100,7 @@ void bus_publish_with(Bus *b, void *event, void (*fn)(void *arg), void *arg)
     void (*discard)(void *event) = NULL;
     {
         LOCK_SCOPE(&b->lock);
-        if (!b->sink || b->closed) {
+        if (!b->sink || b->closed || (b->wanted && !b->wanted(b->userdata))) {
             discard = b->free_event;
         } else {
             first = g_queue_is_empty(&b->queue);

@@ -1,6 +1,6 @@
 /* util/lock.c - mutexes with a rank, condition variables with a deadline, bells
  *
- * Owns:    the numbers of threads, and the per-thread list of held ranks (fault builds only)
+ * Owns:    the numbers of threads, the names of locks, and the per-thread list of held ranks (fault builds only)
  * Errors:  a broken lock order or an unlocked access is a bug and aborts
  */
 #include "config.h"
@@ -23,6 +23,27 @@ static inline uint32_t this_thread(void)
     return thread_number;
 }
 
+/* All names that locks were ever given: a number in each lock instead of a pointer. */
+static const char *names[UINT8_MAX + 1];
+
+static uint8_t name_number(const char *name)
+{
+    for (unsigned i = 1; i < N_ELEMENTS(names); i++) {
+        const char *there = __atomic_load_n(&names[i], __ATOMIC_RELAXED);
+        if (!there && __atomic_compare_exchange_n(&names[i], &there, name, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            return (uint8_t)i;
+        if (there == name)
+            return (uint8_t)i;
+    }
+    return 0;
+}
+
+static const char *name_of(const Mutex *m)
+{
+    const char *name = __atomic_load_n(&names[m->name], __ATOMIC_RELAXED);
+    return name ? name : "a lock";
+}
+
 #ifdef ENABLE_FAULTS
 static __thread unsigned held_count[LOCK_QUEUE + 1];
 
@@ -30,7 +51,7 @@ static void rank_enter(const Mutex *m)
 {
     for (int r = m->rank; r <= LOCK_QUEUE; r++) {
         if (held_count[r])
-            g_error("lock order: taking %s (rank %d) while holding rank %d", m->name, m->rank, r);
+            g_error("lock order: taking %s (rank %d) while holding rank %d", name_of(m), m->rank, r);
     }
     held_count[m->rank]++;
 }
@@ -53,7 +74,7 @@ void mutex_init(Mutex *m, LockRank rank, const char *name)
 {
     pthread_mutex_init(&m->m, NULL);
     m->rank = (uint8_t)rank;
-    m->name = name;
+    m->name = name_number(name);
     m->owner = 0;
 }
 
@@ -67,7 +88,7 @@ void mutex_lock(Mutex *m)
     rank_enter(m);
     int r = pthread_mutex_lock(&m->m);
     if (r)
-        g_error("locking %s: %s", m->name, g_strerror(r));
+        g_error("locking %s: %s", name_of(m), g_strerror(r));
     m->owner = this_thread();
 }
 
@@ -81,7 +102,7 @@ void mutex_unlock(Mutex *m)
 void mutex_assert_held(const Mutex *m)
 {
     if (m->owner != this_thread())
-        g_error("%s is not held by this thread", m->name);
+        g_error("%s is not held by this thread", name_of(m));
 }
 
 void cond_init(Cond *c)

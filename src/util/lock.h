@@ -17,18 +17,19 @@ typedef enum {
     LOCK_QUEUE = 5, /* where work is handed over (event loops, the pool): may be taken under a leaf, nothing is taken under it */
 } LockRank;
 
-/* There are four in every machine, so it is kept small. */
+/* There are five in every machine, so it is kept small. */
 typedef struct Mutex {
     pthread_mutex_t m;
-    const char *name;
     uint32_t owner; /* the number this file gave the thread that holds it; 0: nobody */
     uint8_t rank;
+    uint8_t name; /* its number; 0: none */
 } Mutex;
 
 typedef struct Cond {
     pthread_cond_t c; /* CLOCK_MONOTONIC */
 } Cond;
 
+/* `name` is kept: a literal.  Of more than 255 names the later ones are not told. */
 void mutex_init(Mutex *m, LockRank rank, const char *name);
 void mutex_done(Mutex *m);
 void mutex_lock(Mutex *m);

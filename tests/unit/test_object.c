@@ -242,6 +242,37 @@ static void test_bus_all_arrive(void **state)
     bus_free(b);
 }
 
+static bool wanted_now;
+
+static bool wanted(void *userdata)
+{
+    return wanted_now;
+}
+
+/* What nobody wants is freed at once and wakes nobody; what comes after somebody wants it arrives. */
+static void test_bus_unwanted(void **state)
+{
+    EventLoop *l = event_loop_new("client");
+    Bus *b = bus_new(l);
+    Seen seen = {0};
+    dropped = 0;
+    bus_set_sink(b, sink, &seen, drop);
+    bus_set_wanted(b, wanted);
+    wanted_now = false;
+    bus_publish(b, GINT_TO_POINTER(1));
+    assert_int_equal(dropped, 1);
+    assert_false(event_has_posts(l));
+    wanted_now = true;
+    bus_publish(b, GINT_TO_POINTER(1));
+    bus_publish(b, GINT_TO_POINTER(2));
+    event_loop_start(l);
+    event_loop_stop(l, 0);
+    event_loop_free(l);
+    assert_int_equal(seen.n, 2);
+    assert_int_equal(dropped, 1);
+    bus_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_registry_threads),
         cmocka_unit_test(test_bus),
         cmocka_unit_test(test_bus_all_arrive),
+        cmocka_unit_test(test_bus_unwanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
