@@ -70,6 +70,15 @@ static int reconnect_read(ParseCtx *c, xmlNode *source, ChrSource *s)
     return s->reconnect_timeout.set ? 0 : missing_attr(c, node, "timeout");
 }
 
+/* An earlier <source> may have said a part of it. */
+static void address_read(xmlNode *node, char **host, char **service)
+{
+    g_free(*host);
+    *host = node_attr(node, "host");
+    g_free(*service);
+    *service = node_attr(node, "service");
+}
+
 static int source_read(ParseCtx *c, xmlNode *node, ChrSource *s)
 {
     /* Refusals and unknown attributes; the doc table has no memory. */
@@ -97,21 +106,15 @@ static int source_read(ParseCtx *c, xmlNode *node, ChrSource *s)
         return reconnect_read(c, node, s);
     case CHR_TCP:
         s->mode = mode ? mode : CHR_MODE_CONNECT;
-        g_free(s->host);
-        s->host = node_attr(node, "host");
-        g_free(s->service);
-        s->service = node_attr(node, "service");
+        address_read(node, &s->host, &s->service);
         if (attr_enum(c, node, "tls", tri_yesno_names, TRI_NO + 1, &s->tls) < 0)
             return -1;
         return reconnect_read(c, node, s);
     case CHR_UDP:
-        if (mode == CHR_MODE_BIND && !s->bind_service) {
-            s->bind_host = node_attr(node, "host");
-            s->bind_service = node_attr(node, "service");
-        } else if (mode != CHR_MODE_BIND && !s->service) {
-            s->host = node_attr(node, "host");
-            s->service = node_attr(node, "service");
-        }
+        if (mode == CHR_MODE_BIND && !s->bind_service)
+            address_read(node, &s->bind_host, &s->bind_service);
+        else if (mode != CHR_MODE_BIND && !s->service)
+            address_read(node, &s->host, &s->service);
         return 0;
     default:
         return 0;
