@@ -114,18 +114,11 @@ int cgroup_make(const char *base, const char *name, char **ret_path, int *ret_fd
         if (*p == '/' || (unsigned char)*p < ' ')
             *p = '_';
     }
-    g_autofree char *leaf = g_strdup_printf("guest-%s", safe); /* never the name of a kernel file */
-    g_autofree char *path = g_build_filename(base, leaf, NULL);
-    if (mkdir(path, 0755) < 0) {
-        if (errno != EEXIST)
-            return -errno;
-        g_autofree char *procs = NULL;
-        int r = read_file(path, "cgroup.procs", &procs);
-        if (r < 0)
-            return r;
-        if (procs[0])
-            return -EEXIST;
-    }
+    /* Never the name of a kernel file, and never one that is there already, be it empty: another daemon may be about to start a guest of that name in
+     * it, and whoever is done first would take the other's for what its own left behind. */
+    g_autofree char *path = g_strdup_printf("%s/guest-%s.XXXXXX", base, safe);
+    if (!g_mkdtemp_full(path, 0755))
+        return -errno;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;

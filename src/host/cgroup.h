@@ -10,8 +10,8 @@
 
 /* Finds the daemon's own v2 cgroup, which guests get theirs in: the absolute directory, or NULL with the reason in Err.  Caller frees. */
 char *cgroup_base(Err *err);
-/* Makes `base`/`name` (characters a directory name may not have are replaced) and opens it for spawn().  0 or negative errno;
- * -EEXIST when there are processes in one of that name. */
+/* Makes one in `base` that nobody else has, guest-`name`.XXXXXX (characters a directory name may not have are replaced), and opens it for spawn().
+ * 0 or negative errno. */
 int cgroup_make(const char *base, const char *name, char **ret_path, int *ret_fd);
 /* SIGKILL to all in it, at once. 0 or negative errno. */
 int cgroup_kill(const char *path);

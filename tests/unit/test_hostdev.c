@@ -152,9 +152,15 @@ static void test_cgroup(void **state)
     assert_true(g_file_get_contents(procs_path, &procs, NULL, NULL));
     assert_int_equal(atoi(procs), c.pid);
 
-    char *other = NULL;
-    int other_fd = -1;
-    assert_int_equal(cgroup_make(base, "unit/test", &other, &other_fd), -EEXIST);
+    g_autofree char *other = NULL, *third = NULL; /* another daemon's guest of that name, and one more while that is still empty */
+    AUTO_CLOSE int other_fd = -1, third_fd = -1;
+    assert_int_equal(cgroup_make(base, "unit/test", &other, &other_fd), 0);
+    assert_int_equal(cgroup_make(base, "unit/test", &third, &third_fd), 0);
+    assert_string_not_equal(other, path);
+    assert_string_not_equal(third, path);
+    assert_string_not_equal(third, other);
+    assert_int_equal(cgroup_remove(other), 0);
+    assert_int_equal(cgroup_remove(third), 0);
     assert_int_equal(cgroup_freeze(path, true, deadline_in_ms(5000)), 0);
     assert_int_equal(cgroup_freeze(path, false, deadline_in_ms(5000)), 0);
     CgroupStats s;
