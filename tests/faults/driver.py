@@ -8,6 +8,7 @@ import threading
 
 import libvirt
 
+from lib import procfs
 from waiting import Wrong, eventually
 
 HANG = 60          # seconds after which a call counts as never answered
@@ -91,15 +92,7 @@ class Driver:
     # ---- what must hold whenever nothing fails -------------------------------------------------
 
     def descriptors(self):
-        found = collections.Counter()
-        base = "/proc/%d/fd" % self.server.process.pid
-        for fd in os.listdir(base):
-            try:
-                target = os.readlink(os.path.join(base, fd))
-            except OSError:
-                continue
-            found[re.sub(r"\d+", "#", target)] += 1
-        return found
+        return collections.Counter(re.sub(r"\d+", "#", link) for link in procfs.open_files(self.server.process.pid))
 
     def children(self):
         """Processes of the sandbox that are neither the daemon nor a guest's QEMU."""

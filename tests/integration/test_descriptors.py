@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from lib import rawrpc, xml as guest_xml
+from lib import procfs, rawrpc, xml as guest_xml
 
 CAPABILITIES, DEFINE, XML, LOOKUP, UNDEFINE, LIST, CREATE, DESTROY = 7, 11, 14, 23, 35, 273, 9, 12
 CONF = "max_clients = 500\nmax_queued_clients = 500\nmax_anonymous_clients = 500\n"
@@ -31,8 +31,7 @@ def names(client):
 
 def descriptors(pid):
     """Sorted; sd-event makes one timerfd a loop and clock when first needed, and keeps it."""
-    found = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
-    return sorted(fd for fd in found if "timerfd" not in fd)
+    return sorted(link for link in procfs.open_files(pid) if "timerfd" not in link)
 
 
 def test_descriptors_run_out(own_server):

@@ -15,7 +15,7 @@ import uuid
 import libvirt
 import pytest
 
-from lib import events, rawrpc, xml as guest_xml
+from lib import events, procfs, rawrpc, xml as guest_xml
 from test_meanwhile import end_of, in_turn, reason
 
 CREATE, DESTROY, SUSPEND, LIST = 9, 12, 34, 273
@@ -77,7 +77,7 @@ def clinic(own_server):
 
 
 def descriptors(pid):
-    return sorted(re.sub(r"\[\d+\]", "", os.readlink("/proc/%d/fd/%s" % (pid, fd))) for fd in os.listdir("/proc/%d/fd" % pid))
+    return sorted(re.sub(r"\[\d+\]", "", link) for link in procfs.open_files(pid))
 
 
 # ---- starts ------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 
-from lib import rawrpc, xml as guest_xml
+from lib import procfs, rawrpc, xml as guest_xml
 
 SECONDS = float(os.environ.get("BERTH_STRESS_SECONDS", "12"))
 STOPS = int(os.environ.get("BERTH_STRESS_STOPS", "8"))
@@ -295,12 +295,7 @@ class Watcher:
 # ---- what is left ------------------------------------------------------------------------------------
 
 def resources(pid):
-    fds = []
-    for fd in os.listdir("/proc/%d/fd" % pid):
-        try:
-            fds.append(re.sub(r"\[\d+\]", "", os.readlink("/proc/%d/fd/%s" % (pid, fd))))
-        except FileNotFoundError:  # closed just now
-            pass
+    fds = [re.sub(r"\[\d+\]", "", link) for link in procfs.open_files(pid)]
     # sd-event makes one timerfd a loop and clock when first needed, and keeps it
     return sorted(fd for fd in fds if "timerfd" not in fd), len(os.listdir("/proc/%d/task" % pid))
 
@@ -317,7 +312,7 @@ def settle(pid, fds, tasks, seconds=30):
 
 def peers(pid):
     """The sockets of the process, for the text of a failure."""
-    mine = {os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)}
+    mine = set(procfs.open_files(pid))
     with open("/proc/%d/net/unix" % pid) as table:
         return [line.strip() for line in table if "socket:[%s]" % (line.split() + [""] * 7)[6] in mine]
 

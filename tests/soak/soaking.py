@@ -19,7 +19,7 @@ import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
-from lib import rawrpc, server as servers, xml as guest_xml  # noqa: E402
+from lib import procfs, rawrpc, server as servers, xml as guest_xml  # noqa: E402
 
 CONF = "max_clients = 5000\nmax_queued_clients = 5000\nmax_client_requests = 20\nmax_workers = 40\n"
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|ERROR \*\*|assertion|CRITICAL \*\*|WARNING \*\*")
@@ -129,7 +129,7 @@ class Daemon(servers.Berthd):
         for pid, argv in self.box.processes():
             if "symbolizer" in os.path.basename(argv[0]):
                 try:
-                    found |= {os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)}
+                    found |= set(procfs.open_files(pid))
                 except FileNotFoundError:
                     pass
         return {name for name in found if name.startswith("pipe:")}
