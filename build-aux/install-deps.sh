@@ -4,7 +4,7 @@ set -e
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
 apt-get install -y --no-install-recommends \
-    autoconf automake libtool pkg-config make gcc clang-14 libclang-rt-14-dev libc6-dev rpcsvc-proto spin \
+    autoconf automake libtool pkg-config make gcc clang-14 libclang-rt-14-dev llvm libc6-dev rpcsvc-proto spin \
     libtirpc-dev libxml2-dev libgnutls28-dev libsasl2-dev libsystemd-dev libcap-ng-dev libglib2.0-dev libjansson-dev \
     libnl-route-3-dev libcmocka-dev \
     python3 python3-pytest python3-libvirt libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu \
