@@ -15,8 +15,8 @@ typedef struct BlockJobEntry {
     uint64_t cur, end, speed; /* bytes; 0 when QEMU does not tell */
 } BlockJobEntry;
 
-/* BlockJobEntry* of all that run, and of one that QEMU has not let go yet (free func set).  Domain lock held, no job needed; released while QEMU is asked, once for all of them.  QEMU
- * not answering leaves the numbers 0.  Never NULL. */
+/* BlockJobEntry* of all that run, and of one that QEMU has not let go yet (free func set).  Domain lock held, no job needed; released while QEMU is
+ * asked, once for all of them.  QEMU not answering leaves the numbers 0.  Never NULL. */
 GPtrArray *domain_block_jobs(Domain *d);
 /* JobVerdict*, oldest first; not of one that still counts as running.  No lock held.  Never NULL. */
 GPtrArray *domain_block_jobs_ended(Domain *d);

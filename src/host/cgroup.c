@@ -120,8 +120,11 @@ int cgroup_make(const char *base, const char *name, char **ret_path, int *ret_fd
     if (!g_mkdtemp_full(path, 0755))
         return -errno;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
+    if (fd < 0) {
+        int e = errno;
+        rmdir(path); /* nobody else would come back to it */
+        return -e;
+    }
     *ret_fd = fd;
     *ret_path = g_steal_pointer(&path);
     return 0;

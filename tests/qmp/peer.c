@@ -367,6 +367,22 @@ void peer_resume(Peer *p)
     cond_broadcast(&p->changed);
 }
 
+void peer_look_anew(Peer *p, const char *status)
+{
+    peer_expect(p, "query-status", NULL);
+    peer_reply(p, status);
+    peer_expect(p, "query-cpus-fast", NULL);
+    peer_reply(p, "[]");
+    peer_expect(p, "query-balloon", NULL);
+    peer_fail(p, "DeviceNotActive", "none");
+    peer_expect(p, "qom-list", NULL);
+    peer_reply(p, "[]");
+    peer_expect(p, "query-block", NULL);
+    peer_reply(p, "[]");
+    peer_expect(p, "query-jobs", NULL);
+    peer_reply(p, "[]");
+}
+
 char *peer_end(Peer *p)
 {
     Deadline d = deadline_in_ms(10000);

@@ -38,5 +38,7 @@ void peer_die(Peer *p);
 void peer_raw(Peer *p, const char *bytes, size_t len);
 /* The last command must have brought this many descriptors. */
 void peer_expect_fds(Peer *p, unsigned n);
+/* What the domain driver asks of a QEMU that has run without it; `status` answers query-status. */
+void peer_look_anew(Peer *p, const char *status);
 /* Waits (10 s) until all steps are played and ends the peer.  NULL: all as expected; else what was not (caller frees). */
 char *peer_end(Peer *p);

@@ -164,17 +164,23 @@ static gpointer take_turn_once(gpointer arg)
     return GINT_TO_POINTER(r == 0);
 }
 
-static void wait_queued(Domain *d)
+static unsigned queued(Domain *d)
+{
+    unsigned n = 0;
+    domain_lock(d);
+    for (const ConfigTurn *t = d->priv->config_queue; t; t = t->next)
+        n++;
+    domain_unlock(d);
+    return n;
+}
+
+/* Standing in the queue is told to nobody. */
+static void wait_queued(Domain *d, unsigned n)
 {
     Deadline end = deadline_in_ms(10000);
-    domain_lock(d);
-    while (!d->priv->config_queue && !deadline_passed(end)) {
-        domain_unlock(d);
+    while (queued(d) != n && !deadline_passed(end))
         g_usleep(1000);
-        domain_lock(d);
-    }
-    assert_non_null(d->priv->config_queue);
-    domain_unlock(d);
+    assert_int_equal(queued(d), n);
 }
 
 /* Who takes the turn again and again does not keep it from who waits: the second time it comes after them. */
@@ -186,7 +192,7 @@ static void test_turn_goes_to_who_waits(void **state)
     assert_int_equal(domain_config_begin(d, &err), 0);
     domain_unlock(d);
     GThread *t = g_thread_new("waits", take_turn_once, d);
-    wait_queued(d);
+    wait_queued(d, 1);
     domain_lock(d);
     domain_config_end(d);
     assert_true(d->priv->config_busy); /* it is the other's, who may not even have woken */
@@ -207,14 +213,10 @@ static void test_turn_of_a_machine_that_goes(void **state)
     assert_int_equal(domain_config_begin(d, &err), 0);
     domain_unlock(d);
     GThread *undefines = g_thread_new("undefines", undefine_it, d);
-    wait_queued(d);
+    wait_queued(d, 1);
     GThread *waits = g_thread_new("waits", take_turn_once, d);
+    wait_queued(d, 2); /* it stands behind */
     domain_lock(d);
-    while (!d->priv->config_queue->next) { /* it stands behind */
-        domain_unlock(d);
-        g_usleep(1000);
-        domain_lock(d);
-    }
     domain_config_end(d);
     domain_unlock(d);
     assert_int_equal(GPOINTER_TO_INT(g_thread_join(undefines)), 1);

@@ -20,23 +20,6 @@ static void script_reconnect(const char *uuid)
     peer_reply(script_peer, ret);
 }
 
-/* What is asked of a QEMU that has run without us. */
-static void script_look_anew(const char *status)
-{
-    peer_expect(script_peer, "query-status", NULL);
-    peer_reply(script_peer, status);
-    peer_expect(script_peer, "query-cpus-fast", NULL);
-    peer_reply(script_peer, "[]");
-    peer_expect(script_peer, "query-balloon", NULL);
-    peer_fail(script_peer, "DeviceNotActive", "none");
-    peer_expect(script_peer, "qom-list", NULL);
-    peer_reply(script_peer, "[]");
-    peer_expect(script_peer, "query-block", NULL);
-    peer_reply(script_peer, "[]");
-    peer_expect(script_peer, "query-jobs", NULL);
-    peer_reply(script_peer, "[]");
-}
-
 static void test_reconnect(void **state)
 {
     g_auto(Err) err = ERR_INIT;
@@ -51,7 +34,7 @@ static void test_reconnect(void **state)
     /* paused by somebody while no daemon ran */
     script_qemu();
     script_reconnect(UUID_A);
-    script_look_anew("{\"status\": \"paused\", \"running\": false, \"singlestep\": false}");
+    peer_look_anew(script_peer, "{\"status\": \"paused\", \"running\": false, \"singlestep\": false}");
     peer_expect(script_peer, "query-named-block-nodes", NULL); /* left over by a daemon that was killed? */
     peer_reply(script_peer, "[]");
     peer_expect(script_peer, "query-fdsets", NULL);
@@ -132,7 +115,7 @@ static void test_lost_monitor(void **state)
     Peer *first = script_peer;
     script_qemu();
     script_reconnect(UUID_A);
-    script_look_anew("{\"status\": \"running\", \"running\": true, \"singlestep\": false}");
+    peer_look_anew(script_peer, "{\"status\": \"running\", \"running\": true, \"singlestep\": false}");
     peer_expect(script_peer, "stop", NULL);
     peer_emit(script_peer, "STOP", NULL);
     peer_reply(script_peer, NULL);
