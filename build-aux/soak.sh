@@ -25,7 +25,7 @@ build_in() {
     name=$1
     shift
     mkdir -p "$build/$name" && (cd "$build/$name" && "$src/configure" --prefix=/usr --sysconfdir=/etc --localstatedir=/var --runstatedir=/run --enable-werror "$@" >configure.out 2>&1 && make -j"$jobs" all >make.out 2>&1 && make -j"$jobs" soak-programs >>make.out 2>&1) ||
-        { tail -30 "$build/$name/make.out" "$build/$name/configure.out"; return 1; }
+        { for out in configure make; do tail -n 30 "$build/$name/$out.out"; done; return 1; }
 }
 
 # stage NAME BUILD FILE...: pytest of the files with that daemon
@@ -42,6 +42,8 @@ $(printf '%-12s %-7s %6d s' "$name" "$word" $(($(date +%s) - from)))"
 
 [ "$(id -u)" = 0 ] || { echo "soak.sh needs root, for the namespaces it runs in"; exit 1; }
 [ -x configure ] || ./autogen.sh || exit 1
+# configure builds elsewhere only from a source tree that is not itself configured.
+[ ! -e config.status ] || { echo "soak.sh makes builds of its own, and $src is configured: run 'make distclean', then build-aux/soak.sh"; exit 1; }
 build_in tsan CC=clang-14 --enable-tsan --enable-faults && build_in asan --enable-asan --enable-faults && build_in plain || exit 1
 
 stage tsan tsan tests/soak/test_crowd.py
