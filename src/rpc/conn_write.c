@@ -56,10 +56,16 @@ void conn_release(RpcConn *c)
 
 /* ---- the event thread's writing ---------------------------------------------------------------------------------------------- */
 
+/* What a client makes us send by sending: it counts until it has left. */
+static bool is_answer(const OutItem *it)
+{
+    return it->ends_call || it->pong;
+}
+
 static void on_sent(void *ud, OutItem *it)
 {
     RpcConn *c = ud;
-    if (it->ends_call)
+    if (is_answer(it))
         c->answers -= it->head_len + it->len;
     if (it->pumps)
         stream_sent(it->pumps);
@@ -180,10 +186,10 @@ static void enqueue(RpcConn *c, OutItem *it)
     }
     RpcStream *st = g_steal_pointer(&it->starts);
     out_queue_push(&c->out, it);
-    if (it->ends_call) {
+    if (is_answer(it))
         c->answers += it->head_len + it->len;
+    if (it->ends_call)
         give_back(c);
-    }
     if (st)
         stream_start(st);
     rpc_stream_unref(st);

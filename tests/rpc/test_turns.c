@@ -106,6 +106,43 @@ static void answers_not_read(void **state)
     client_expect_silence(fd);
 }
 
+/* Sends what the socket takes of it; how much of it has gone. */
+static size_t send_some(int fd, const GByteArray *a, size_t sent)
+{
+    ssize_t n = sent < a->len ? send(fd, a->data + sent, a->len - sent, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+    return n > 0 ? sent + (size_t)n : sent;
+}
+
+/* Pongs cost more memory than pings: who does not take them is not read any more, and has them all when it goes on. */
+static void pongs_not_read(void **state)
+{
+    enum { PINGS = 20000, ROUNDS = 4000 };
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    client_expect_silence(fd);
+    g_autoptr(GByteArray) all = g_byte_array_new();
+    for (uint32_t i = 0; i < PINGS; i++) {
+        g_autoptr(GByteArray) a = packet_make(RPC_TYPE_MESSAGE, 1, 0, 0, NULL, 0);
+        memcpy(a->data + 4, (const uint8_t[]){0x6b, 0x65, 0x65, 0x70}, 4);
+        g_byte_array_append(all, a->data, a->len);
+    }
+    size_t sent = 0;
+    queued = 0;
+    for (unsigned i = 0; i < ROUNDS && sent < all->len; i++) {
+        sent = send_some(fd, all, sent);
+        toy_on_loop(&toy, look);
+    }
+    assert_in_range(queued, 1, 65536 + 16 * RPC_HEADER_SIZE);
+    for (uint32_t i = 0; i < PINGS; i++) {
+        Packet p;
+        sent = send_some(fd, all, sent);
+        assert_true(client_recv(fd, &p));
+        assert_int_equal(p.h.prog, 0x6b656570);
+        assert_int_equal(p.h.proc, 2);
+        packet_done(&p);
+    }
+    client_expect_silence(fd);
+}
+
 static void news_when_let(void *arg)
 {
     g_autoptr(GBytes) payload = g_bytes_new_static("news", 4);
@@ -243,7 +280,7 @@ static void gone_while_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(greedy_client), TEST(answers_not_read), TEST(calls_go_on_after_an_event),
+        TEST(greedy_client), TEST(answers_not_read), TEST(pongs_not_read), TEST(calls_go_on_after_an_event),
         TEST(news_before_the_answer), TEST(no_bytes_mix), TEST(gone_while_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
