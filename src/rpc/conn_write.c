@@ -207,7 +207,7 @@ static void on_item(void *arg)
     conn_finish_closing(c);
 }
 
-static void on_worker(void *arg)
+static void on_soon(void *arg)
 {
     g_autoptr(RpcConn) c = arg;
     if (c->processing)
@@ -216,9 +216,9 @@ static void on_worker(void *arg)
     conn_finish_closing(c);
 }
 
-static void post(RpcConn *c)
+void conn_process_soon(RpcConn *c)
 {
-    event_post(c->loop, on_worker, rpc_conn_ref(c));
+    event_post(c->loop, on_soon, rpc_conn_ref(c));
 }
 
 /* ---- workers ----------------------------------------------------------------------------------------------------------------- */
@@ -252,7 +252,7 @@ static void worker_wrote(RpcConn *c, OutItem *it, ssize_t n)
         give_back(c);
     }
     if (__atomic_exchange_n(&c->release_wanted, 0, __ATOMIC_SEQ_CST) || wake)
-        post(c);
+        conn_process_soon(c);
 }
 
 /* Writes the answer now.  False: it has to go the way of all others. */

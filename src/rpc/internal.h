@@ -172,6 +172,8 @@ void conn_fail(RpcConn *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void conn_handshake(RpcConn *c);
 /* Dispatches the input that waits, as far as may be; event thread. */
 void conn_process(RpcConn *c);
+/* The same, posted; any thread. */
+void conn_process_soon(RpcConn *c);
 /* Posts that when calls wait which may be taken now; whoever frees a place or lets answers leave on the event thread. */
 void conn_next_turn(RpcConn *c);
 void conn_update_events(RpcConn *c);

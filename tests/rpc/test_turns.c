@@ -182,6 +182,57 @@ static void calls_go_on_after_an_event(void **state)
     close(gate[1]);
 }
 
+static unsigned requests;
+
+static void allow_requests(Toy *t)
+{
+    RpcLimits limits = t->limits;
+    limits.max_client_requests = requests;
+    rpc_server_set_limits(t->server, &limits);
+}
+
+/* Until what was posted so far is over: a worker writes its answer itself then. */
+static void until_idle(void)
+{
+    for (unsigned i = 0; i < 4; i++)
+        toy_on_loop(&toy, look);
+    while (event_has_posts(toy.loop))
+        g_thread_yield();
+}
+
+/* A client has more calls under way than it may have by now; its next one is taken when they are answered. */
+static void fewer_requests_allowed(void **state)
+{
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    for (uint32_t i = 0; i < 3; i++)
+        client_call(fd, TOY_HOLD, i);
+    toy_wait_held(&toy, 3);
+    requests = 1;
+    toy_on_loop(&toy, allow_requests);
+    client_call(fd, TOY_NULL, 3);
+    until_idle();
+    toy_release_held(&toy, 3);
+    for (uint32_t i = 0; i < 4; i++)
+        client_expect(fd, RPC_TYPE_REPLY, i, RPC_STATUS_OK, NULL);
+}
+
+/* A client whose calls are all that it may have may have more: the next one is taken at once. */
+static void more_requests_allowed(void **state)
+{
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    for (uint32_t i = 0; i < 5; i++)
+        client_call(fd, TOY_HOLD, i);
+    toy_wait_held(&toy, 5);
+    client_call(fd, TOY_NULL, 5);
+    until_idle();
+    requests = 6;
+    toy_on_loop(&toy, allow_requests);
+    client_expect(fd, RPC_TYPE_REPLY, 5, RPC_STATUS_OK, NULL);
+    toy_release_held(&toy, 5);
+    for (uint32_t i = 0; i < 5; i++)
+        client_expect(fd, RPC_TYPE_REPLY, i, RPC_STATUS_OK, NULL);
+}
+
 /* ---- writing ---- */
 
 static void news_before_the_answer(void **state)
@@ -281,7 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(greedy_client), TEST(answers_not_read), TEST(pongs_not_read), TEST(calls_go_on_after_an_event),
-        TEST(news_before_the_answer), TEST(no_bytes_mix), TEST(gone_while_answered),
+        TEST(fewer_requests_allowed), TEST(more_requests_allowed), TEST(news_before_the_answer), TEST(no_bytes_mix), TEST(gone_while_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
