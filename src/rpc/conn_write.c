@@ -221,6 +221,14 @@ void conn_process_soon(RpcConn *c)
     event_post(c->loop, on_soon, rpc_conn_ref(c));
 }
 
+/* Takes out first what the client has sent and nobody read. */
+static void close_for_good(const RpcConn *c, int *fd)
+{
+    if (*fd >= 0 && c->listener->spec.kind == RPC_KIND_UNIX)
+        rpc_transport_drain(*fd);
+    fd_close(fd);
+}
+
 /* ---- workers ----------------------------------------------------------------------------------------------------------------- */
 
 static bool may_go_direct(const OutItem *it)
@@ -231,7 +239,7 @@ static bool may_go_direct(const OutItem *it)
 /* Ends a worker's turn: what it wrote is `n` (or negative errno). */
 static void worker_wrote(RpcConn *c, OutItem *it, ssize_t n)
 {
-    AUTO_CLOSE int orphan = -1;
+    int orphan = -1;
     bool wake = false, gone = false, whole = n == (ssize_t)(it->head_len + it->len);
     {
         LOCK_SCOPE(&c->lock);
@@ -247,6 +255,7 @@ static void worker_wrote(RpcConn *c, OutItem *it, ssize_t n)
     }
     if (n > 0)
         __atomic_add_fetch(&c->bytes_out, (uint64_t)n, __ATOMIC_RELAXED);
+    close_for_good(c, &orphan);
     if (whole || gone) {
         out_item_free(it);
         give_back(c);
@@ -307,8 +316,6 @@ void conn_close_socket(RpcConn *c)
         if (c->writer == CONN_WRITER_WORKER)
             c->orphan_fd = take_fd(&c->fd);
     }
-    if (c->fd >= 0 && c->listener->spec.kind == RPC_KIND_UNIX)
-        rpc_transport_drain(c->fd);
-    fd_close(&c->fd);
+    close_for_good(c, &c->fd);
     out_item_free(partial);
 }
