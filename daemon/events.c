@@ -72,6 +72,20 @@ static GQueue *regs_of(const RpcConn *c)
     return &cl->regs;
 }
 
+/* Packets are a connection's own, so it is there that an id must not be another's; after 2^31 of them they begin again. */
+static int32_t next_id(EventHub *h, const RpcConn *c)
+{
+    for (;;) {
+        int32_t id = h->next_id;
+        const GList *l = regs_of(c)->head;
+        h->next_id = id == INT32_MAX ? 0 : id + 1;
+        while (l && ((const Reg *)l->data)->id != id)
+            l = l->next;
+        if (!l)
+            return id;
+    }
+}
+
 static void add_reg(EventHub *h, Reg *r)
 {
     r->all.data = r->mine.data = r;
@@ -141,7 +155,7 @@ int event_hub_add(EventHub *h, RpcConn *c, const EventWant *w, Err *err)
         return err_set(err, VIR_ERR_RESOURCE_BUSY, "this connection has %u event registrations, the most one may have", mine);
     }
     Reg *r = g_new0(Reg, 1);
-    r->id = h->next_id++;
+    r->id = next_id(h, c);
     r->conn = c;
     r->class = w->class;
     r->event_id = w->event_id;
