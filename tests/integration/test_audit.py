@@ -86,8 +86,18 @@ def test_no_secret_is_recorded_or_logged(server):
     xml = guest_xml.domain("web").replace("</devices>", "<graphics type='vnc' passwd='%s' port='-1' autoport='yes'/></devices>" % SECRET)
     server.define(xml)
     server.virsh("create", server.file("bad.xml", xml.replace("<memory", "<nonsense/><memory").replace("type='qemu'", "type='xen'")))
+    server.virsh("define", server.file("bad.xml", xml.replace("autoport='yes'/>", "autoport='yes' <")))  # quoted to the client
     server.sh("start", "web")
     server.virsh("start", "web")
+    server.sh("qemu-monitor-command", "web", json.dumps({"execute": "set_password", "arguments": {"protocol": "vnc", "password": SECRET}}))
+    server.sh("qemu-monitor-command", "web", "--hmp", "set_password vnc " + SECRET)
+    server.sh("qemu-monitor-command", "web", "set_password vnc " + SECRET)  # virsh makes that the name of a command
+    uuid = bytes.fromhex(server.sh("domuuid", "web").strip().replace("-", ""))
+    with identity.Client(server.socket, 0) as client:
+        client.open()
+        for mistake in ("set_password vnc " + SECRET, '{"execute": "set_password" "%s"}' % SECRET):
+            body = rawrpc.domain("web", uuid) + rawrpc.string(mistake) + struct.pack(">I", 0)
+            assert client.call(1, body, prog=0x20008087).error()[0] == 1
     assert SECRET not in server.sh("dumpxml", "web")
     assert SECRET not in server.virsh("dumpxml", "web", readonly=True).out
     refused = server.virsh("dumpxml", "web", "--security-info", readonly=True)
