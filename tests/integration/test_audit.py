@@ -250,6 +250,42 @@ def test_reload_opens_the_file_anew(server):
     assert not [r for r in Records(server).until(lambda r: r.get("name") == "b") if r.get("name") == "a"]
 
 
+def test_a_full_file_system_spoils_no_other_record():
+    """What a record's last page had no room for, its first is not left of."""
+    server = servers.new("berthd", berthd_conf='audit_file = "/var/log/libvirt/small/audit.json"\n')
+    server.box.start()
+    small = "/var/log/libvirt/small"
+
+    def calls(first):
+        with identity.Client(server.socket, 0) as client:
+            client.open()
+            for i in range(first, first + 60):
+                client.call(35, rawrpc.domain("x" * 100, i.to_bytes(16, "big")))
+
+    def lines():
+        return server.box.run(["cat", small + "/audit.json"]).stdout.splitlines()
+
+    try:
+        server.write_config()
+        assert server.box.run(["sh", "-c", "mkdir %s && mount -t tmpfs -o size=8k tmpfs %s && head -c 4096 /dev/zero >%s/ballast"
+                               % (small, small, small)]).returncode == 0
+        server.start()
+        calls(0)
+        end = time.monotonic() + 60
+        while "audit records could not be written" not in server.text() and time.monotonic() < end:
+            calls(0)
+        os_full = len(lines())
+        assert server.box.run(["rm", small + "/ballast"]).returncode == 0
+        server.stop()
+        server.start()
+        calls(1000)
+        server.stop()
+        found = [json.loads(line) for line in lines()]
+        assert len(found) > os_full > 0
+    finally:
+        server.close()
+
+
 def test_records_go_to_the_journal():
     instance = servers.new("berthd")
     instance.box.start()
