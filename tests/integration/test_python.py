@@ -466,6 +466,10 @@ def test_statistics_of_chosen_domains(conn, domain_xml):
     assert names(L.VIR_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED) == []
     (dom, stats), = conn.domainListGetStats([off], L.VIR_DOMAIN_STATS_STATE | L.VIR_DOMAIN_STATS_BALLOON)
     assert dom.name() == "off" and stats["state.state"] == L.VIR_DOMAIN_SHUTOFF and stats["balloon.maximum"] == 128 * 1024
+    gone = conn.defineXML(domain_xml("gone", real=False))
+    gone.undefine()
+    assert [d.name() for d, _ in conn.domainListGetStats([gone, off], L.VIR_DOMAIN_STATS_STATE)] == ["off"]
+    assert conn.domainListGetStats([gone], L.VIR_DOMAIN_STATS_STATE) == []
     known = L.VIR_DOMAIN_STATS_STATE | L.VIR_DOMAIN_STATS_CPU_TOTAL | L.VIR_DOMAIN_STATS_BALLOON | L.VIR_DOMAIN_STATS_VCPU \
         | L.VIR_DOMAIN_STATS_INTERFACE | L.VIR_DOMAIN_STATS_BLOCK
     assert len(conn.getAllDomainStats(known, L.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS)) == 2
