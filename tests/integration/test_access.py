@@ -222,7 +222,10 @@ def test_definitions_are_asked_for_by_name_and_uuid(server):
     refused = as_alice(server, "define", foreign)
     assert "access denied" in refused.stderr and "uid %d" % ALICE in refused.stderr and "'other'" in refused.stderr, refused
     assert "access denied" in as_alice(server, "create", foreign).stderr
-    assert as_alice(server, "define", thief).returncode != 0  # the uuid is another machine's
+    for command in ("define", "create"):  # the uuid is another machine's, whose name is not for her
+        taken = as_alice(server, command, thief)
+        assert taken.returncode != 0 and "already defined with uuid" in taken.stderr and "victim" not in taken.stderr, taken
+    assert "domain 'victim' is already defined" in server.virsh("define", thief).err
     assert as_alice(server, "list", "--all", "--name").stdout.split() == ["mine-1"]
     assert server.sh("list", "--all", "--name").split() == ["mine-1", "victim"]
     # A name of one's own does not make a machine one's own, nor is one given away.
