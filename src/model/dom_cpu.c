@@ -123,14 +123,12 @@ static int cpu_finish(ParseCtx *c, xmlNode *node, void *base)
     if (cpu->migratable && cpu->mode != CPU_MODE_HOST_PASSTHROUGH && cpu->mode != CPU_MODE_MAXIMUM)
         return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED, "Attribute migratable is only allowed for 'host-passthrough' / 'maximum' CPU mode (line %ld)",
                        xmlGetLineNo(node));
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
     for (guint i = 0; cpu->features && i < cpu->features->len; i++) {
-        const CpuFeature *a = cpu->features->pdata[i];
-        for (guint k = 0; k < i; k++) {
-            const CpuFeature *b = cpu->features->pdata[k];
-            if (strcmp(a->name, b->name) == 0)
-                return err_set(c->err, VIR_ERR_XML_ERROR, "CPU feature '%s' specified more than once (line %ld)", a->name,
-                               xmlGetLineNo(node));
-        }
+        const CpuFeature *f = cpu->features->pdata[i];
+        if (!g_hash_table_add(seen, f->name))
+            return err_set(c->err, VIR_ERR_XML_ERROR, "CPU feature '%s' specified more than once (line %ld)", f->name,
+                           xmlGetLineNo(node));
     }
     return 0;
 }

@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "model_env.h"
 #include "util/xml.h"
 
@@ -140,6 +144,34 @@ static void test_what_only_looks_like_attributes(void **state)
         fail_msg("%s", err.detail);
 }
 
+/* Defines it in a child that has 60 s of processor time, of which comparing each with each of `n` would need many times that. */
+static void define_soon(const char *head, const char *each, unsigned n, const char *tail)
+{
+    g_autoptr(GString) xml = g_string_new(HEAD);
+    g_string_append(xml, head);
+    for (unsigned i = 0; i < n; i++)
+        g_string_append_printf(xml, "%s%u'/>", each, i);
+    g_string_append(xml, tail);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const struct rlimit cpu = {60, 60};
+        setrlimit(RLIMIT_CPU, &cpu);
+        g_auto(Err) err = ERR_INIT;
+        domain_def_unref(model_define(xml->str, 0, &err));
+        _exit(0); /* taken or refused: that it ended is what counts */
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+}
+
+static void test_many_of_a_kind(void **state)
+{
+    define_soon("<metadata>", "<a xmlns='", 95000, "</metadata></domain>");
+    define_soon("<cpu><model>qemu64</model>", "<feature name='f", 95000, "</cpu></domain>");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_unknown_collected),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_what_only_looks_like_attributes),
+        cmocka_unit_test(test_many_of_a_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
