@@ -155,6 +155,8 @@ static void test_quoting(void **state)
     assert_non_null(strstr(line, " -name 'guest=a,,b'\\''c d,debug-threads=on' "));
 }
 
+#define BRIDGED(rest) "<interface type='bridge'><source bridge='br0'/><model type='virtio'/>" rest "</interface>"
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -163,6 +165,12 @@ static void test_refused(void **state)
         {MINIMAL("x", "<interface type='network'><mac address='52:54:00:00:00:01'/><source network='default'/></interface>"), "network"},
         {MINIMAL("x", "<controller type='pci' index='0' model='pcie-root'/><controller type='pci' index='1' model='auto'/>"), "auto"},
         {MINIMAL("x", "<graphics type='sdl'/>"), "sdl"},
+        {MINIMAL("x", BRIDGED("<driver queues='4294967295'/>")), "4294967295 queues"},
+        {MINIMAL("x", BRIDGED("<port isolated='yes'/>")), "isolated"},
+        {MINIMAL("x", BRIDGED("<script path='/etc/qemu-ifup'/>")), "/etc/qemu-ifup"},
+        {MINIMAL("x", BRIDGED("<downscript path='/etc/qemu-ifdown'/>")), "<downscript"},
+        {MINIMAL("x", BRIDGED("<ip address='10.1.0.1' prefix='24'/>")), "<ip>"},
+        {MINIMAL("x", "<interface type='bridge' trustGuestRxFilters='yes'><source bridge='br0'/></interface>"), "trustGuestRxFilters"},
     };
     for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
         g_auto(Err) err = ERR_INIT;
