@@ -76,6 +76,18 @@ static void test_words(void **state)
            VIR_ERR_XML_INVALID_SCHEMA, "colour", "line 5");
 }
 
+/* What must be there, and is there with nothing in it. */
+static void test_empty(void **state)
+{
+    EXPECT("<domain type='qemu'><name>x</name><memory>65536</memory><os><type>hvm</type>\n<smbios mode=''/></os></domain>", 0, VIR_ERR_XML_ERROR, "'mode'",
+           "smbios line 2");
+    EXPECT(HEAD "<devices><interface type='user'><ip address=''/></interface></devices></domain>", 0, VIR_ERR_XML_ERROR, "'address'", "interface/ip");
+    EXPECT(HEAD "<cpu><model>qemu64</model><feature name=''/><feature name=''/></cpu></domain>", 0, VIR_ERR_XML_ERROR, "'name'", "cpu/feature");
+    EXPECT(HEAD "<devices><interface type='bridge'><source bridge='br0'/><script path=''/></interface></devices></domain>", 0, VIR_ERR_XML_ERROR,
+           "'path'", "interface/script");
+    EXPECT(HEAD "<resource><partition/></resource></domain>", 0, VIR_ERR_XML_ERROR, "'partition'", "line 5");
+}
+
 static void test_unknown_collected(void **state)
 {
     g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
@@ -177,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_empty),
         cmocka_unit_test(test_unknown_collected),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_what_only_looks_like_attributes),
