@@ -22,6 +22,9 @@ static const Field feature_table_fields[] = {
 static int feature_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     CpuFeature *f = base;
+    /* QEMU takes its list apart at ',' and '=', and has no way to quote them. */
+    if (f->name[strspn(f->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")])
+        return bad_value(c, node, "name", f->name, "letters, digits, '-', '_' and '.'");
     if (!f->policy)
         f->policy = CPU_FEATURE_REQUIRE;
     return 0;
@@ -39,6 +42,8 @@ static int model_finish(ParseCtx *c, xmlNode *node, void *base)
     if (cpu->vendor_id && strlen(cpu->vendor_id) != 12)
         return err_set(c->err, VIR_ERR_XML_ERROR, "vendor_id must be exactly 12 characters long, not '%s' (line %ld)",
                        cpu->vendor_id, xmlGetLineNo(node));
+    if (cpu->vendor_id && strchr(cpu->vendor_id, ','))
+        return bad_value(c, node, "vendor_id", cpu->vendor_id, "12 characters without ','");
     return 0;
 }
 static const Table model_table = {

@@ -180,6 +180,15 @@ static int check_wwn(const DiskDef *disk, Err *err)
     return 0;
 }
 
+static int check_target(const DiskDef *disk, Err *err)
+{
+    if (disk_name_index(disk->dst) < 0)
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "Unknown disk name '%s', it is letters, such as vda", disk->dst);
+    if (strpbrk(disk->dst, "0123456789"))
+        return REFUSED(err, "invalid disk target '%s', partitions can't appear in disk targets", disk->dst);
+    return 0;
+}
+
 static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
 {
     bool removable = disk->device == DISK_DEVICE_CDROM || disk->device == DISK_DEVICE_FLOPPY;
@@ -232,7 +241,7 @@ static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
         return REFUSED(err, "native I/O needs either no disk cache or directsync cache mode, QEMU will fallback to aio=threads");
     if (disk->src->format != STORAGE_FORMAT_RAW && disk->src->format != STORAGE_FORMAT_QCOW2)
         return REFUSED(err, "unsupported disk format '%s' for disk '%s', allowed: raw, qcow2", storage_format_names[disk->src->format], disk->dst);
-    return check_wwn(disk, err);
+    return check_target(disk, err) < 0 ? -1 : check_wwn(disk, err);
 }
 
 static const char *source_text(const DiskDef *disk)

@@ -153,6 +153,12 @@ static void test_quoting(void **state)
     assert_string_equal(a->args->pdata[2], "guest=a,,b'c d,debug-threads=on");
     g_autofree char *line = qemu_argv_to_string(a, false);
     assert_non_null(strstr(line, " -name 'guest=a,,b'\\''c d,debug-threads=on' "));
+    g_autoptr(DomainDef) shown = domain_def_parse(MINIMAL("x", "<graphics type='vnc' port='5901' listen='127.0.0.1,password=off'/>"), 0, NULL, &err);
+    assert_non_null(shown);
+    g_autoptr(Argv) vnc = build(shown, 0, &err);
+    assert_non_null(vnc);
+    g_autofree char *text = qemu_argv_to_string(vnc, false);
+    assert_non_null(strstr(text, " 127.0.0.1,,password=off:1,"));
 }
 
 #define BRIDGED(rest) "<interface type='bridge'><source bridge='br0'/><model type='virtio'/>" rest "</interface>"

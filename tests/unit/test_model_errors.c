@@ -88,6 +88,22 @@ static void test_empty(void **state)
     EXPECT(HEAD "<resource><partition/></resource></domain>", 0, VIR_ERR_XML_ERROR, "'partition'", "line 5");
 }
 
+/* What QEMU would take for more than one thing. */
+static void test_what_qemu_takes_apart(void **state)
+{
+#define FORWARD(address, port) \
+    HEAD "<devices><channel type='null'><target type='guestfwd' address='" address "' port='" port "'/></channel></devices></domain>"
+#define DISK(target) HEAD "<devices><disk type='file'><source file='/a'/><target dev='" target "' bus='virtio'/></disk></devices></domain>"
+    EXPECT(FORWARD("10.0.2.1:80-cmd:/bin/sh", "4600"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "'address'", "IPv4");
+    EXPECT(FORWARD("::1", "4600"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "'address'", "IPv4");
+    EXPECT(FORWARD("10.0.2.1", "65536"), 0, VIR_ERR_XML_ERROR, "'port'", "65535");
+    EXPECT(HEAD "<cpu><model vendor_id='Gen,+x2apic,'>qemu64</model></cpu></domain>", 0, VIR_ERR_XML_ERROR, "'vendor_id'");
+    EXPECT(HEAD "<cpu><model>qemu64</model><feature name='x2apic=off,enforce'/></cpu></domain>", 0, VIR_ERR_XML_ERROR, "'name'", "x2apic=off,enforce");
+    EXPECT(DISK("vd/../x"), 0, VIR_ERR_XML_ERROR, "vd/../x");
+    EXPECT(DISK("vd"), 0, VIR_ERR_XML_ERROR, "'vd'");
+    EXPECT(DISK("vda1"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "vda1");
+}
+
 static void test_unknown_collected(void **state)
 {
     g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
@@ -190,6 +206,7 @@ int main(void)
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_what_qemu_takes_apart),
         cmocka_unit_test(test_unknown_collected),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_what_only_looks_like_attributes),
