@@ -93,7 +93,9 @@ static int maxphysaddr_finish(ParseCtx *c, xmlNode *node, void *base)
         return missing_attr(c, node, "mode");
     if (strcmp(mode, "passthrough") == 0)
         return refuse_element(c, node, "mode");
-    return strcmp(mode, "emulate") == 0 ? 0 : bad_value(c, node, "mode", mode, "emulate, passthrough");
+    if (strcmp(mode, "emulate") != 0)
+        return bad_value(c, node, "mode", mode, "emulate, passthrough");
+    return ((const CpuDef *)base)->maxphysaddr_bits.set ? 0 : missing_attr(c, node, "bits");
 }
 static const Table maxphysaddr_table = {.element = "maxphysaddr",
                                         .fields = maxphysaddr_table_fields,
@@ -211,6 +213,8 @@ static int adjustment_read(ParseCtx *c, xmlNode *node, ClockDef *clock, const ch
     return 0;
 }
 
+#define LAST_DATE UINT64_C(253402300799) /* 9999-12-31T23:59:59 */
+
 static int clock_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     ClockDef *clock = base;
@@ -245,6 +249,10 @@ static int clock_finish(ParseCtx *c, xmlNode *node, void *base)
     case CLOCK_ABSOLUTE:
         if (!clock->start.set)
             return missing_attr(c, node, "start");
+        if (clock->start.v > LAST_DATE) {
+            g_autofree char *start = node_attr(node, "start");
+            return unsupported_value(c, node, "start", start, "seconds since 1970 of a date before the year 10000");
+        }
         break;
     default:
         break;

@@ -192,6 +192,23 @@ static void test_refused(void **state)
     }
 }
 
+/* Once accepted and not passed on. */
+static void test_not_forgotten(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) def = domain_def_parse(
+        "<domain type='qemu'><name>x</name><memory>262144</memory><os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
+        "<cpu><model>qemu64</model></cpu><clock offset='utc'><timer name='hypervclock' present='yes'/></clock><devices><emulator>/usr/bin/qemu</emulator>"
+        "<controller type='pci' index='0' model='pcie-root'><pcihole64 unit='GiB'>2</pcihole64></controller></devices></domain>",
+        0, NULL, &err);
+    assert_non_null(def);
+    g_autoptr(Argv) a = build(def, 0, &err);
+    assert_non_null(a);
+    g_autofree char *line = qemu_argv_to_string(a, false);
+    assert_non_null(strstr(line, " -cpu qemu64,hv-time=on "));
+    assert_non_null(strstr(line, " -global q35-pcihost.pci-hole64-size=2097152K "));
+}
+
 /* The same object serves the command line and device_add. */
 static void test_props_are_shared(void **state)
 {
@@ -303,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_golden),  cmocka_unit_test(test_fd_plan),          cmocka_unit_test(test_native),
         cmocka_unit_test(test_quoting), cmocka_unit_test(test_refused),          cmocka_unit_test(test_props_are_shared),
         cmocka_unit_test(test_node_numbers), cmocka_unit_test(test_network), cmocka_unit_test(test_impossible_clock),
+        cmocka_unit_test(test_not_forgotten),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -104,6 +104,34 @@ static void test_what_qemu_takes_apart(void **state)
     EXPECT(DISK("vda1"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "vda1");
 }
 
+/* What QEMU cannot be told, or only in part: a machine would not be what it seems. */
+static void test_no_effect(void **state)
+{
+#define CPU(inside) HEAD "<cpu><model>qemu64</model>" inside "</cpu></domain>"
+#define VIDEO(model) HEAD "<devices><video><model " model "</video></devices></domain>"
+#define VNC(attrs) HEAD "<devices><graphics type='vnc' " attrs "/></devices></domain>"
+    EXPECT(CPU("<cache mode='emulate'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "level='3'");
+    EXPECT(CPU("<cache level='1' mode='emulate'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "level='3'");
+    EXPECT(CPU("<cache level='1' mode='disable'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "level='1'");
+    EXPECT(CPU("<cache mode='passthrough'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "host-passthrough");
+    EXPECT(CPU("<cache level='3' mode='emulate'/>"), 0, 0, NULL);
+    EXPECT(CPU("<maxphysaddr mode='emulate'/>"), 0, VIR_ERR_XML_ERROR, "'bits'");
+    EXPECT(HEAD "<vcpu>2</vcpu><cpu><topology sockets='1' clusters='2' cores='1' threads='1'/></cpu></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "clusters");
+    EXPECT(HEAD "<features><smm state='on'><tseg>8</tseg></smm></features></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "q35");
+    EXPECT(HEAD "<features><smm state='on'><tseg unit='KiB'>5</tseg></smm></features></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "1 MiB");
+    EXPECT(HEAD "<clock offset='absolute' start='18446744073709551615'/></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "'start'");
+    EXPECT(HEAD "<devices><controller type='pci' index='0' model='pci-root'><pcihole64 unit='GiB'>99999999999999999</pcihole64></controller></devices></domain>",
+           0, VIR_ERR_OVERFLOW, "pcihole64");
+    EXPECT(HEAD "<devices><disk type='file'><source file='/a'/><target dev='vda'/><vendor>v</vendor></disk></devices></domain>", 0,
+           VIR_ERR_CONFIG_UNSUPPORTED, "vendor");
+    EXPECT(VIDEO("type='cirrus'><resolution x='800' y='600'/></model>"), 0, VIR_ERR_XML_ERROR, "resolution", "cirrus");
+    EXPECT(VIDEO("type='vga' heads='2'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "heads");
+    EXPECT(VNC("passwd='123456789'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "9 characters");
+    EXPECT(VNC("passwd='12345678' connected='disconnect'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "keep");
+    EXPECT(VNC("passwd='12345678' connected='keep'"), 0, 0, NULL);
+    EXPECT(VNC("websocket='65536'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "websocket");
+}
+
 static void test_unknown_collected(void **state)
 {
     g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
@@ -207,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_what_qemu_takes_apart),
+        cmocka_unit_test(test_no_effect),
         cmocka_unit_test(test_unknown_collected),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_what_only_looks_like_attributes),
