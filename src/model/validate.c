@@ -309,6 +309,9 @@ static int check_chrs(const DomainDef *d, Err *err)
             const ChrDef *chr = lists[l]->pdata[i];
             if (chr_source_validate(&chr->source, err) < 0)
                 return -1;
+            /* A start finds a place for a channel's socket, and for no other's. */
+            if (chr->source.type == CHR_UNIX && !chr->source.path && chr->kind != CHR_KIND_CHANNEL)
+                return err_set(err, VIR_ERR_XML_ERROR, "Missing source path attribute for char device of type unix");
             isa += chr->kind == CHR_KIND_SERIAL && chr->target_type == CHR_TARGET_ISA_SERIAL;
             if (chr->kind == CHR_KIND_CHANNEL && chr->target_type == CHR_TARGET_XEN)
                 return REFUSED(err, "<channel><target type='xen'> is not supported");

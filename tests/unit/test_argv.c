@@ -177,6 +177,8 @@ static void test_refused(void **state)
         {MINIMAL("x", BRIDGED("<downscript path='/etc/qemu-ifdown'/>")), "<downscript"},
         {MINIMAL("x", BRIDGED("<ip address='10.1.0.1' prefix='24'/>")), "<ip>"},
         {MINIMAL("x", "<interface type='bridge' trustGuestRxFilters='yes'><source bridge='br0'/></interface>"), "trustGuestRxFilters"},
+        {MINIMAL("x", "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/a' index='1'><slices><slice type='storage' offset='65536' "
+                      "size='65536'/></slices></source><target dev='vda' bus='virtio'/></disk>"), "<slices>"},
     };
     for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
         g_auto(Err) err = ERR_INIT;
@@ -199,13 +201,16 @@ static void test_not_forgotten(void **state)
     g_autoptr(DomainDef) def = domain_def_parse(
         "<domain type='qemu'><name>x</name><memory>262144</memory><os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
         "<cpu><model>qemu64</model></cpu><clock offset='utc'><timer name='hypervclock' present='yes'/></clock><devices><emulator>/usr/bin/qemu</emulator>"
-        "<controller type='pci' index='0' model='pcie-root'><pcihole64 unit='GiB'>2</pcihole64></controller></devices></domain>",
+        "<controller type='pci' index='0' model='pcie-root'><alias name='pcie.0'/><pcihole64 unit='GiB'>2</pcihole64></controller>"
+        "<rng model='virtio'><backend model='random'>/dev/urandom</backend><alias name='rng0'/><acpi index='7'/>"
+        "<address type='pci' bus='0' slot='5'/></rng></devices></domain>",
         0, NULL, &err);
     assert_non_null(def);
     g_autoptr(Argv) a = build(def, 0, &err);
     assert_non_null(a);
     g_autofree char *line = qemu_argv_to_string(a, false);
     assert_non_null(strstr(line, " -cpu qemu64,hv-time=on "));
+    assert_non_null(strstr(line, "\"addr\":\"0x5\",\"acpi-index\":7"));
     assert_non_null(strstr(line, " -global q35-pcihost.pci-hole64-size=2097152K "));
 }
 

@@ -129,6 +129,10 @@ static void test_no_effect(void **state)
     EXPECT(VNC("passwd='123456789'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "9 characters");
     EXPECT(VNC("passwd='12345678' connected='disconnect'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "keep");
     EXPECT(VNC("passwd='12345678' connected='keep'"), 0, 0, NULL);
+    EXPECT(HEAD "<devices><serial type='unix'/></devices></domain>", 0, VIR_ERR_XML_ERROR, "source path", "unix");
+    EXPECT(HEAD "<devices><channel type='unix'><target type='virtio' name='a'/></channel></devices></domain>", 0, 0, NULL);
+    EXPECT(HEAD "<devices><serial type='unix'><source mode='bind' path='/a'><reconnect enabled='yes' timeout='5'/></source></serial></devices></domain>", 0,
+           VIR_ERR_CONFIG_UNSUPPORTED, "connect mode");
     EXPECT(VNC("websocket='65536'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "websocket");
 }
 
