@@ -424,4 +424,5 @@ void domain_tear_down(Domain *d)
         domain_lock(d);
     }
     make_off(d, &v);
+    snapshot_settle_later(d); /* one whose outcome QEMU never told, or whose definition could not be written */
 }
