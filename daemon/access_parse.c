@@ -14,13 +14,13 @@
 #include "config.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define ERR_FROM VIR_FROM_CONF
 #include "daemon/access_rules_private.h"
+#include "util/account.h"
 #include "util/file.h"
 
 #define FILE_MAX_BYTES (1u << 20)
@@ -167,13 +167,11 @@ static int find_id(Reader *r, TermKind kind, const char *name, uint32_t *ret)
     }
     g_autofree char *buf = g_malloc(65536);
     struct passwd pw, *user = NULL;
-    struct group gr, *group = NULL;
-    int e = kind == TERM_USER ? getpwnam_r(name, &pw, buf, 65536, &user) : getgrnam_r(name, &gr, buf, 65536, &group);
+    bool group = false;
+    int e = kind == TERM_USER ? getpwnam_r(name, &pw, buf, 65536, &user) : account_find_group(name, ret, &group);
     if (user)
         *ret = user->pw_uid;
-    else if (group)
-        *ret = group->gr_gid;
-    else if (e != 0 && e != ENOENT && e != ESRCH && e != EBADF && e != EPERM)
+    else if (!group && e != 0 && e != ENOENT && e != ESRCH && e != EBADF && e != EPERM)
         return wrong(r, "looking up %s %s: %s", kind == TERM_USER ? "user" : "group", name, g_strerror(e));
     return user || group;
 }

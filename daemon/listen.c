@@ -13,7 +13,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,6 +25,7 @@
 #include "daemon/listen.h"
 #include "daemon/listen_net.h"
 #include "daemon/listen_role.h"
+#include "util/account.h"
 #include "util/fd.h"
 #include "util/file.h"
 #include "util/log.h"
@@ -245,16 +245,13 @@ static int make_links(Listen *l, const ListenSpec *spec, Err *err)
 
 static int find_group(const char *name, gid_t *ret, Err *err)
 {
-    char buf[16384];
-    struct group gr, *found = NULL;
+    bool found = false;
     if (!name)
         return 0;
-    int r = getgrnam_r(name, &gr, buf, sizeof(buf), &found);
-    if (found)
-        *ret = found->gr_gid;
-    else if (r != 0)
+    int r = account_find_group(name, ret, &found);
+    if (!found && r != 0)
         return err_set_errno(err, r, "cannot look up group %s of unix_sock_group", name);
-    else
+    if (!found)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "unix_sock_group: there is no group %s", name);
     return 0;
 }

@@ -9,13 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <pwd.h>
 #include <string.h>
 
 #define LOG_AREA "qemu.config"
 #define ERR_FROM VIR_FROM_CONF
 #include "qemu/conf.h"
+#include "util/account.h"
 #include "util/fd.h"
 #include "util/log.h"
 
@@ -338,15 +338,12 @@ static int find_user(const char *name, uid_t *ret, Err *err)
 
 static int find_group(const char *name, gid_t *ret, Err *err)
 {
-    char buffer[16384];
-    struct group gr, *found = NULL;
+    bool found = false;
     uint32_t id = 0;
-    int r = *name == '+' ? 0 : getgrnam_r(name, &gr, buffer, sizeof(buffer), &found);
-    if (found)
-        id = gr.gr_gid;
-    else if ((r = lookup_failure(r)) != 0)
+    int r = *name == '+' ? 0 : account_find_group(name, &id, &found);
+    if (!found && (r = lookup_failure(r)) != 0)
         return err_set_errno(err, r, "cannot look up group \"%s\" of qemu.conf", name);
-    else if (!parse_id(name, &id))
+    if (!found && !parse_id(name, &id))
         return err_set(err, VIR_ERR_CONF_SYNTAX, "group \"%s\" of qemu.conf does not exist on this host", name);
     *ret = id;
     return 0;

@@ -1,6 +1,7 @@
 # util: knows nothing of virtual machines
 noinst_LIBRARIES += libutil.a
 libutil_a_SOURCES = \
+	src/util/account.c src/util/account.h \
 	src/util/arena.c src/util/arena.h \
 	src/util/cert.c src/util/cert_check.c src/util/cert.h \
 	src/util/closer.c src/util/closer.h \

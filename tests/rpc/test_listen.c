@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <grp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -208,6 +209,27 @@ static void successors_socket_stays(void **state)
     assert_int_equal(files_in_dir(), 1);
 }
 
+/* In place of the C library's: a group with thousands of members. */
+int getgrnam_r(const char *name, struct group *gr, char *buf, size_t len, struct group **found)
+{
+    *found = NULL;
+    if (strcmp(name, "crowd") != 0)
+        return 0;
+    if (len < 100000)
+        return ERANGE;
+    *gr = (struct group){.gr_gid = getgid()};
+    *found = gr;
+    return 0;
+}
+
+static void group_with_many_members(void **state)
+{
+    place->spec.group = "crowd";
+    toy_on_loop(&place->toy, do_open);
+    if (!place->l)
+        fail_msg("%s", place->err.detail);
+}
+
 static void unknown_group(void **state)
 {
     place->spec.group = "no-such-group-here";
@@ -388,7 +410,7 @@ int main(void)
         TEST(stale_files_are_replaced),
         TEST(files_that_are_no_sockets_stay),
         TEST(successors_socket_stays),
-        TEST(unknown_group),
+        TEST(unknown_group), TEST(group_with_many_members),
         TEST(roles_of_sockets),
         TEST(too_many_clients_wait),
         TEST(out_of_descriptors),
