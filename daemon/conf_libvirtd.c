@@ -120,7 +120,8 @@ const ConfKey libvirtd_config_keys[] = {
                 "qmp, domain, rpc, event, store, daemon); * stands for anything. The most specific filter decides."),
     ROW(log_outputs, CONF_STRING, NULL, RELOAD, .example = "\"2:journald 1:file:/var/log/libvirt/berthd.log\"",
         .text = "Where lines go: \"LEVEL:stderr\", \"LEVEL:syslog:NAME\", \"LEVEL:file:PATH\", \"LEVEL:journald\", separated by blanks. "
-                "Unset means the journal where there is one, else stderr."),
+                "Unset means the journal where there is one, else stderr. Texts of more than 8 KiB (in the journal 64) are cut, "
+                "lines to stderr at 4 KiB."),
     ROW(audit_level, CONF_INT, "1", RELOAD, .min = 0, .max = 2,
         .text = "Records of what clients change, of connections and of refusals: who, from where, which call, which object, with what result. "
                 "0: none. 1: to audit_file of berthd.conf, else to the journal, where there is one. 2: the daemon does not start without one of "
