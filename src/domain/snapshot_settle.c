@@ -79,9 +79,15 @@ static void change_live(Domain *d, const SnapshotIntent *in)
 
 static int change_config(Domain *d, const SnapshotIntent *in, Err *err)
 {
-    g_auto(Err) gone = ERR_INIT;
-    if (!d->persistent || domain_config_begin(d, &gone) < 0) /* undefined meanwhile: there is nothing to change */
+    g_auto(Err) busy = ERR_INIT;
+    if (!d->persistent)
         return 0;
+    if (domain_config_begin(d, &busy) < 0) {
+        if (!d->persistent) /* undefined meanwhile: there is nothing to change */
+            return 0;
+        err_move(err, &busy);
+        return -1;
+    }
     g_autoptr(DomainDef) def = domain_parse_config(d, err);
     bool changed = false;
     for (unsigned i = 0; def && i < in->disks->len; i++) {
