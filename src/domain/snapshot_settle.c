@@ -214,9 +214,9 @@ static bool stands(Domain *d, const SnapshotIntent *in)
 int snapshot_settle(Domain *d, Err *err)
 {
     domain_assert_locked(d);
-    job_assert_held(d);
     if (!d->priv->snapshot_intent || d->priv->snapshot_busy)
         return 0;
+    job_assert_held(d);
     SnapshotIntent *in = d->priv->snapshot_intent; /* nobody else changes it: our job */
     if (!domain_is_active(d) && !d->persistent) { /* it was never stored: there is no definition to make true */
         snapshot_intent_forget(d);
