@@ -431,6 +431,15 @@ bool access_domain_visible(const Call *call, const DomainView *v)
     return !polkit_for(call->conn) || (call->visible && g_hash_table_contains(call->visible, v->uuid));
 }
 
+bool access_domain_known(const Call *call, const DomainView *v)
+{
+    if (!is_on(call))
+        return true;
+    g_autoptr(AccessProfile) p = profile_of(call->conn);
+    const AccessObject o = {v->name, v->uuid};
+    return !polkit_for(call->conn) && (!p || access_profile_decide(p, PERM_DOMAIN_GETATTR, &o).allow);
+}
+
 /* As protocol/events.def says of every event of a machine; the list of block jobs takes what the call for it takes. */
 static Perm event_perm(const struct DomainEvent *e)
 {

@@ -39,6 +39,9 @@ int access_check_late(Call *call, const char *name, const uint8_t *uuid, Err *er
 bool access_sees_all_domains(const Call *call);
 /* May it see this one in its list? */
 bool access_domain_visible(const Call *call, const DomainView *v);
+/* May the caller learn of this one from a message?  Where polkit decides: no, it is not asked for that. */
+bool access_domain_known(const Call *call, const DomainView *v);
+
 typedef enum {
     ACCESS_NO,
     ACCESS_YES,

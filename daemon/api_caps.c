@@ -38,6 +38,17 @@ int api_connect_get_capabilities(Call *call, remote_connect_get_capabilities_ret
 int api_connect_get_domain_capabilities(Call *call, const remote_connect_get_domain_capabilities_args *args,
                                         remote_connect_get_domain_capabilities_ret *ret, Err *err)
 {
+    static const struct {
+        unsigned flag;
+        const char *name;
+    } later[] = {
+#define LATER(what) {VIR_CONNECT_GET_DOMAIN_CAPABILITIES_##what, "VIR_CONNECT_GET_DOMAIN_CAPABILITIES_" #what}
+        LATER(DISABLE_DEPRECATED_FEATURES), LATER(EXPAND_CPU_FEATURES), LATER(SUPPORTED_CPU_FEATURES),
+#undef LATER
+    };
+    for (size_t i = 0; i < N_ELEMENTS(later); i++)
+        if (args->flags & later[i].flag)
+            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag %s is not supported yet", later[i].name);
     DomCapsRequest rq = {.emulator = args->emulatorbin ? *args->emulatorbin : NULL,
                          .arch = args->arch ? *args->arch : NULL,
                          .machine = args->machine ? *args->machine : NULL,
@@ -94,8 +105,17 @@ static QemuCaps *hypervisor_caps(Call *call, char *const *emulator, char *const 
     return g_steal_pointer(&caps);
 }
 
+static int check_compare_flags(unsigned flags, Err *err)
+{
+    if (flags & VIR_CONNECT_COMPARE_CPU_VALIDATE_XML)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag VIR_CONNECT_COMPARE_CPU_VALIDATE_XML is not supported yet");
+    return 0;
+}
+
 int api_connect_compare_cpu(Call *call, const remote_connect_compare_cpu_args *args, remote_connect_compare_cpu_ret *ret, Err *err)
 {
+    if (check_compare_flags(args->flags, err) < 0)
+        return -1;
     g_autoptr(QemuCaps) caps = native_caps(call, err);
     g_auto(CpuReference) host = {0};
     if (!caps || cpu_reference_host(caps, &host, err) < 0)
@@ -117,6 +137,8 @@ int api_connect_compare_hypervisor_cpu(Call *call, const remote_connect_compare_
                                        remote_connect_compare_hypervisor_cpu_ret *ret, Err *err)
 {
     QemuAccel accel;
+    if (check_compare_flags(args->flags, err) < 0)
+        return -1;
     g_autoptr(QemuCaps) caps = hypervisor_caps(call, args->emulator, args->arch, args->machine, args->virttype, &accel, err);
     g_auto(CpuReference) guest = {0};
     if (!caps || cpu_reference_guest(caps, accel, &guest, err) < 0)

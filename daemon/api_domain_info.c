@@ -12,22 +12,6 @@
 #include "domain/driver.h"
 #include "domain/stats.h"
 
-/* Is there the definition `flags` (AFFECT_*) ask for?  CURRENT is the live one when there is one. */
-static int check_affect(const DomainView *v, unsigned flags, Err *err)
-{
-    bool live = flags & VIR_DOMAIN_AFFECT_LIVE, config = flags & VIR_DOMAIN_AFFECT_CONFIG;
-    if (live && config) {
-        err_set_bare(err, VIR_FROM_DOM, VIR_ERR_INVALID_ARG,
-                     "flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' are mutually exclusive");
-        return -1;
-    }
-    if (live && !v->live)
-        return domain_err_inactive(err);
-    if (config && !v->config)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "transient domains do not have any persistent config");
-    return 0;
-}
-
 static unsigned long long current_memory(const DomainView *v)
 {
     if (!v->live)
@@ -123,7 +107,7 @@ int api_domain_get_max_memory(Call *call, Domain *dom, const remote_domain_get_m
 static int vcpu_count(Domain *dom, unsigned flags, Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);
-    if (check_affect(v, flags, err) < 0)
+    if (view_check_affect(v, flags, err) < 0)
         return -1;
     if ((flags & VIR_DOMAIN_VCPU_GUEST) && (!v->live || flags & VIR_DOMAIN_AFFECT_CONFIG))
         return err_set(err, VIR_ERR_INVALID_ARG, "only a guest that runs can be asked for its vCPUs (VIR_DOMAIN_VCPU_GUEST)");
@@ -183,7 +167,7 @@ int api_domain_get_metadata(Call *call, Domain *dom, const remote_domain_get_met
                             remote_domain_get_metadata_ret *ret, Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);
-    if (check_affect(v, args->flags, err) < 0)
+    if (view_check_affect(v, args->flags, err) < 0)
         return -1;
     g_autoptr(DomainDef) def = view_def(v, args->flags & VIR_DOMAIN_AFFECT_CONFIG, err);
     if (!def)

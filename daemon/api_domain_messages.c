@@ -6,12 +6,15 @@
 
 #include "daemon/api.h"
 #include "daemon/wire.h"
+#include "api_enums.h"
 #include "domain/taint.h"
 #include "qemu/caps.h"
 
 int api_domain_get_messages(Call *call, Domain *dom, const remote_domain_get_messages_args *args,
                             remote_domain_get_messages_ret *ret, Err *err)
 {
+    if (args->flags & VIR_DOMAIN_MESSAGE_IOERRORS)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag VIR_DOMAIN_MESSAGE_IOERRORS is not supported yet");
     g_autoptr(DomainView) v = domain_view(dom);
     if (!v->live)
         return 0;

@@ -41,5 +41,6 @@ API_INSTEAD(domain_get_iothread_info, "none yet")
 int api_domain_get_iothread_info(Call *call, Domain *dom, const remote_domain_get_iothread_info_args *args,
                                  remote_domain_get_iothread_info_ret *ret, Err *err)
 {
-    return 0;
+    g_autoptr(DomainView) v = domain_view(dom);
+    return view_check_affect(v, args->flags, err);
 }

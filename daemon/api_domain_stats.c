@@ -273,6 +273,8 @@ int api_domain_get_vcpu_pin_info(Call *call, Domain *dom, const remote_domain_ge
         (int64_t)args->ncpumaps * args->maplen > REMOTE_CPUMAPS_MAX)
         return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "ncpumaps or maplen too large");
     g_autoptr(DomainView) v = domain_view(dom);
+    if (view_check_affect(v, args->flags, err) < 0)
+        return -1;
     unsigned n = MIN((unsigned)args->ncpumaps, view_numbers(v, args->flags & VIR_DOMAIN_AFFECT_CONFIG).max_vcpus);
     unsigned maplen = (unsigned)args->maplen;
     ret->num = (int)n;
@@ -288,6 +290,9 @@ int api_domain_get_emulator_pin_info(Call *call, Domain *dom, const remote_domai
 {
     if (args->maplen < 0 || args->maplen > REMOTE_CPUMAPS_MAX)
         return err_set_full(err, VIR_FROM_RPC, VIR_ERR_INTERNAL_ERROR, 0, "maplen too large");
+    g_autoptr(DomainView) v = domain_view(dom);
+    if (view_check_affect(v, args->flags, err) < 0)
+        return -1;
     ret->cpumaps.cpumaps_val = arena_array(&call->arena, char, (size_t)args->maplen);
     ret->cpumaps.cpumaps_len = (u_int)args->maplen;
     fill_cpumap(ret->cpumaps.cpumaps_val, (unsigned)args->maplen);

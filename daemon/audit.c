@@ -155,6 +155,16 @@ static int to_journal(int journal, const AuditRecord *r, const char *text)
     return e == -ENOENT ? 0 : e; /* a host without a journal; audit_level 2 asks for one */
 }
 
+/* A line is there whole or not at all: what a full file system took of it would spoil the next one as well. */
+static int write_line(int fd, const char *line)
+{
+    off_t end = lseek(fd, 0, SEEK_END); /* -1: it is no file but a pipe, say */
+    int e = fd_write_all(fd, line, strlen(line));
+    if (e < 0 && end >= 0 && ftruncate(fd, end) < 0)
+        log_error("half an audit record stays in the file: %s", g_strerror(errno));
+    return e;
+}
+
 static int write_record(int fd, int journal, bool logged, const AuditRecord *r)
 {
     int e;
@@ -163,7 +173,7 @@ static int write_record(int fd, int journal, bool logged, const AuditRecord *r)
         char *json = as_json(r); /* jansson's */
         g_autofree char *line = g_strdup_printf("%s\n", json);
         free(json);
-        e = fd_write_all(fd, line, strlen(line));
+        e = write_line(fd, line);
     } else {
         e = to_journal(journal, r, text);
     }

@@ -66,6 +66,12 @@ static LogLevel failure_level(const Err *e)
     return LOG_LEVEL_WARNING;
 }
 
+/* As much of the message as the log is to have: the lines of a client's document that may follow can hold a password. */
+static int loggable(const Err *e)
+{
+    return (int)(e->code == VIR_ERR_XML_DETAIL ? strcspn(e->detail, "\n") : strlen(e->detail));
+}
+
 static void log_failure(const Call *call)
 {
     char code[16], uuid[UUID_STRING_LEN] = "";
@@ -78,8 +84,8 @@ static void log_failure(const Call *call)
                                {"OBJECT", object[0] ? object : NULL},
                                {"CODE", code},
                                {NULL, NULL}};
-    log_fields(failure_level(&call->err), fields, "%s: %s%s%s failed (%d): %s%s%s", rpc_conn_name(call->conn),
-               call->proc->name, object[0] ? " on " : "", object, call->err.code, call->err.detail,
+    log_fields(failure_level(&call->err), fields, "%s: %s%s%s failed (%d): %.*s%s%s", rpc_conn_name(call->conn),
+               call->proc->name, object[0] ? " on " : "", object, call->err.code, loggable(&call->err), call->err.detail,
                call->err.hint ? "; " : "", call->err.hint ? call->err.hint : "");
 }
 

@@ -62,17 +62,17 @@ static const char help[] =
     "  -V, --version             version\n"
     "  -h, --help                this text\n";
 
-static void set(char **slot, const char *value)
-{
-    g_free(*slot);
-    *slot = g_strdup(value);
-}
-
-/* A directory given on the command line, made absolute: the daemon changes to / when it goes to the background. */
-static void set_dir(char **slot, const char *value)
+/* A path given on the command line, made absolute: the daemon changes to / when it goes to the background. */
+static void set_path(char **slot, const char *value)
 {
     g_free(*slot);
     *slot = g_canonicalize_filename(value, NULL);
+}
+
+static void set_conf(char **slot, bool *named, const char *value)
+{
+    set_path(slot, value);
+    *named = true;
 }
 
 static int parse_seconds(const char *text, int *ret)
@@ -95,13 +95,13 @@ int options_parse(int argc, char **argv, bool privileged, Options *o)
     for (int c; (c = getopt_long(argc, argv, "f:dlt:vp:Vh", long_options, NULL)) != -1;) {
         switch (c) {
         case 'f':
-            set(&o->libvirtd_conf, optarg);
+            set_conf(&o->libvirtd_conf, &o->named_libvirtd_conf, optarg);
             break;
         case OPT_BERTHD_CONFIG:
-            set(&o->berthd_conf, optarg);
+            set_conf(&o->berthd_conf, &o->named_berthd_conf, optarg);
             break;
         case OPT_QEMU_CONFIG:
-            set(&o->qemu_conf, optarg);
+            set_conf(&o->qemu_conf, &o->named_qemu_conf, optarg);
             break;
         case OPT_CHECK:
             o->check_config = true;
@@ -120,22 +120,22 @@ int options_parse(int argc, char **argv, bool privileged, Options *o)
             o->verbose = true;
             break;
         case 'p':
-            set(&o->pid_file, optarg);
+            set_path(&o->pid_file, optarg);
             break;
         case OPT_SYSCONF:
-            set_dir(&o->dirs.sysconf, optarg);
+            set_path(&o->dirs.sysconf, optarg);
             break;
         case OPT_STATE:
-            set_dir(&o->dirs.state, optarg);
+            set_path(&o->dirs.state, optarg);
             break;
         case OPT_RUN:
-            set_dir(&o->dirs.run, optarg);
+            set_path(&o->dirs.run, optarg);
             break;
         case OPT_LOG:
-            set_dir(&o->dirs.log, optarg);
+            set_path(&o->dirs.log, optarg);
             break;
         case OPT_CACHE:
-            set_dir(&o->dirs.cache, optarg);
+            set_path(&o->dirs.cache, optarg);
             break;
         case 'V':
             puts(PACKAGE_STRING);

@@ -6,8 +6,9 @@
 
 typedef struct Options {
     ConfigDirs dirs;
-    char *libvirtd_conf, *berthd_conf, *qemu_conf; /* paths */
-    char *pid_file;
+    char *libvirtd_conf, *berthd_conf, *qemu_conf; /* absolute paths */
+    bool named_libvirtd_conf, named_berthd_conf, named_qemu_conf; /* on the command line: then the file must be there */
+    char *pid_file; /* absolute */
     bool check_config, daemonize, verbose, listen;
     int idle_timeout; /* seconds; -1: as configured */
 } Options;

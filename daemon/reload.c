@@ -12,7 +12,9 @@
 #include "config.h"
 
 #define LOG_AREA "daemon.main"
+#include <errno.h>
 #include <inttypes.h>
+#include <unistd.h>
 #include <systemd/sd-daemon.h>
 
 #include "daemon/access.h"
@@ -26,8 +28,23 @@
 
 /* ---- what the files say ---------------------------------------------------------------------------------------------------- */
 
+/* The usual files may be absent, which means what is preset.  One that was named is not: nobody gets in because of a slip of the pen. */
+static int check_named(const Options *o, Err *err)
+{
+    const struct {
+        bool named;
+        const char *path;
+    } files[] = {{o->named_libvirtd_conf, o->libvirtd_conf}, {o->named_berthd_conf, o->berthd_conf}, {o->named_qemu_conf, o->qemu_conf}};
+    for (size_t i = 0; i < N_ELEMENTS(files); i++)
+        if (files[i].named && access(files[i].path, F_OK) < 0)
+            return err_set_errno(err, errno, "reading the configuration '%s'", files[i].path);
+    return 0;
+}
+
 int daemon_read_config(const Options *o, DaemonConfig **ret, QemuConfig **ret_qemu, Err *err)
 {
+    if (check_named(o, err) < 0)
+        return -1;
     g_autoptr(DaemonConfig) c = daemon_config_load(o->libvirtd_conf, o->berthd_conf, err);
     if (!c)
         return -1;

@@ -21,8 +21,20 @@
 
 /* ---- size -------------------------------------------------------------------------------------------------------------------- */
 
+/* Flags of later libvirt that say what the size means: one that is overlooked costs the guest its data. */
+static int check_resize_flags(unsigned flags, Err *err)
+{
+    if (flags & VIR_DOMAIN_BLOCK_RESIZE_CAPACITY)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag VIR_DOMAIN_BLOCK_RESIZE_CAPACITY is not supported yet");
+    if (flags & VIR_DOMAIN_BLOCK_RESIZE_EXTEND)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "flag VIR_DOMAIN_BLOCK_RESIZE_EXTEND is not supported yet");
+    return 0;
+}
+
 int domain_block_resize(Domain *d, const char *name, uint64_t size, unsigned flags, Err *err)
 {
+    if (check_resize_flags(flags, err) < 0)
+        return -1;
     if (!(flags & VIR_DOMAIN_BLOCK_RESIZE_BYTES)) {
         if (size > UINT64_MAX / 1024)
             return err_set(err, VIR_ERR_OVERFLOW, "size must be less than %" PRIu64, UINT64_MAX / 1024);

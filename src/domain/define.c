@@ -28,19 +28,19 @@
 
 /* ---- finding the object a definition is for ---------------------------------------------------------------------- */
 
-static int refuse_other(const Domain *other, const StoredDef *def, Err *err)
+static int refuse_other(const Domain *other, const StoredDef *def, const DefinitionCheck *check, Err *err)
 {
     char uuid[UUID_STRING_LEN];
     g_autoptr(DomainView) v = domain_view((Domain *)(uintptr_t)other);
     uuid_format(other->obj.uuid, uuid);
-    if (memcmp(other->obj.uuid, def->uuid, UUID_LEN) == 0)
-        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0,
-                            "domain '%s' is already defined with uuid %s", v->name, uuid);
-    return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0, "domain '%s' already exists with uuid %s",
-                        v->name, uuid);
+    if (memcmp(other->obj.uuid, def->uuid, UUID_LEN) != 0)
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0, "domain '%s' already exists with uuid %s", v->name, uuid);
+    if (check && !check->may_know(check->ud, v))
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0, "another domain is already defined with uuid %s", uuid);
+    return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0, "domain '%s' is already defined with uuid %s", v->name, uuid);
 }
 
-Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *ret_new, Err *err)
+Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, const DefinitionCheck *check, bool *ret_new, Err *err)
 {
     Registry *reg = domain_driver_registry(drv);
     Domain *d = domain_new(drv, def->uuid, name);
@@ -58,7 +58,7 @@ Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *
     d = (Domain *)other;
     g_autoptr(DomainView) v = domain_view(d);
     if (memcmp(d->obj.uuid, def->uuid, UUID_LEN) != 0 || strcmp(v->name, name) != 0) {
-        refuse_other(d, def, err);
+        refuse_other(d, def, check, err);
         object_unref(d);
         return NULL;
     }
@@ -70,12 +70,12 @@ Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *
 
 /* The machine of this name and uuid, locked, with the writer's turn.  Between finding it and the turn it may be removed
  * (then there is room for a new one) or renamed (then it is another's name). */
-static Domain *claim_turn(DomainDriver *drv, const char *name, StoredDef *def, Err *err)
+static Domain *claim_turn(DomainDriver *drv, const char *name, StoredDef *def, const DefinitionCheck *check, Err *err)
 {
     Deadline end = deadline_in_ms(CLAIM_MS);
     for (;;) {
         bool is_new;
-        Domain *d = domain_claim(drv, name, def, &is_new, err);
+        Domain *d = domain_claim(drv, name, def, check, &is_new, err);
         if (!d)
             return NULL;
         domain_lock(d);
@@ -84,7 +84,7 @@ static Domain *claim_turn(DomainDriver *drv, const char *name, StoredDef *def, E
             return d;
         bool again = r < 0 && d->removing && !deadline_passed(end);
         if (r == 0) {
-            refuse_other(d, def, err);
+            refuse_other(d, def, check, err);
             domain_config_end(d);
         }
         domain_unlock(d);
@@ -122,7 +122,7 @@ Domain *domain_define_checked(DomainDriver *drv, const char *xml, unsigned flags
     g_autoptr(StoredDef) def = from_client(drv, xml, flags & VIR_DOMAIN_DEFINE_VALIDATE, &name, err);
     if (!def || (check && check->allowed(check->ud, name, def->uuid, err) < 0))
         return NULL;
-    Domain *d = claim_turn(drv, name, def, err);
+    Domain *d = claim_turn(drv, name, def, check, err);
     if (!d)
         return NULL;
     bool had = d->persistent || domain_is_active(d);

@@ -188,6 +188,11 @@ int domain_err_inactive(Err *err)
     return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain is not running");
 }
 
+int domain_err_transient(Err *err)
+{
+    return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "transient domains do not have any persistent config");
+}
+
 /* ---- state ------------------------------------------------------------------------------------------------------- */
 
 void domain_mark_changed(Domain *d)
@@ -251,7 +256,7 @@ int domain_affect(const Domain *d, unsigned flags, DomainAffect *ret, Err *err)
     if (a.live && !active)
         return domain_err_inactive(err);
     if (a.config && !d->persistent)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "transient domains do not have any persistent config");
+        return domain_err_transient(err);
     *ret = a;
     return 0;
 }

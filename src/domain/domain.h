@@ -52,6 +52,8 @@ void domain_view_unref(DomainView *v);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainView, domain_view_unref)
 /* Sets the error for a machine that is off, the one code and origin clients know it by.  Returns -1. */
 int domain_err_inactive(Err *err);
+/* "transient domains do not have any persistent config", -1. */
+int domain_err_transient(Err *err);
 /* Is the definition readers are shown the live one: when running and not asked for the inactive one. */
 static inline bool view_is_live(const DomainView *v, bool inactive)
 {
@@ -61,6 +63,8 @@ static inline bool view_is_live(const DomainView *v, bool inactive)
  * text cannot be read. */
 DomainDef *view_def(const DomainView *v, bool inactive, Err *err);
 DefNumbers view_numbers(const DomainView *v, bool inactive);
+/* Is there the definition a query with these flags (AFFECT_LIVE or _CONFIG; neither: the live one if there is one) is about?  0 or -1. */
+int view_check_affect(const DomainView *v, unsigned flags, Err *err);
 
 /* ---- the object -------------------------------------------------------------------------------------------------- */
 

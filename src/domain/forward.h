@@ -6,3 +6,4 @@ typedef struct DomainDriver DomainDriver;
 typedef struct DomainView DomainView;
 typedef struct DomainEvent DomainEvent;
 typedef struct JobRequest JobRequest;
+typedef struct DefinitionCheck DefinitionCheck;

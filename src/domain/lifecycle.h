@@ -7,10 +7,12 @@
 #include "domain/domain.h"
 
 /* Asked for a client's document once its name and uuid are known and before anything is done with it; no lock held.  -1 with Err refuses it. */
-typedef struct DefinitionCheck {
+struct DefinitionCheck {
     int (*allowed)(void *ud, const char *name, const uint8_t *uuid, Err *err);
+    /* May the client learn the name of this machine, which has the document's uuid? */
+    bool (*may_know)(void *ud, const DomainView *other);
     void *ud;
-} DefinitionCheck;
+};
 
 /* DEFINE_XML(_FLAGS).  No job: a definition can change while the guest is busy.  flags: VIR_DOMAIN_DEFINE_VALIDATE.  Durable before
  * return.  check may be NULL.  Returns a reference. */

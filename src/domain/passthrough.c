@@ -13,25 +13,36 @@
 
 #define PASSTHROUGH_MS 30000u
 
+/* The command itself is in no message: it may hold a password, and messages are logged. */
 static json_t *parse_command(const char *cmd, Err *err)
 {
     json_error_t je;
     json_t *c = json_loads(cmd, JSON_REJECT_DUPLICATES, &je);
     if (json_is_object(c))
         return c;
-    err_set(err, VIR_ERR_INTERNAL_ERROR, "cannot parse JSON %s: %s", cmd, c ? "not an object" : je.text);
+    if (c)
+        err_set(err, VIR_ERR_INTERNAL_ERROR, "cannot parse JSON: not an object");
+    else
+        err_set(err, VIR_ERR_INTERNAL_ERROR, "cannot parse JSON: the mistake is in line %d before column %d", je.line, je.column);
     json_decref(c);
     err_hint(err, "a command looks like {\"execute\": \"query-status\"}; virsh's --hmp takes human monitor commands");
     return NULL;
 }
 
+static void log_command(const Domain *d, const char *cmd, bool hmp, const json_t *command)
+{
+    const char *name = hmp ? cmd : json_string_value(json_object_get(command, "execute"));
+    int len = name ? (int)strcspn(name, " \t\n") : 0;
+    log_warning("%s: a client sends QEMU a command of its own: %.*s", d->name, MIN(len, 64), name ? name : "");
+}
+
 int domain_monitor_command(Domain *d, const char *cmd, bool hmp, const int *fds, unsigned n_fds, char **ret, Err *err)
 {
-    log_warning("%s: a client sends QEMU a command of its own: %.200s", d->name, cmd);
     json_t *command = hmp ? json_pack("{s:s, s:{s:s}}", "execute", "human-monitor-command", "arguments", "command-line", cmd)
                           : parse_command(cmd, err);
     if (!command) /* not UTF-8, or the error is set */
         return err_is_set(err) ? -1 : err_set(err, VIR_ERR_INVALID_ARG, "the command is not valid UTF-8");
+    log_command(d, cmd, hmp, command);
     json_t *reply = NULL;
     if (domain_qmp_raw(d, command, fds, n_fds, deadline_in_ms(PASSTHROUGH_MS), &reply, err) < 0)
         return -1;

@@ -199,8 +199,8 @@ void domain_event_missed(Domain *d, const char *name, json_t *data);
 /* define.c */
 
 /* The object of this name and uuid: a new one, already in the registry, or the one that is there (*ret_new false). NULL
- * when name or uuid belong to another.  A reference. */
-Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, bool *ret_new, Err *err);
+ * when name or uuid belong to another.  check may be NULL.  A reference. */
+Domain *domain_claim(DomainDriver *drv, const char *name, StoredDef *def, const DefinitionCheck *check, bool *ret_new, Err *err);
 
 /* fd_groups.c */
 

@@ -443,12 +443,12 @@ int domain_start(Domain *d, unsigned flags, uint64_t owner_conn, Err *err)
 
 /* The machine of this name and uuid, locked, with a MODIFY job; a new one when the one found was removed while we
  * waited for it. */
-static Domain *claim_job(DomainDriver *drv, const char *name, StoredDef *def, JobRequest *job, Err *err)
+static Domain *claim_job(DomainDriver *drv, const char *name, StoredDef *def, const DefinitionCheck *check, JobRequest *job, Err *err)
 {
     const JobRequest want = *job;
     for (;;) {
         bool is_new;
-        Domain *d = domain_claim(drv, name, def, &is_new, err);
+        Domain *d = domain_claim(drv, name, def, check, &is_new, err);
         if (!d)
             return NULL;
         *job = want;
@@ -479,7 +479,7 @@ Domain *domain_create_xml_checked(DomainDriver *drv, const char *xml, unsigned f
     JobRequest job = {
         .kind = JOB_MODIFY, .what = "DOMAIN_CREATE_XML", .owner = owner_conn, .deadline = deadline_in_ms(JOB_WAIT_MS)};
     g_autoptr(StoredDef) stored = stored_def_new(def);
-    Domain *d = claim_job(drv, def->name, stored, &job, err);
+    Domain *d = claim_job(drv, def->name, stored, check, &job, err);
     if (!d)
         return NULL;
     int r;

@@ -3,7 +3,7 @@
  * Owns:    the published view, and the job as readers see it
  * Threads: read from any, the event threads too; published by the holder of the domain lock, the job part by the job queue
  * Locks:   view_lock (leaf)
- * Errors:  none
+ * Errors:  of the questions for a definition there is not
  *
  * A view never changes once published.  The job comes and goes without the domain lock, so its part is copied into a
  * new view on its own; its sequence number keeps an older state of the queue from overwriting a newer one.
@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "api_enums.h"
 #include "domain/private.h"
 #include "domain/snapshot_list.h"
 
@@ -49,6 +50,17 @@ DomainDef *view_def(const DomainView *v, bool inactive, Err *err)
 DefNumbers view_numbers(const DomainView *v, bool inactive)
 {
     return view_is_live(v, inactive) ? domain_def_numbers(v->live) : v->config->numbers;
+}
+
+int view_check_affect(const DomainView *v, unsigned flags, Err *err)
+{
+    bool live = flags & VIR_DOMAIN_AFFECT_LIVE, config = flags & VIR_DOMAIN_AFFECT_CONFIG;
+    if (live && config)
+        return err_set_bare(err, VIR_FROM_DOMAIN, VIR_ERR_INVALID_ARG,
+                            "flags 'VIR_DOMAIN_AFFECT_LIVE' and 'VIR_DOMAIN_AFFECT_CONFIG' are mutually exclusive");
+    if (live && !v->live)
+        return domain_err_inactive(err);
+    return config && !v->config ? domain_err_transient(err) : 0;
 }
 
 static void put_job(DomainView *v, const JobInfo *job)

@@ -222,7 +222,10 @@ def test_definitions_are_asked_for_by_name_and_uuid(server):
     refused = as_alice(server, "define", foreign)
     assert "access denied" in refused.stderr and "uid %d" % ALICE in refused.stderr and "'other'" in refused.stderr, refused
     assert "access denied" in as_alice(server, "create", foreign).stderr
-    assert as_alice(server, "define", thief).returncode != 0  # the uuid is another machine's
+    for command in ("define", "create"):  # the uuid is another machine's, whose name is not for her
+        taken = as_alice(server, command, thief)
+        assert taken.returncode != 0 and "already defined with uuid" in taken.stderr and "victim" not in taken.stderr, taken
+    assert "domain 'victim' is already defined" in server.virsh("define", thief).err
     assert as_alice(server, "list", "--all", "--name").stdout.split() == ["mine-1"]
     assert server.sh("list", "--all", "--name").split() == ["mine-1", "victim"]
     # A name of one's own does not make a machine one's own, nor is one given away.
@@ -252,20 +255,20 @@ def test_supplementary_groups(server):
 
 def test_flags_ask_for_more(server):
     """What a flag adds to a call is asked for, and only then."""
-    server.define(machine("web").replace("</devices>", "<graphics type='vnc' passwd='swordfish' port='-1' autoport='yes'/></devices>"))
+    server.define(machine("web").replace("</devices>", "<graphics type='vnc' passwd='sword1sh' port='-1' autoport='yes'/></devices>"))
     grant = "allow user %d to connect:* domain:getattr domain:read domain:write%%s\n" % ALICE
     set_rules(server, grant % "")
     assert as_alice(server, "dumpxml", "web").returncode == 0
-    assert "swordfish" not in as_alice(server, "dumpxml", "web").stdout
+    assert "sword1sh" not in as_alice(server, "dumpxml", "web").stdout
     refused = as_alice(server, "dumpxml", "web", "--security-info")
-    assert refused.returncode != 0 and "domain:read_secure" in refused.stderr and "swordfish" not in refused.stdout, refused
+    assert refused.returncode != 0 and "domain:read_secure" in refused.stderr and "sword1sh" not in refused.stdout, refused
     assert "domain:read_secure" in as_alice(server, "dumpxml", "web", "--migratable").stderr
     assert "domain:save" in as_alice(server, "desc", "web", "--config", "--new-desc", "x").stderr
     assert "domain:save" in as_alice(server, "desc", "web", "--new-desc", "x").stderr  # off: the current one is the stored one
     set_rules(server, grant % " domain:read-secure domain:save")
-    assert "swordfish" in as_alice(server, "dumpxml", "web", "--security-info").stdout
+    assert "sword1sh" in as_alice(server, "dumpxml", "web", "--security-info").stdout
     assert as_alice(server, "desc", "web", "--config", "--new-desc", "x").returncode == 0
-    assert "swordfish" not in server.text()
+    assert "sword1sh" not in server.text()
 
 
 def test_lists_show_what_one_may_see(server):

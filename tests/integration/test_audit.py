@@ -13,7 +13,7 @@ import pytest
 from lib import identity, rawrpc, sasl, server as servers
 from lib import xml as guest_xml
 
-SECRET = "swordfish"
+SECRET = "sword1sh"
 PROCS = os.path.join(os.path.dirname(__file__), "..", "..", "protocol", "procs.def")
 
 
@@ -86,8 +86,18 @@ def test_no_secret_is_recorded_or_logged(server):
     xml = guest_xml.domain("web").replace("</devices>", "<graphics type='vnc' passwd='%s' port='-1' autoport='yes'/></devices>" % SECRET)
     server.define(xml)
     server.virsh("create", server.file("bad.xml", xml.replace("<memory", "<nonsense/><memory").replace("type='qemu'", "type='xen'")))
+    server.virsh("define", server.file("bad.xml", xml.replace("autoport='yes'/>", "autoport='yes' <")))  # quoted to the client
     server.sh("start", "web")
     server.virsh("start", "web")
+    server.sh("qemu-monitor-command", "web", json.dumps({"execute": "set_password", "arguments": {"protocol": "vnc", "password": SECRET}}))
+    server.sh("qemu-monitor-command", "web", "--hmp", "set_password vnc " + SECRET)
+    server.sh("qemu-monitor-command", "web", "set_password vnc " + SECRET)  # virsh makes that the name of a command
+    uuid = bytes.fromhex(server.sh("domuuid", "web").strip().replace("-", ""))
+    with identity.Client(server.socket, 0) as client:
+        client.open()
+        for mistake in ("set_password vnc " + SECRET, '{"execute": "set_password" "%s"}' % SECRET):
+            body = rawrpc.domain("web", uuid) + rawrpc.string(mistake) + struct.pack(">I", 0)
+            assert client.call(1, body, prog=0x20008087).error()[0] == 1
     assert SECRET not in server.sh("dumpxml", "web")
     assert SECRET not in server.virsh("dumpxml", "web", readonly=True).out
     refused = server.virsh("dumpxml", "web", "--security-info", readonly=True)
@@ -238,6 +248,42 @@ def test_reload_opens_the_file_anew(server):
     server.reload()
     server.define(guest_xml.domain("b"))
     assert not [r for r in Records(server).until(lambda r: r.get("name") == "b") if r.get("name") == "a"]
+
+
+def test_a_full_file_system_spoils_no_other_record():
+    """What a record's last page had no room for, its first is not left of."""
+    server = servers.new("berthd", berthd_conf='audit_file = "/var/log/libvirt/small/audit.json"\n')
+    server.box.start()
+    small = "/var/log/libvirt/small"
+
+    def calls(first):
+        with identity.Client(server.socket, 0) as client:
+            client.open()
+            for i in range(first, first + 60):
+                client.call(35, rawrpc.domain("x" * 100, i.to_bytes(16, "big")))
+
+    def lines():
+        return server.box.run(["cat", small + "/audit.json"]).stdout.splitlines()
+
+    try:
+        server.write_config()
+        assert server.box.run(["sh", "-c", "mkdir %s && mount -t tmpfs -o size=8k tmpfs %s && head -c 4096 /dev/zero >%s/ballast"
+                               % (small, small, small)]).returncode == 0
+        server.start()
+        calls(0)
+        end = time.monotonic() + 60
+        while "audit records could not be written" not in server.text() and time.monotonic() < end:
+            calls(0)
+        os_full = len(lines())
+        assert server.box.run(["rm", small + "/ballast"]).returncode == 0
+        server.stop()
+        server.start()
+        calls(1000)
+        server.stop()
+        found = [json.loads(line) for line in lines()]
+        assert len(found) > os_full > 0
+    finally:
+        server.close()
 
 
 def test_records_go_to_the_journal():

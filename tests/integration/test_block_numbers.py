@@ -69,6 +69,10 @@ def test_sizes_and_bytes(server, conn, domain_xml):
     assert dom.blockInfo("vda")[0] == 16 * MIB + 512
     dom.blockResize("vdb", 4 * MIB, L.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
     assert dom.blockInfo("vdb")[::2] == [4 * MIB, 4 * MIB] and os.stat(host).st_size == 4 * MIB
+    # what later libvirt has: to the size of the device, and never smaller
+    for size, flag in ((0, 2), (MIB, 4 | L.VIR_DOMAIN_BLOCK_RESIZE_BYTES)):
+        assert error(dom.blockResize, "vdb", size, flag)[0] in (L.VIR_ERR_CONFIG_UNSUPPORTED, L.VIR_ERR_INVALID_ARG)
+    assert os.stat(host).st_size == 4 * MIB
     assert error(dom.blockResize, "vdz", 1)[1] == "invalid argument: disk 'vdz' was not found in the domain config"
     assert "can't resize empty or readonly disk 'sda'" in error(dom.blockResize, "sda", 1)[1]
     # one image below the top: its numbers come with --backing

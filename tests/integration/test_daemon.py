@@ -34,6 +34,46 @@ def test_check_config(berthd, tmp_path):
     assert done.returncode == 1 and "lock_manager is not supported" in done.stderr
 
 
+def test_a_named_file_must_be_there(berthd, tmp_path):
+    (tmp_path / "there.conf").write_text("")
+    for option in ("--config", "--berthd-config", "--qemu-config"):
+        assert run(berthd, "--check-config", "--sysconfdir", str(tmp_path), option, str(tmp_path / "there.conf")).returncode == 0
+        done = run(berthd, "--check-config", "--sysconfdir", str(tmp_path), option, str(tmp_path / "theer.conf"))
+        assert done.returncode == 1 and "theer.conf" in done.stderr, done
+
+
+def test_a_named_file_that_goes_changes_nothing(berthd):
+    """What it allowed and refused stays, instead of giving way to what is preset."""
+    server = berthd(libvirtd_conf="max_clients = 77\n")
+    server.box.start()
+    try:
+        server.write_config()
+        server.start(("--config", "/etc/libvirt/libvirtd.conf"))
+        os.unlink(server.box.path("etc", "libvirtd.conf"))
+        server.reload()
+        assert "the configuration is not changed: " in server.text()
+        limits = server.box.run(["virt-admin", "-c", "libvirtd:///system", "srv-clients-info", "libvirtd"])
+        assert limits.returncode == 0 and "77" in limits.stdout, limits
+    finally:
+        server.close()
+
+
+def test_relative_paths_are_those_of_the_command(berthd):
+    """A daemon in the background is in the directory /, and reads its files again there."""
+    server = berthd()
+    server.box.start()
+    try:
+        server.write_config()
+        argv = ["env", "--chdir=/etc/libvirt"] + server.argv() + ["--daemon", "--config", "libvirtd.conf", "--pid-file", "berthd.pid"]
+        started = server.box.run(argv, env=server.environment())
+        assert started.returncode == 0, started.stderr
+        with open(server.box.path("etc", "berthd.pid")) as pid_file:
+            pid = int(pid_file.read())
+        assert any(found == pid for found, _ in server.box.processes())
+    finally:
+        server.close()
+
+
 def test_samples_are_accepted(berthd, tmp_path):
     conf = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "conf")
     done = run(berthd, "--check-config", "--sysconfdir", conf)

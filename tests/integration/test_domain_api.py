@@ -198,6 +198,7 @@ def test_messages_of_a_running_machine(conn, domain_xml):
     dom = conn.createXML(domain_xml("odd", real=False, machine="pc-i440fx-1.7").replace("</domain>", commandline))
     assert dom.messages() == ["tainted: custom configuration parameters specified", "tainted: use of deprecated configuration settings",
                               "deprecated configuration: machine type 'pc-i440fx-1.7'"]
+    assert code(dom.messages, 4)[0] in (L.VIR_ERR_CONFIG_UNSUPPORTED, L.VIR_ERR_INVALID_ARG)  # later libvirt: I/O errors
     assert dom.messages(L.VIR_DOMAIN_MESSAGE_DEPRECATION) == ["deprecated configuration: machine type 'pc-i440fx-1.7'"]
     dom.destroy()
 
@@ -221,6 +222,12 @@ def test_cpus_compared_and_reduced(conn):
     assert conn.compareHypervisorCPU(*of_any, "<cpu/>", 0) == L.VIR_CPU_COMPARE_SUPERSET
     assert conn.compareCPU("<cpu><arch>ppc64</arch><model>POWER8</model></cpu>", 0) == L.VIR_CPU_COMPARE_INCOMPATIBLE
     fail = L.VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE
+    unknown = "<cpu><arch>x86_64</arch><model>qemu64</model><unknown/></cpu>"  # passes only where nobody asks for a check
+    assert conn.compareCPU(unknown, 0) != L.VIR_CPU_COMPARE_ERROR
+    code(conn.compareCPU, unknown, L.VIR_CONNECT_COMPARE_CPU_VALIDATE_XML)
+    code(conn.compareHypervisorCPU, *of_any, unknown, L.VIR_CONNECT_COMPARE_CPU_VALIDATE_XML)
+    for later in (1, 2, 4):
+        code(conn.getDomainCapabilities, None, None, None, None, later)
     impossible = "<cpu mode='custom' match='exact'><model>EPYC</model><feature policy='require' name='avx512f'/></cpu>"
     assert code(conn.compareHypervisorCPU, *of_any, impossible, fail) == (L.VIR_ERR_CPU_INCOMPATIBLE, L.VIR_FROM_CPU)
     for broken, number in (("<nope/>", L.VIR_ERR_XML_ERROR), ("<", L.VIR_ERR_XML_DETAIL),

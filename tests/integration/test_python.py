@@ -397,6 +397,13 @@ def test_cpu_statistics(conn, domain_xml):
     assert len(maps) == 2 and all(any(m) for m in maps)
     stats = dom.vcpuPinInfo()
     assert len(stats) == 2
+    for query in (dom.vcpuPinInfo, dom.emulatorPinInfo):  # of a definition that is not there
+        assert code(query, L.VIR_DOMAIN_AFFECT_CONFIG) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
+    off = conn.defineXML(domain_xml("off", real=False))
+    for query in (off.vcpuPinInfo, off.emulatorPinInfo, off.ioThreadInfo):
+        assert code(query, L.VIR_DOMAIN_AFFECT_LIVE) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
+    assert code(off.backupGetXMLDesc) == (L.VIR_ERR_NO_DOMAIN_BACKUP, L.VIR_FROM_QEMU)
+    off.undefine()
     assert dom.maxVcpus() == 2 and dom.vcpusFlags(L.VIR_DOMAIN_AFFECT_LIVE) == 2
     (_, all_stats), = conn.getAllDomainStats(L.VIR_DOMAIN_STATS_VCPU | L.VIR_DOMAIN_STATS_CPU_TOTAL)
     assert all_stats["vcpu.current"] == 2 and all_stats["vcpu.1.state"] == L.VIR_VCPU_RUNNING
@@ -466,6 +473,10 @@ def test_statistics_of_chosen_domains(conn, domain_xml):
     assert names(L.VIR_CONNECT_GET_ALL_DOMAINS_STATS_PAUSED) == []
     (dom, stats), = conn.domainListGetStats([off], L.VIR_DOMAIN_STATS_STATE | L.VIR_DOMAIN_STATS_BALLOON)
     assert dom.name() == "off" and stats["state.state"] == L.VIR_DOMAIN_SHUTOFF and stats["balloon.maximum"] == 128 * 1024
+    gone = conn.defineXML(domain_xml("gone", real=False))
+    gone.undefine()
+    assert [d.name() for d, _ in conn.domainListGetStats([gone, off], L.VIR_DOMAIN_STATS_STATE)] == ["off"]
+    assert conn.domainListGetStats([gone], L.VIR_DOMAIN_STATS_STATE) == []
     known = L.VIR_DOMAIN_STATS_STATE | L.VIR_DOMAIN_STATS_CPU_TOTAL | L.VIR_DOMAIN_STATS_BALLOON | L.VIR_DOMAIN_STATS_VCPU \
         | L.VIR_DOMAIN_STATS_INTERFACE | L.VIR_DOMAIN_STATS_BLOCK
     assert len(conn.getAllDomainStats(known, L.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ENFORCE_STATS)) == 2
