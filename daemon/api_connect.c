@@ -19,6 +19,8 @@
 /* Schemes of libvirt's secondary drivers: a modular client opens them beside qemu, and the same server answers. */
 static const char *const schemes[] = {"qemu", "network", "storage", "secret", "nodedev", "interface", "nwfilter"};
 
+#define URI_MAX 4096u /* bytes: it is kept as long as the connection */
+
 /* The canonical URI for what the client asked, or NULL with an error that leaves the connection usable. */
 static char *uri_accept(const Server *s, const char *name, Err *err)
 {
@@ -27,6 +29,10 @@ static char *uri_accept(const Server *s, const char *name, Err *err)
         return g_strdup_printf("qemu://%s", want);
     if (g_str_has_prefix(name, "qemu://") && strcmp(name + strlen("qemu://"), want) == 0) /* what nearly all say */
         return g_strdup(name);
+    if (strlen(name) > URI_MAX) {
+        err_set_full(err, VIR_FROM_URI, VIR_ERR_INVALID_ARG, 0, "a URI has at most %u bytes", URI_MAX);
+        return NULL;
+    }
     g_autoptr(GUri) uri = g_uri_parse(name, G_URI_FLAGS_NONE, NULL);
     if (!uri) {
         err_set_full(err, VIR_FROM_URI, VIR_ERR_INTERNAL_ERROR, 0, "Unable to parse URI %s", name);

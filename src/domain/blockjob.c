@@ -213,21 +213,24 @@ static bool succeeded(const BlockJob *job)
     return !job->ops->can_pivot || job->state == BLOCKJOB_PIVOTING;
 }
 
-void blockjobs_settle(Domain *d)
+bool blockjobs_settle(Domain *d)
 {
+    unsigned left = 0;
     domain_assert_locked(d);
-    for (unsigned i = 0; i < blockjob_count(d); i++) {
-        g_autoptr(BlockJob) job = blockjob_ref(blockjob_at(d, i));
-        if (job->state == BLOCKJOB_OVER)
-            continue;
+    while (left < blockjob_count(d)) {
+        g_autoptr(BlockJob) job = blockjob_ref(blockjob_at(d, left));
         bool good = succeeded(job);
+        if (good && job->ops->concluded(d, job, VIR_DOMAIN_BLOCK_JOB_COMPLETED) < 0) {
+            left++;
+            continue;
+        }
         blockjob_keep_verdict(d, job, good ? VIR_DOMAIN_BLOCK_JOB_COMPLETED : VIR_DOMAIN_BLOCK_JOB_FAILED,
                               good ? NULL : job->error ? job->error : "the guest ended before the job did");
-        if (good)
-            job->ops->concluded(d, job, VIR_DOMAIN_BLOCK_JOB_COMPLETED);
+        forget(d, job);
     }
     if (d->persistent) /* else nobody can ask for them any more */
         blockjob_verdicts_write(d);
+    return left == 0;
 }
 
 void blockjobs_forget(Domain *d)
@@ -664,6 +667,7 @@ static int apply_conclusion(Domain *d, BlockJob *job)
     if (status == BLOCKJOB_NO_STATUS)
         return status;
     if (job->ops->concluded(d, job, status) < 0) {
+        domain_mark_changed(d); /* a daemon that finds QEMU gone goes by what the file says of the outcome */
         again_later(d);
         return BLOCKJOB_NO_STATUS;
     }

@@ -168,8 +168,8 @@ bool blockjob_has_news(const BlockJob *job);
  * machine ended). */
 int blockjob_apply(Domain *d, BlockJob *job);
 /* The machine ends, its process is gone: jobs whose success QEMU had told are concluded in the definitions.  The lock is released
- * meanwhile. */
-void blockjobs_settle(Domain *d);
+ * meanwhile.  False: a stored definition cannot be written now; the machine must not be off before it is, and this is called again. */
+bool blockjobs_settle(Domain *d);
 /* The machine ended: all its jobs are over.  Domain lock held. */
 void blockjobs_forget(Domain *d);
 

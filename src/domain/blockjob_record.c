@@ -15,6 +15,7 @@
 #include "domain/blockjob_private.h"
 #include "domain/private.h"
 #include "store/status.h"
+#include "api_enums.h"
 
 const BlockJobOps *blockjob_ops_find(const char *name)
 {
@@ -49,6 +50,7 @@ static StatusBlockJob *record_of(const BlockJob *job)
                           .target = job->target,
                           .state = job->state,
                           .aborted_ready = job->aborted_ready,
+                          .done = job->outcome == VIR_DOMAIN_BLOCK_JOB_COMPLETED,
                           .top = p->top,
                           .base = p->base,
                           .flags = p->flags,
@@ -95,7 +97,7 @@ static void load_one(Domain *d, const StatusBlockJob *rec)
                       .target = g_strdup(rec->target),
                       .state = (BlockJobState)rec->state,
                       .aborted_ready = rec->aborted_ready,
-                      .outcome = BLOCKJOB_NO_STATUS,
+                      .outcome = rec->done ? VIR_DOMAIN_BLOCK_JOB_COMPLETED : BLOCKJOB_NO_STATUS,
                       .begun_us = rec->begun_us};
     /* READY is news once in a job's life, not once in a daemon's. */
     if (job->state == BLOCKJOB_READY || job->state == BLOCKJOB_PIVOTING || job->aborted_ready)

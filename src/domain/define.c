@@ -199,6 +199,8 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
         d->priv->last = d->config;
         d->config = NULL;
         domain_mark_changed(d);
+        if (!domain_is_active(d))
+            snapshot_settle(d, NULL); /* its note is no business of a later machine of this name */
         d->priv->config_busy = false;
         domain_retire_with(d,
                            domain_event_lifecycle(d, VIR_DOMAIN_EVENT_UNDEFINED, VIR_DOMAIN_EVENT_UNDEFINED_REMOVED));
@@ -284,6 +286,8 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
         return -1;
     if (strcmp(d->name, new_name) == 0)
         return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "Can't rename domain to itself");
+    if (snapshot_settle(d, err) < 0) /* its note is found by the name */
+        return err_wrap(err, "an earlier snapshot is not settled yet");
     if (domain_config_begin(d, err) < 0)
         return -1;
     g_autoptr(StoredDef) def = with_name(d->config, new_name, err);

@@ -311,7 +311,8 @@ static void on_retry(void *arg)
     domain_task(d, JOB_DESTROY, "end of QEMU", v->life, tear_down_task, NULL, NULL);
 }
 
-/* The process cannot be got rid of: its images are still in use, so the machine must not look off.  Lock held. */
+/* The process cannot be got rid of: its images are still in use, so the machine must not look off.  Or its stored definition would lead the
+ * next start to images that it is not on any more.  Lock held. */
 static void try_again_later(Domain *d)
 {
     DomainPrivate *p = d->priv;
@@ -394,10 +395,14 @@ void domain_tear_down(Domain *d)
     if (ended) {
         if (kill_was_asked(d)) /* while we waited: then it is the destroy that ended it */
             v = judge(d, true);
-        kill_switch_disarm(d);
         domain_lock(d);
-        blockjobs_settle(d); /* while there is a status file that tells of them */
+        if (!blockjobs_settle(d)) { /* while there is a status file that tells of them */
+            launched_process_clear(&proc);
+            try_again_later(d);
+            return;
+        }
         domain_unlock(d);
+        kill_switch_disarm(d);
         qemu_launch_cleanup(&proc, def, v.word);
         g_auto(Err) err = ERR_INIT;
         if (status_remove(o->run_dir, name, &err) < 0)
@@ -424,4 +429,5 @@ void domain_tear_down(Domain *d)
         domain_lock(d);
     }
     make_off(d, &v);
+    snapshot_settle_later(d); /* one whose outcome QEMU never told, or whose definition could not be written */
 }

@@ -142,8 +142,12 @@ static bool is_ours(const SnapshotIntent *in, const SnapshotIntentDisk *one)
     const SnapshotDisk *to = snapshot_def_disk(in->def, one->target);
     ImageWant want = {.path = to->path, .open_flags = O_RDONLY, .fmt = qemu_image_fmt(to->format), .flags = IMAGE_WANT_PROBE};
     g_autoptr(ImageSet) set = image_look(&want, 1, deadline_in_ms(LOOK_MS));
-    const ImageNode *n = image_set_node(set, 0, 0);
-    return n && g_strcmp0(n->header.backing, one->old_path) == 0;
+    ImageNode *n = image_set_node(set, 0, 0);
+    if (!n || !n->header.backing || strcmp(n->header.backing, one->old_path) == 0)
+        return n && n->header.backing;
+    g_auto(Err) err = ERR_INIT; /* one that was there before may name it in its own way */
+    g_autofree char *path = image_backing_path(to->path, &n->header, &err);
+    return g_strcmp0(path, one->old_path) == 0;
 }
 
 /* Made, and not written by qemu-img any more. */

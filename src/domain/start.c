@@ -21,6 +21,7 @@
 #include "domain/fd_groups.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
+#include "domain/snapshot.h"
 #include "qemu/caps.h"
 #include "qemu/conf.h"
 #include "qemu/cpu_guest.h"
@@ -411,10 +412,20 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     return 0;
 }
 
+/* Which images are the machine's must be known before it runs on them.  The lock may be released meanwhile. */
+static int settle_snapshot(Domain *d, Err *err)
+{
+    if (snapshot_settle(d, err) < 0)
+        return err_wrap(err, "an earlier snapshot is not settled yet");
+    return d->removing ? err_set(err, VIR_ERR_NO_DOMAIN, "domain '%s' is being removed", d->name) : 0;
+}
+
 int domain_start(Domain *d, unsigned flags, uint64_t owner_conn, Err *err)
 {
     if (domain_is_active(d))
         return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is already running");
+    if (settle_snapshot(d, err) < 0)
+        return -1;
     DomainDef *own = domain_parse_config(d, err);
     return own ? domain_launch(d, own, flags, owner_conn, err) : -1;
 }
@@ -465,7 +476,7 @@ Domain *domain_create_xml_checked(DomainDriver *drv, const char *xml, unsigned f
     int r;
     if (domain_is_active(d))
         r = err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain '%s' is already active", d->name);
-    else
+    else if ((r = settle_snapshot(d, err)) == 0)
         r = domain_launch(d, domain_def_copy(def), flags, owner_conn, err);
     domain_retire(d);
     domain_unlock(d);

@@ -63,7 +63,10 @@ int domain_destroy(Domain *d, unsigned flags, Err *err)
         domain_ring(d);
     }
     domain_tear_down(d);
-    return 0;
+    if (!domain_is_active(d))
+        return 0;
+    err_set(err, VIR_ERR_OPERATION_FAILED, "QEMU has ended, but the definition of '%s' does not say yet which images its disks are on", d->name);
+    return err_hint(err, "the log says why it cannot be written; that is tried again");
 }
 
 /* ---- with the client --------------------------------------------------------------------------------------------- */

@@ -131,9 +131,9 @@ static int check_usb(const DomainDef *d, Err *err)
     return err_set(err, VIR_ERR_XML_DETAIL, "Can't add another USB controller: USB is disabled for this domain");
 }
 
-static uint64_t first_unused(const DomainDef *d, ControllerType type)
+/* The first index from `next` on that no controller of the type has. */
+static uint64_t first_unused(const DomainDef *d, ControllerType type, uint64_t next)
 {
-    uint64_t next = 0;
     for (bool taken = true; taken;) {
         taken = false;
         for (guint k = 0; k < d->controllers->len && !taken; k++) {
@@ -149,12 +149,13 @@ int controllers_settle(DomainDef *d, Err *err)
 {
     if (check_usb(d, err) < 0)
         return -1;
-    /* The first free index of each type; a companion shares its master's. */
+    /* The first free index of each type; a companion shares its master's.  What is taken stays so: the search goes on where it ended. */
+    uint64_t from[CONTROLLER_MAX] = {0};
     for (guint i = 0; i < d->controllers->len; i++) {
         ControllerDef *ctl = d->controllers->pdata[i];
         if (ctl->index.set)
             continue;
-        uint64_t next = first_unused(d, ctl->type);
+        uint64_t next = from[ctl->type] = first_unused(d, ctl->type, from[ctl->type]);
         const ControllerDef *previous = NULL;
         for (guint k = 0; k < d->controllers->len; k++) {
             const ControllerDef *other = d->controllers->pdata[k];

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -70,9 +71,12 @@ static int target_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
     if (model && attr_enum(c, model, "name", chr_target_model_names, CHR_MODEL_MAX, &chr->target_model) < 0)
         return -1;
     if (chr->kind == CHR_KIND_CHANNEL && chr->target_type == CHR_TARGET_GUESTFWD) {
+        struct in_addr v4;
         chr->target_address = node_attr(node, "address");
         if (!chr->target_address)
             return missing_attr(c, node, "address");
+        if (inet_pton(AF_INET, chr->target_address, &v4) != 1) /* QEMU takes it apart at ':' and '-', and "-cmd:" is a command */
+            return unsupported_value(c, node, "address", chr->target_address, "an IPv4 address");
     }
     if (chr->kind == CHR_KIND_CHANNEL && chr->target_type != CHR_TARGET_GUESTFWD) {
         chr->target_name = node_attr(node, "name");
@@ -80,7 +84,7 @@ static int target_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
             return attr_enum(c, node, "state", channel_state_names, CHANNEL_STATE_MAX, &chr->target_state);
         return 0;
     }
-    if (attr_u64(c, node, "port", 10, UINT32_MAX, &chr->target_port.v, &chr->target_port.set) < 0)
+    if (attr_u64(c, node, "port", 10, chr->kind == CHR_KIND_CHANNEL ? 65535 : UINT32_MAX, &chr->target_port.v, &chr->target_port.set) < 0)
         return -1;
     if (chr->kind == CHR_KIND_CHANNEL && !chr->target_port.set)
         return missing_attr(c, node, "port");

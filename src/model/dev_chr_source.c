@@ -153,6 +153,8 @@ int chr_source_parse(ParseCtx *c, xmlNode *node, ChrSource *s)
 /* Libvirt's words for what is missing, by type; these errors come from the whole-definition check there too. */
 int chr_source_validate(const ChrSource *s, Err *err)
 {
+    if ((s->type == CHR_UNIX || s->type == CHR_TCP) && s->mode == CHR_MODE_BIND && s->reconnect_enabled == TRI_YES)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "chardev reconnect is possible only for connect mode");
     switch (s->type) {
     case CHR_DEV:
     case CHR_PIPE:

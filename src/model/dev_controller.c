@@ -12,7 +12,7 @@
 #include "base.h"
 #include "errors.h"
 #define ERR_FROM VIR_FROM_XML
-#include "model/field.h"
+#include "model/units.h"
 
 static const Field driver_table_fields[] = {
     A_OPT("queues", ControllerDef, queues, ABI, UINT32_MAX),
@@ -51,21 +51,8 @@ GROUP_TABLE(master_table, "master");
 static int hole_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
 {
     ControllerDef *ctl = base;
-    g_autofree char *text = node_text(node);
-    g_autofree char *unit = node_attr(node, "unit");
-    uint64_t v = 0;
-    if (!parse_u64(text, 10, 0, &v))
-        return bad_value(c, node, NULL, text, "a number");
-    if (unit && strcmp(unit, "KiB") != 0 && strcmp(unit, "k") != 0 && strcmp(unit, "K") != 0) {
-        if (strcmp(unit, "MiB") == 0 || strcmp(unit, "M") == 0)
-            v <<= 10;
-        else if (strcmp(unit, "GiB") == 0 || strcmp(unit, "G") == 0)
-            v <<= 20;
-        else
-            return bad_value(c, node, "unit", unit, "KiB, MiB, GiB");
-    }
-    ctl->pci_hole64_kib = (OptU64){true, v};
-    return 0;
+    ctl->pci_hole64_kib.set = true;
+    return memory_parse(c, node, &ctl->pci_hole64_kib.v);
 }
 
 static void hole_format(FormatCtx *c, const void *base, const Field *f)
@@ -121,6 +108,8 @@ static int controller_finish(ParseCtx *c, xmlNode *node, void *base)
     if (ctl->type == CONTROLLER_PCI && !ctl->model) {
         return missing_attr(c, node, "model");
     }
+    if (ctl->model != CONTROLLER_MODEL_PCI_ROOT && ctl->model != CONTROLLER_MODEL_PCIE_ROOT)
+        ctl->pci_hole64_kib = (OptU64){0}; /* as libvirt reads it: a root's alone */
     /* Companions hang on fixed ports of their master. */
     if (ctl->model >= CONTROLLER_MODEL_ICH9_UHCI1 && ctl->model <= CONTROLLER_MODEL_ICH9_UHCI3)
         ctl->usb_master_startport = (OptU64){true, 2 * (uint64_t)(ctl->model - CONTROLLER_MODEL_ICH9_UHCI1)};

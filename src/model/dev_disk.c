@@ -167,7 +167,7 @@ static const Field disk_table_fields[] = {
     REFUSE("throttlefilters"),
     FLAG("readonly", DiskDef, readonly, ABI),
     FLAG("shareable", DiskDef, shareable, 0),
-    FLAG("transient", DiskDef, transient, 0),
+    FLAG("transient", DiskDef, transient, NO_START),
     L_STR("serial", DiskDef, serial, ABI),
     L_STR("wwn", DiskDef, wwn, ABI),
     L_STR("vendor", DiskDef, vendor, ABI),

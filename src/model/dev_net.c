@@ -105,9 +105,9 @@ static const FieldHooks source_hooks = {source_parse, source_format};
 
 /* ---- tables ---------------------------------------------------------------------------------------------------------------- */
 
-static const Field script_table_fields[] = {A_STR("path", NetDef, script, REQUIRED)};
+static const Field script_table_fields[] = {A_STR("path", NetDef, script, REQUIRED | NO_START)};
 GROUP_TABLE(script_table, "script");
-static const Field downscript_table_fields[] = {A_STR("path", NetDef, downscript, REQUIRED)};
+static const Field downscript_table_fields[] = {A_STR("path", NetDef, downscript, REQUIRED | NO_START)};
 GROUP_TABLE(downscript_table, "downscript");
 static const Field target_table_fields[] = {
     A_STR("dev", NetDef, ifname, LIVE),
@@ -136,7 +136,7 @@ static const Field driver_table_fields[] = {
     REFUSE("guest"),
 };
 GROUP_TABLE(driver_table, "driver");
-static const Field filterref_table_fields[] = {A_STR("filter", NetDef, filter, REQUIRED), REFUSE("parameter")};
+static const Field filterref_table_fields[] = {A_STR("filter", NetDef, filter, REQUIRED | NO_START), REFUSE("parameter")};
 GROUP_TABLE(filterref_table, "filterref");
 static const Field tune_table_fields[] = {L_OPT("sndbuf", NetDef, sndbuf, 0)};
 GROUP_TABLE(tune_table, "tune");
@@ -146,7 +146,7 @@ static const Field link_table_fields[] = {
 GROUP_TABLE(link_table, "link");
 static const Field mtu_table_fields[] = {A_OPT("size", NetDef, mtu, REQUIRED | ABI, UINT32_MAX)};
 GROUP_TABLE(mtu_table, "mtu");
-static const Field port_table_fields[] = {A_YESNO("isolated", NetDef, port_isolated, LIVE)};
+static const Field port_table_fields[] = {A_YESNO("isolated", NetDef, port_isolated, LIVE | NO_START)};
 GROUP_TABLE(port_table, "port");
 static const Field ip_table_fields[] = {
     A_STR("address", NetIpDef, address, REQUIRED),
@@ -169,7 +169,7 @@ static TABLE(ip_table, "ip", NetIpDef, .finish = ip_finish);
 static const Field net_table_fields[] = {
     A_ENUM("type", NetDef, type, net_type_names, NET_MAX, ABI),
     REFUSE("@managed"),
-    A_YESNO("trustGuestRxFilters", NetDef, trust_guest_rx_filters, LIVE),
+    A_YESNO("trustGuestRxFilters", NetDef, trust_guest_rx_filters, LIVE | NO_START),
     CUSTOM("mac", mac_hooks, &mac_table, ABI | CHECKED),
     CUSTOM("source", source_hooks, &source_table, LIVE),
     GROUP("port", port_table, 0),

@@ -22,6 +22,9 @@ static const Field feature_table_fields[] = {
 static int feature_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     CpuFeature *f = base;
+    /* QEMU takes its list apart at ',' and '=', and has no way to quote them. */
+    if (f->name[strspn(f->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")])
+        return bad_value(c, node, "name", f->name, "letters, digits, '-', '_' and '.'");
     if (!f->policy)
         f->policy = CPU_FEATURE_REQUIRE;
     return 0;
@@ -39,6 +42,8 @@ static int model_finish(ParseCtx *c, xmlNode *node, void *base)
     if (cpu->vendor_id && strlen(cpu->vendor_id) != 12)
         return err_set(c->err, VIR_ERR_XML_ERROR, "vendor_id must be exactly 12 characters long, not '%s' (line %ld)",
                        cpu->vendor_id, xmlGetLineNo(node));
+    if (cpu->vendor_id && strchr(cpu->vendor_id, ','))
+        return bad_value(c, node, "vendor_id", cpu->vendor_id, "12 characters without ','");
     return 0;
 }
 static const Table model_table = {
@@ -88,7 +93,9 @@ static int maxphysaddr_finish(ParseCtx *c, xmlNode *node, void *base)
         return missing_attr(c, node, "mode");
     if (strcmp(mode, "passthrough") == 0)
         return refuse_element(c, node, "mode");
-    return strcmp(mode, "emulate") == 0 ? 0 : bad_value(c, node, "mode", mode, "emulate, passthrough");
+    if (strcmp(mode, "emulate") != 0)
+        return bad_value(c, node, "mode", mode, "emulate, passthrough");
+    return ((const CpuDef *)base)->maxphysaddr_bits.set ? 0 : missing_attr(c, node, "bits");
 }
 static const Table maxphysaddr_table = {.element = "maxphysaddr",
                                         .fields = maxphysaddr_table_fields,
@@ -123,14 +130,12 @@ static int cpu_finish(ParseCtx *c, xmlNode *node, void *base)
     if (cpu->migratable && cpu->mode != CPU_MODE_HOST_PASSTHROUGH && cpu->mode != CPU_MODE_MAXIMUM)
         return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED, "Attribute migratable is only allowed for 'host-passthrough' / 'maximum' CPU mode (line %ld)",
                        xmlGetLineNo(node));
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
     for (guint i = 0; cpu->features && i < cpu->features->len; i++) {
-        const CpuFeature *a = cpu->features->pdata[i];
-        for (guint k = 0; k < i; k++) {
-            const CpuFeature *b = cpu->features->pdata[k];
-            if (strcmp(a->name, b->name) == 0)
-                return err_set(c->err, VIR_ERR_XML_ERROR, "CPU feature '%s' specified more than once (line %ld)", a->name,
-                               xmlGetLineNo(node));
-        }
+        const CpuFeature *f = cpu->features->pdata[i];
+        if (!g_hash_table_add(seen, f->name))
+            return err_set(c->err, VIR_ERR_XML_ERROR, "CPU feature '%s' specified more than once (line %ld)", f->name,
+                           xmlGetLineNo(node));
     }
     return 0;
 }
@@ -208,6 +213,8 @@ static int adjustment_read(ParseCtx *c, xmlNode *node, ClockDef *clock, const ch
     return 0;
 }
 
+#define LAST_DATE UINT64_C(253402300799) /* 9999-12-31T23:59:59 */
+
 static int clock_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     ClockDef *clock = base;
@@ -242,6 +249,10 @@ static int clock_finish(ParseCtx *c, xmlNode *node, void *base)
     case CLOCK_ABSOLUTE:
         if (!clock->start.set)
             return missing_attr(c, node, "start");
+        if (clock->start.v > LAST_DATE) {
+            g_autofree char *start = node_attr(node, "start");
+            return unsupported_value(c, node, "start", start, "seconds since 1970 of a date before the year 10000");
+        }
         break;
     default:
         break;

@@ -196,6 +196,10 @@ static int smm_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
     g_autofree char *unit = node_attr(tseg, "unit");
     if (memory_parse(c, tseg, &kib) < 0)
         return -1;
+    if (unit && kib % 1024) {
+        g_autofree char *where = node_where(tseg);
+        return err_set(c->err, VIR_ERR_CONFIG_UNSUPPORTED, "SMM TSEG size must be divisible by 1 MiB (%s)", where);
+    }
     ft->smm_tseg_mib = (OptU64){true, unit ? kib / 1024 : kib};
     return 0;
 }

@@ -225,6 +225,8 @@ static int value_set(ParseCtx *c, const Field *f, xmlNode *node, const char *att
     switch (f->type) {
     case T_STR: {
         char **s = slot;
+        if (!*text && (f->flags & REQUIRED)) /* who reads it later counts on there being one */
+            return bad_value(c, node, attr, text, "text that is not empty");
         if (!*text && !(f->flags & ALWAYS))
             return 0; /* empty is absent, as libvirt reads it */
         g_free(*s);

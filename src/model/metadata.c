@@ -34,19 +34,17 @@ static char *node_dump(xmlNode *node, int level)
 /* A second element of one namespace, and one without, never survive: the API could not address them. */
 static void drop_unaddressable(xmlNode *metadata)
 {
+    g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal); /* URIs belong to the document, which outlives it */
     for (xmlNode *n = metadata->children, *next; n; n = next) {
         next = n->next;
         if (n->type != XML_ELEMENT_NODE)
             continue;
-        bool keep = n->ns && n->ns->href;
-        for (xmlNode *p = n->prev; keep && p; p = p->prev) {
-            if (p->type == XML_ELEMENT_NODE && p->ns && strcmp((const char *)p->ns->href, (const char *)n->ns->href) == 0)
-                keep = false;
+        if (n->ns && n->ns->href && !g_hash_table_contains(seen, n->ns->href)) {
+            g_hash_table_add(seen, (gpointer)(uintptr_t)n->ns->href);
+            continue;
         }
-        if (!keep) {
-            xmlUnlinkNode(n);
-            xmlFreeNode(n);
-        }
+        xmlUnlinkNode(n);
+        xmlFreeNode(n);
     }
 }
 

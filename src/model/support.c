@@ -26,7 +26,8 @@ static void print_row(FILE *out, const char *path, const Field *f)
 {
     bool attr = f->at == AT_ATTR && f->name[0] != '@';
     g_autofree char *words = f->type == T_ENUM && f->words && f->at != AT_MEMORY ? enum_list(f->words, (int)f->max) : NULL;
-    fprintf(out, "| `%s/%s%s` | %s | %s |\n", path, attr ? "@" : "", f->name, f->at == AT_REFUSE ? "refused" : "supported", words ? words : "");
+    const char *what = f->at == AT_REFUSE ? "refused" : f->flags & NO_START ? "refused at the start" : "supported";
+    fprintf(out, "| `%s/%s%s` | %s | %s |\n", path, attr ? "@" : "", f->name, what, words ? words : "");
 }
 
 static void print_table(FILE *out, const char *path, const Table *t, int depth)

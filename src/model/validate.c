@@ -16,6 +16,7 @@
 #include "model/complete.h"
 #include "model/iotune.h"
 
+#define VNC_PASSWORD_MAX 8u
 #define REFUSED(err, ...) err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, __VA_ARGS__)
 
 /* ---- machine --------------------------------------------------------------------------------------------------------------- */
@@ -38,6 +39,8 @@ static int check_machine(const DomainDef *d, Err *err)
         if (n != d->max_vcpus)
             return REFUSED(err, "CPU topology doesn't match maximum vcpu count (%" PRIu64 " against %u)", n, d->max_vcpus);
     }
+    if (d->features.smm_tseg_mib.set && domain_def_chipset(d) != CHIPSET_Q35)
+        return REFUSED(err, "SMM TSEG is only supported with q35 machine type");
     if (d->os.bios_serial == TRI_YES && !d->serials->len)
         return err_set(err, VIR_ERR_XML_ERROR, "need at least one serial port to use BIOS serial output");
     if (d->os.nvram || (d->os.loader_type && strcmp(d->os.loader_type, "pflash") == 0))
@@ -52,6 +55,25 @@ static int check_machine(const DomainDef *d, Err *err)
         return REFUSED(err, "'coredump-destroy' and 'coredump-restart' are for on_crash only");
     if (d->features.viridian || d->features.hap)
         return REFUSED(err, "<features><%s/> is not supported by QEMU", d->features.viridian ? "viridian" : "hap");
+    return 0;
+}
+
+/* ---- cpu ------------------------------------------------------------------------------------------------------------------- */
+
+/* QEMU can be told of no cache but the third level's, and of that only that there is one. */
+static int check_cpu(const DomainDef *d, Err *err)
+{
+    const CpuDef *cpu = &d->cpu;
+    if (cpu->clusters.set && cpu->clusters.v > 1)
+        return REFUSED(err, "CPU clusters are not supported by this machine type");
+    bool host = cpu->mode == CPU_MODE_HOST_PASSTHROUGH || cpu->mode == CPU_MODE_MAXIMUM;
+    if (cpu->cache_mode == CPU_CACHE_EMULATE && (!cpu->cache_level.set || cpu->cache_level.v != 3))
+        return REFUSED(err, "CPU cache mode 'emulate' can only be used with level='3'");
+    if (cpu->cache_mode == CPU_CACHE_PASSTHROUGH && !host)
+        return REFUSED(err, "CPU cache mode 'passthrough' can only be used with 'host-passthrough' / 'maximum' CPUs");
+    if (cpu->cache_mode != CPU_CACHE_EMULATE && cpu->cache_level.set)
+        return REFUSED(err, "CPU cache mode '%s' is for all levels, level='%" PRIu64 "' is not supported", cpu_cache_mode_names[cpu->cache_mode],
+                       cpu->cache_level.v);
     return 0;
 }
 
@@ -180,6 +202,15 @@ static int check_wwn(const DiskDef *disk, Err *err)
     return 0;
 }
 
+static int check_target(const DiskDef *disk, Err *err)
+{
+    if (disk_name_index(disk->dst) < 0)
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "Unknown disk name '%s', it is letters, such as vda", disk->dst);
+    if (strpbrk(disk->dst, "0123456789"))
+        return REFUSED(err, "invalid disk target '%s', partitions can't appear in disk targets", disk->dst);
+    return 0;
+}
+
 static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
 {
     bool removable = disk->device == DISK_DEVICE_CDROM || disk->device == DISK_DEVICE_FLOPPY;
@@ -212,6 +243,8 @@ static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
         return REFUSED(err, "readonly %s disks are not supported", disk_bus_names[disk->bus]);
     if (disk->bus == DISK_BUS_VIRTIO && disk->info.addr.type == ADDRESS_DRIVE)
         return REFUSED(err, "virtio disk cannot have an address of type 'drive' (disk '%s')", disk->dst);
+    if ((disk->vendor || disk->product) && disk->bus != DISK_BUS_SCSI)
+        return REFUSED(err, "Only scsi disk supports vendor and product (disk '%s')", disk->dst);
     if (disk->vendor && strlen(disk->vendor) > 8)
         return REFUSED(err, "disk vendor is more than 8 characters (disk '%s')", disk->dst);
     if (disk->product && strlen(disk->product) > 16)
@@ -232,7 +265,7 @@ static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
         return REFUSED(err, "native I/O needs either no disk cache or directsync cache mode, QEMU will fallback to aio=threads");
     if (disk->src->format != STORAGE_FORMAT_RAW && disk->src->format != STORAGE_FORMAT_QCOW2)
         return REFUSED(err, "unsupported disk format '%s' for disk '%s', allowed: raw, qcow2", storage_format_names[disk->src->format], disk->dst);
-    return check_wwn(disk, err);
+    return check_target(disk, err) < 0 ? -1 : check_wwn(disk, err);
 }
 
 static const char *source_text(const DiskDef *disk)
@@ -276,6 +309,9 @@ static int check_chrs(const DomainDef *d, Err *err)
             const ChrDef *chr = lists[l]->pdata[i];
             if (chr_source_validate(&chr->source, err) < 0)
                 return -1;
+            /* A start finds a place for a channel's socket, and for no other's. */
+            if (chr->source.type == CHR_UNIX && !chr->source.path && chr->kind != CHR_KIND_CHANNEL)
+                return err_set(err, VIR_ERR_XML_ERROR, "Missing source path attribute for char device of type unix");
             isa += chr->kind == CHR_KIND_SERIAL && chr->target_type == CHR_TARGET_ISA_SERIAL;
             if (chr->kind == CHR_KIND_CHANNEL && chr->target_type == CHR_TARGET_XEN)
                 return REFUSED(err, "<channel><target type='xen'> is not supported");
@@ -321,6 +357,12 @@ static int check_videos(const DomainDef *d, Err *err)
         default:
             break;
         }
+        bool sized = v->type == VIDEO_VGA || v->type == VIDEO_QXL || v->type == VIDEO_VIRTIO || v->type == VIDEO_BOCHS;
+        if ((v->res_x.set || v->res_y.set) && !sized)
+            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "model resolution is not supported by video type '%s'",
+                                video_type_names[v->type]);
+        if (v->heads.set && v->heads.v > 1 && v->type != VIDEO_QXL && v->type != VIDEO_VIRTIO)
+            return REFUSED(err, "video type '%s' doesn't support multiple 'heads'", video_type_names[v->type]);
         if (v->accel2d == TRI_YES || v->accel3d == TRI_YES)
             return REFUSED(err, "<video><model><acceleration> is not supported");
     }
@@ -337,6 +379,12 @@ static int check_graphics(const DomainDef *d, Err *err)
             return REFUSED(err, "only one <graphics type='vnc'> is supported");
         if (g->port > 65535)
             return REFUSED(err, "vnc port must be in range [5900,65535]");
+        if (g->websocket > 65535)
+            return REFUSED(err, "vnc websocket port must be at most 65535");
+        if (g->password && strlen(g->password) > VNC_PASSWORD_MAX) /* the protocol has no more: the rest would protect nothing */
+            return REFUSED(err, "VNC password is %zu characters long, only %u permitted", strlen(g->password), VNC_PASSWORD_MAX);
+        if (g->connected && g->connected != GRAPHICS_CONNECTED_KEEP)
+            return REFUSED(err, "VNC supports connected='keep' only");
     }
     return 0;
 }
@@ -412,8 +460,8 @@ int domain_def_check_whole(const DomainDef *d, Err *err)
 int domain_def_validate(const DomainDef *d, Err *err)
 {
     static int (*const checks[])(const DomainDef *, Err *) = {
-        check_machine, check_timers, check_boot_orders, check_disks, check_controllers, check_chrs,
-        check_nets,    check_videos, check_graphics,    check_small, check_aliases,
+        check_machine, check_cpu,  check_timers, check_boot_orders, check_disks, check_controllers,
+        check_chrs,    check_nets, check_videos, check_graphics,    check_small, check_aliases,
     };
     for (size_t i = 0; i < N_ELEMENTS(checks); i++) {
         if (checks[i](d, err) < 0)

@@ -127,6 +127,9 @@ static void cpu_platform(GString *s, const DomainDef *def)
 {
     const TimerDef *kvmclock = find_timer(def, TIMER_KVMCLOCK);
     const TimerDef *tsc = find_timer(def, TIMER_TSC);
+    const TimerDef *hyperv = find_timer(def, TIMER_HYPERVCLOCK);
+    if (hyperv && hyperv->present == TRI_YES)
+        g_string_append(s, ",hv-time=on");
     if (kvmclock)
         tri_opt(s, "kvmclock", kvmclock->present);
     if (tsc && tsc->frequency.set)

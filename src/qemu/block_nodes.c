@@ -172,6 +172,11 @@ json_t *qemu_format_props(const DiskDef *disk, const StorageSource *src, bool re
                 enum_word(storage_format_names, STORAGE_FORMAT_MAX, (int)src->format), disk->dst);
         return NULL;
     }
+    bool raw = strcmp(driver, "raw") == 0;
+    if (src->slice_size.set && !raw) { /* it would be read and written outside its slice */
+        err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "<slices> of disk '%s' for an image of format '%s', allowed: raw", disk->dst, driver);
+        return NULL;
+    }
     bool top = src == disk->src;
     g_autofree char *node = qemu_node_format(src);
     g_autofree char *file = qemu_node_storage(src);
@@ -188,7 +193,7 @@ json_t *qemu_format_props(const DiskDef *disk, const StorageSource *src, bool re
     }
     cache_props(o, disk);
     props_str(o, "driver", driver);
-    if (strcmp(driver, "raw") == 0) {
+    if (raw) {
         props_opt(o, "offset", src->slice_offset);
         props_opt(o, "size", src->slice_size);
     }

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "qemu/build.h"
@@ -310,6 +311,8 @@ int argv_controllers(ArgvBuild *b, Err *err)
     }
     for (unsigned i = 0; i < b->def->controllers->len; i++) {
         const ControllerDef *c = b->def->controllers->pdata[i];
+        if (c->type == CONTROLLER_PCI && c->pci_hole64_kib.set)
+            argv_addf(b, "-global", "%s.pci-hole64-size=%" PRIu64 "K", machine_is_q35(b->def) ? "q35-pcihost" : "i440FX-pcihost", c->pci_hole64_kib.v);
         if (c->type == CONTROLLER_XENBUS)
             return unsupported(c, err);
         if (c->type != CONTROLLER_FDC || !is_builtin(b->def, c))

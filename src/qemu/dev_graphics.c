@@ -46,7 +46,10 @@ static int vnc_listen(ArgvBuild *b, GString *s, const GraphicsDef *g, Err *err)
     if (port < 5900 || port > 65535)
         return err_set(err, VIR_ERR_XML_ERROR, "vnc port %d is not between 5900 and 65535", port);
     const char *address = vnc_address(b, l);
-    g_string_append_printf(s, strchr(address, ':') ? "[%s]:%d" : "%s:%d", address, port - 5900);
+    bool v6 = strchr(address, ':') != NULL;
+    g_string_append(s, v6 ? "[" : "");
+    opts_escape(s, address);
+    g_string_append_printf(s, "%s:%d", v6 ? "]" : "", port - 5900);
     if (g->websocket > 0 || (g->websocket < 0 && build_native(b)))
         g_string_append_printf(s, ",websocket=%d", g->websocket > 0 ? g->websocket : 5700);
     return 0;

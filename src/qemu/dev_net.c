@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "host/tap.h"
 #include "qemu/build.h"
 
 bool qemu_net_is_tap(const NetDef *net)
@@ -140,16 +141,35 @@ static char *plan_queues(ArgvBuild *b, const NetDef *net, ArgvFdKind kind)
     return g_string_free(s, FALSE);
 }
 
+/* What a definition may say and nobody here does: a guest must not run as if it had been done. */
+static int check_net(const NetDef *net, Err *err)
+{
+    if (net->type == NET_NETWORK)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "interface type 'network': virtual networks are not available yet");
+    if (net->filter)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "filterref '%s' of an interface", net->filter);
+    if (net->script || net->downscript)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "<%s path='%s'> of an interface", net->script ? "script" : "downscript",
+                       net->script ? net->script : net->downscript);
+    if (net->port_isolated == TRI_YES)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "<port isolated='yes'> of an interface");
+    if (net->trust_guest_rx_filters == TRI_YES)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "trustGuestRxFilters='yes' of an interface");
+    if (net->ips && net->ips->len && net->type != NET_USER)
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "<ip> of an interface, but for type='user'");
+    if (net->queues.set && net->queues.v > TAP_MAX_QUEUES) /* a descriptor each, before the kernel is asked */
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "%" PRIu64 " queues of an interface; the kernel allows %u", net->queues.v, TAP_MAX_QUEUES);
+    return 0;
+}
+
 int argv_nets(ArgvBuild *b, Err *err)
 {
     for (unsigned i = 0; i < b->def->nets->len; i++) {
         const NetDef *net = b->def->nets->pdata[i];
         g_autofree char *fds = NULL;
         g_autofree char *vhost = NULL;
-        if (net->type == NET_NETWORK)
-            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "interface type 'network': virtual networks are not available yet");
-        if (net->filter)
-            return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "filterref '%s' of an interface", net->filter);
+        if (check_net(net, err) < 0)
+            return -1;
         if (qemu_net_is_tap(net)) {
             fds = plan_queues(b, net, ARGV_FD_TAP);
             if (b->env->vhost_net && qemu_net_wants_vhost(net))

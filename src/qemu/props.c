@@ -101,7 +101,10 @@ int props_address(json_t *o, const DomainDef *def, const DeviceInfo *info, const
     const ControllerDef *c;
     switch (a->type) {
     case ADDRESS_PCI:
-        return pci_address(o, def, &a->pci, what, err);
+        if (pci_address(o, def, &a->pci, what, err) < 0)
+            return -1;
+        props_opt(o, "acpi-index", info->acpi_index);
+        return 0;
     case ADDRESS_USB:
         c = find_controller(def, CONTROLLER_USB, a->usb.bus);
         if (c == NULL || c->info.alias == NULL)
@@ -132,7 +135,6 @@ int props_address(json_t *o, const DomainDef *def, const DeviceInfo *info, const
 
 void props_rom(json_t *o, const DeviceInfo *info)
 {
-    props_opt(o, "acpi-index", info->acpi_index);
     if (info->rom_enabled == TRI_NO) {
         props_str(o, "romfile", "");
         return;

@@ -20,9 +20,9 @@ void props_opt(json_t *o, const char *key, OptU64 value);
 void props_bool(json_t *o, const char *key, bool value);
 void props_tri(json_t *o, const char *key, TriState value);       /* true, false */
 void props_onoff(json_t *o, const char *key, TriState value);     /* "on", "off" */
-/* "bus", "multifunction", "addr" and the like for the device's address; fails when a controller it names is missing. */
+/* "bus", "multifunction", "addr", "acpi-index" and the like for the device's address; fails when a controller it names is missing. */
 int props_address(json_t *o, const DomainDef *def, const DeviceInfo *info, const char *what, Err *err);
-/* "acpi-index", "rombar", "romfile" */
+/* "rombar", "romfile" */
 void props_rom(json_t *o, const DeviceInfo *info);
 /* Compact text, members in order. Caller frees. */
 char *props_text(const json_t *o);

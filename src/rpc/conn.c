@@ -255,10 +255,12 @@ static bool read_once(RpcConn *c)
 
 static void conn_read(RpcConn *c)
 {
+    c->muted = false; /* what the socket has is looked at now; it may be the beginning of a record, of whose end the socket has to tell */
     c->reading = true;
     while (read_once(c) && may_take(c) && !frame_reader_has_input(&c->reader) && transport_has_input(c))
         ;
     c->reading = false;
+    conn_update_events(c);
 }
 
 static void on_io(void *userdata, uint32_t revents)

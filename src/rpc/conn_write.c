@@ -56,10 +56,16 @@ void conn_release(RpcConn *c)
 
 /* ---- the event thread's writing ---------------------------------------------------------------------------------------------- */
 
+/* What a client makes us send by sending: it counts until it has left. */
+static bool is_answer(const OutItem *it)
+{
+    return it->ends_call || it->pong;
+}
+
 static void on_sent(void *ud, OutItem *it)
 {
     RpcConn *c = ud;
-    if (it->ends_call)
+    if (is_answer(it))
         c->answers -= it->head_len + it->len;
     if (it->pumps)
         stream_sent(it->pumps);
@@ -180,10 +186,10 @@ static void enqueue(RpcConn *c, OutItem *it)
     }
     RpcStream *st = g_steal_pointer(&it->starts);
     out_queue_push(&c->out, it);
-    if (it->ends_call) {
+    if (is_answer(it))
         c->answers += it->head_len + it->len;
+    if (it->ends_call)
         give_back(c);
-    }
     if (st)
         stream_start(st);
     rpc_stream_unref(st);
@@ -201,7 +207,7 @@ static void on_item(void *arg)
     conn_finish_closing(c);
 }
 
-static void on_worker(void *arg)
+static void on_soon(void *arg)
 {
     g_autoptr(RpcConn) c = arg;
     if (c->processing)
@@ -210,9 +216,17 @@ static void on_worker(void *arg)
     conn_finish_closing(c);
 }
 
-static void post(RpcConn *c)
+void conn_process_soon(RpcConn *c)
 {
-    event_post(c->loop, on_worker, rpc_conn_ref(c));
+    event_post(c->loop, on_soon, rpc_conn_ref(c));
+}
+
+/* Takes out first what the client has sent and nobody read. */
+static void close_for_good(const RpcConn *c, int *fd)
+{
+    if (*fd >= 0 && c->listener->spec.kind == RPC_KIND_UNIX)
+        rpc_transport_drain(*fd);
+    fd_close(fd);
 }
 
 /* ---- workers ----------------------------------------------------------------------------------------------------------------- */
@@ -225,7 +239,7 @@ static bool may_go_direct(const OutItem *it)
 /* Ends a worker's turn: what it wrote is `n` (or negative errno). */
 static void worker_wrote(RpcConn *c, OutItem *it, ssize_t n)
 {
-    AUTO_CLOSE int orphan = -1;
+    int orphan = -1;
     bool wake = false, gone = false, whole = n == (ssize_t)(it->head_len + it->len);
     {
         LOCK_SCOPE(&c->lock);
@@ -241,12 +255,13 @@ static void worker_wrote(RpcConn *c, OutItem *it, ssize_t n)
     }
     if (n > 0)
         __atomic_add_fetch(&c->bytes_out, (uint64_t)n, __ATOMIC_RELAXED);
+    close_for_good(c, &orphan);
     if (whole || gone) {
         out_item_free(it);
         give_back(c);
     }
     if (__atomic_exchange_n(&c->release_wanted, 0, __ATOMIC_SEQ_CST) || wake)
-        post(c);
+        conn_process_soon(c);
 }
 
 /* Writes the answer now.  False: it has to go the way of all others. */
@@ -301,8 +316,6 @@ void conn_close_socket(RpcConn *c)
         if (c->writer == CONN_WRITER_WORKER)
             c->orphan_fd = take_fd(&c->fd);
     }
-    if (c->fd >= 0 && c->listener->spec.kind == RPC_KIND_UNIX)
-        rpc_transport_drain(c->fd);
-    fd_close(&c->fd);
+    close_for_good(c, &c->fd);
     out_item_free(partial);
 }

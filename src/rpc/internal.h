@@ -36,6 +36,7 @@ struct OutItem {
     int *fds;            /* owned */
     unsigned n_fds, fds_sent;
     bool ends_call;      /* the answer of a call: its place of the in-flight cap is free once this is queued */
+    bool pong;           /* the answer of a ping */
     RpcConn *to;         /* ref: where it goes, while it is posted */
     RpcStream *starts;   /* ref: stream to start once this reply is queued */
     RpcStream *pumps;    /* ref: stream that waits for this data packet to leave */
@@ -144,7 +145,7 @@ struct RpcConn {
     sd_event_source *deadline, *keepalive, *stall;
     FrameReader reader;
     OutQueue out;
-    size_t answers;    /* bytes of answers in `out` */
+    size_t answers;    /* bytes of answers, pongs too, in `out` */
     bool blocked;      /* the socket is full */
     bool muted;        /* it has input we may not take: not watched for more */
     bool turn_posted;
@@ -171,6 +172,8 @@ void conn_fail(RpcConn *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void conn_handshake(RpcConn *c);
 /* Dispatches the input that waits, as far as may be; event thread. */
 void conn_process(RpcConn *c);
+/* The same, posted; any thread. */
+void conn_process_soon(RpcConn *c);
 /* Posts that when calls wait which may be taken now; whoever frees a place or lets answers leave on the event thread. */
 void conn_next_turn(RpcConn *c);
 void conn_update_events(RpcConn *c);

@@ -6,6 +6,8 @@
  * Theory of operation.  Any packet from the client shows it is alive.  After an interval without one a ping goes out; when `count` pings
  * in a row brought nothing, the connection is closed an interval after the last.  While we ourselves do not read the socket (in-flight
  * cap), silence proves nothing and is not counted.
+ *
+ * A pong is an answer like any other: who sends pings and takes no pongs is not read any more (RPC_ANSWERS_BYTES).
  */
 #include "config.h"
 
@@ -19,6 +21,7 @@ static void send_message(RpcConn *c, int32_t proc)
     OutItem *it = out_item_new(0);
     out_item_set_header(
         it, &(RpcHeader){.prog = KEEPALIVE_PROG, .vers = KEEPALIVE_VERS, .proc = proc, .type = RPC_TYPE_MESSAGE}, 0);
+    it->pong = proc == KEEPALIVE_PONG;
     conn_send(c, it);
 }
 

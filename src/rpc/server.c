@@ -300,10 +300,16 @@ RpcConn *rpc_server_adopt(RpcServer *s, int fd, const RpcListenerSpec *spec, Err
     return c;
 }
 
+static void process_soon(RpcConn *c, void *unused)
+{
+    conn_process_soon(c);
+}
+
 void rpc_server_set_limits(RpcServer *s, const RpcLimits *limits)
 {
     s->limits = *limits;
     server_update_accept(s);
+    rpc_server_foreach(s, process_soon, NULL); /* there may be more calls under way than may be now, or fewer: who waits for what changes */
 }
 
 const RpcLimits *rpc_server_limits(const RpcServer *s)

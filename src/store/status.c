@@ -81,6 +81,7 @@ static const Row job_rows[] = {
     JOB_ROW("target", K_STRING, target, true),
     JOB_ROW("state", K_U32, state, true),
     JOB_ROW("abortedready", K_BOOL, aborted_ready, false),
+    JOB_ROW("done", K_BOOL, done, false),
     JOB_ROW("top", K_U32, top, false),
     JOB_ROW("base", K_U32, base, false),
     JOB_ROW("flags", K_U32, flags, false),

@@ -15,6 +15,7 @@ typedef struct StatusBlockJob {
     char *id, *kind, *disk, *target; /* QEMU's name of it, ours of its kind, alias and name of the disk */
     unsigned state;                  /* BlockJobState */
     bool aborted_ready;
+    bool done;          /* QEMU has concluded it without an error */
     unsigned top, base; /* numbers of images; 0: none */
     unsigned flags;     /* of the call that began it */
     uint64_t begun_us;

@@ -5,13 +5,14 @@
  *          replaced goes, with its files, at the first replacement after which nobody looks: whoever comes later sees the new one.
  * Locks:   settings_lock serialises log_configure(); writers of lines take none, one line is one write()
  * Errors:  log_configure() only; a line that cannot be written is lost.  Journal, syslog and stderr are never waited for:
- *          lines they do not take are counted, and told when they do again
+ *          lines they do not take are counted, and told when they do again.  A text has an end in every output
  */
 #include "config.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@
 #include "util/log_datagram.h"
 
 #define MAX_FIELDS 32
+#define PRINTED_MAX 8192u /* bytes of a text in a line: clients may say megabytes, which a log is not for */
 
 typedef enum { OUTPUT_STDERR, OUTPUT_FILE, OUTPUT_SYSLOG, OUTPUT_JOURNALD, OUTPUT_MAX } OutputKind;
 
@@ -284,10 +286,15 @@ bool log_wanted(LogLevel level, const char *area)
 
 /* ---- lines ----------------------------------------------------------------------------------------------- */
 
-/* Appends text with control characters made visible: what a guest or client says must not forge a line. */
+/* Appends text with control characters made visible: what a guest or client says must not forge a line.  What is too long is cut. */
 static void append_printable(GString *out, const char *text)
 {
+    const gsize full = out->len + PRINTED_MAX;
     for (const char *p = text; *p; p++) {
+        if (out->len >= full && ((unsigned char)*p & 0xc0) != 0x80) { /* not within a character */
+            g_string_append_printf(out, "... (%zu bytes more)", strlen(p));
+            return;
+        }
         if (*p == '\n')
             g_string_append(out, p[1] ? "\\n" : "");
         else if ((unsigned char)*p < 0x20 || *p == 0x7f)
@@ -348,11 +355,17 @@ static void write_line(int fd, const char *line)
     while (r < 0 && errno == EINTR);
 }
 
-/* A pipe or a journal's stream behind it that nobody reads is full some day. */
-static bool stderr_takes(void)
+/* A pipe or a journal's stream behind it that nobody reads is full some day.  What it then takes without a wait is a page. */
+static bool write_stderr(const char *line)
 {
     struct pollfd p = {STDERR_FILENO, POLLOUT, 0};
-    return poll(&p, 1, 0) != 0;
+    if (poll(&p, 1, 0) == 0)
+        return false;
+    g_autofree char *cut = g_strndup(line, PIPE_BUF);
+    if (strlen(cut) == PIPE_BUF)
+        cut[PIPE_BUF - 1] = '\n';
+    write_line(STDERR_FILENO, cut);
+    return true;
 }
 
 /* A line, as far as one of its forms can be made of it. */
@@ -368,10 +381,7 @@ static bool write_to(const Output *o, const Line *l, const char *whole)
 {
     switch (o->kind) {
     case OUTPUT_STDERR:
-        if (!stderr_takes())
-            return false;
-        write_line(STDERR_FILENO, whole);
-        return true;
+        return write_stderr(whole);
     case OUTPUT_FILE:
         write_line(o->fd, whole);
         return true;

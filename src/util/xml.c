@@ -297,8 +297,9 @@ bool xml_is_text(const char *s)
     return true;
 }
 
-/* The same characters libvirt escapes, in attributes and text alike; what XML cannot hold is dropped. */
-static void append_escaped(GString *out, const char *s)
+/* The characters libvirt escapes, in attributes and text alike, and white space a reader would take for other white space: in attributes
+ * all but the blank, in text the carriage return.  What XML cannot hold is dropped. */
+static void append_escaped(GString *out, const char *s, bool attribute)
 {
     for (const char *p = s; *p;) {
         size_t n = char_len(p);
@@ -317,6 +318,17 @@ static void append_escaped(GString *out, const char *s)
             break;
         case '\'':
             g_string_append(out, "&apos;");
+            break;
+        case '\r':
+            g_string_append(out, "&#13;");
+            break;
+        case '\n':
+        case '\t':
+            if (attribute) {
+                g_string_append_printf(out, "&#%d;", *p);
+                break;
+            }
+            g_string_append_c(out, *p);
             break;
         default:
             g_string_append_len(out, p, (gssize)n);
@@ -395,7 +407,7 @@ void xml_attr(XmlWriter *w, const char *name, const char *value)
     g_string_append_c(w->out, ' ');
     g_string_append(w->out, name);
     g_string_append(w->out, "='");
-    append_escaped(w->out, value);
+    append_escaped(w->out, value, true);
     g_string_append_c(w->out, '\'');
 }
 
@@ -411,7 +423,7 @@ void xml_attrf(XmlWriter *w, const char *name, const char *fmt, ...)
 void xml_text(XmlWriter *w, const char *text)
 {
     close_tag(w, false);
-    append_escaped(w->out, text);
+    append_escaped(w->out, text, false);
     w->text_inside = true;
 }
 

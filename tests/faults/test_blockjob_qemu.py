@@ -4,6 +4,7 @@ it was, and the other guests do not notice.
 In CI a sample of the points of every story; all of them with BERTH_SOAK=1 (`make soak`).
 """
 
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import threading
 import libvirt
 import pytest
 
-from blockjob_stories import CANCELED, JOB_2, STORIES, ActiveCommit, Commit, GuestEnded, Pull, Story, interesting, learn
+from blockjob_stories import CANCELED, JOB_2, LIFECYCLE, PIVOT, READY, STORIES, ActiveCommit, Commit, GuestEnded, Pull, Story, interesting, learn
 from lib import blockdev, events, xml
 from lib.blockdev import IMAGES
 from waiting import Wrong, eventually
@@ -232,3 +233,45 @@ def test_qemu_stops_answering(shared):
     other.destroy()
     assert story.check(dom) == Story.start
     conn.close()
+
+
+def _pivots_into_a_full_disk(server, story):
+    conn = server.connect()
+    story.prepare(conn)
+    dom = conn.lookupByName("vm")
+    heard = events.Recorder(conn, [LIFECYCLE, JOB_2])
+    story.begin(dom)
+    story.wait(heard, READY)
+    server.faults.inject("rename:/etc/libvirt/qemu/vm.xml", persistent=True, error=errno.ENOSPC)
+    dom.blockJobAbort("vda", PIVOT | L.VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC)
+    status = server.box.path("run", "qemu", "vm.xml")
+    eventually("the outcome is not noted", lambda: "done='yes'" not in open(status).read())
+    return dom, heard
+
+
+def test_guest_ends_before_its_definition_is_written(shared):
+    """The disk is on its new image, and the next start must be too: until the file can be written the machine is not off."""
+    story = ActiveCommit(shared)
+    dom, heard = _pivots_into_a_full_disk(shared, story)
+    with pytest.raises(libvirt.libvirtError, match="which images its disks are on"):
+        dom.destroy()
+    with pytest.raises(libvirt.libvirtError):
+        dom.create()
+    shared.faults.off()
+    dom.destroy()
+    _, _, args = heard.wait(lambda e, n, a: e == LIFECYCLE and a[0] == L.VIR_DOMAIN_EVENT_STOPPED)
+    assert args[1] == L.VIR_DOMAIN_EVENT_STOPPED_DESTROYED
+    heard.close()
+    assert not shared.box.qemus()
+    dom.create()
+    assert story.check(dom) == ["base"]
+
+    dom, heard = _pivots_into_a_full_disk(shared, story)
+    heard.close()
+    shared.stop(9)
+    os.kill(qemu_of(shared), signal.SIGKILL)
+    shared.faults.off()
+    shared.start()
+    dom = shared.connect().lookupByName("vm")
+    dom.create()
+    assert story.check(dom) == ["base"]

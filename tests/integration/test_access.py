@@ -255,20 +255,20 @@ def test_supplementary_groups(server):
 
 def test_flags_ask_for_more(server):
     """What a flag adds to a call is asked for, and only then."""
-    server.define(machine("web").replace("</devices>", "<graphics type='vnc' passwd='swordfish' port='-1' autoport='yes'/></devices>"))
+    server.define(machine("web").replace("</devices>", "<graphics type='vnc' passwd='sword1sh' port='-1' autoport='yes'/></devices>"))
     grant = "allow user %d to connect:* domain:getattr domain:read domain:write%%s\n" % ALICE
     set_rules(server, grant % "")
     assert as_alice(server, "dumpxml", "web").returncode == 0
-    assert "swordfish" not in as_alice(server, "dumpxml", "web").stdout
+    assert "sword1sh" not in as_alice(server, "dumpxml", "web").stdout
     refused = as_alice(server, "dumpxml", "web", "--security-info")
-    assert refused.returncode != 0 and "domain:read_secure" in refused.stderr and "swordfish" not in refused.stdout, refused
+    assert refused.returncode != 0 and "domain:read_secure" in refused.stderr and "sword1sh" not in refused.stdout, refused
     assert "domain:read_secure" in as_alice(server, "dumpxml", "web", "--migratable").stderr
     assert "domain:save" in as_alice(server, "desc", "web", "--config", "--new-desc", "x").stderr
     assert "domain:save" in as_alice(server, "desc", "web", "--new-desc", "x").stderr  # off: the current one is the stored one
     set_rules(server, grant % " domain:read-secure domain:save")
-    assert "swordfish" in as_alice(server, "dumpxml", "web", "--security-info").stdout
+    assert "sword1sh" in as_alice(server, "dumpxml", "web", "--security-info").stdout
     assert as_alice(server, "desc", "web", "--config", "--new-desc", "x").returncode == 0
-    assert "swordfish" not in server.text()
+    assert "sword1sh" not in server.text()
 
 
 def test_lists_show_what_one_may_see(server):

@@ -13,7 +13,7 @@ import pytest
 from lib import identity, rawrpc, sasl, server as servers
 from lib import xml as guest_xml
 
-SECRET = "swordfish"
+SECRET = "sword1sh"
 PROCS = os.path.join(os.path.dirname(__file__), "..", "..", "protocol", "procs.def")
 
 

@@ -47,7 +47,8 @@ def test_unknown_scheme_leaves_the_connection_usable(raw):
 
 def test_uris(raw):
     for uri, answer in (("qemu:///system", None), ("qemu:///session", None), ("", None), ("qemu:///system?mode=x", None),
-                        ("qemu:///", (1, 0)), ("qemu:///other", (1, 0)), ("qemu+unix:///system", (5, 0))):
+                        ("qemu:///", (1, 0)), ("qemu:///other", (1, 0)), ("qemu+unix:///system", (5, 0)),
+                        ("qemu:///system?x=%s" % ("x" * 4079), None), ("qemu:///system?x=%s" % ("x" * 4080), (8, 45))):
         client = raw()
         assert client.call(66).status == rawrpc.OK
         reply = client.call(1, rawrpc.optional(rawrpc.string(uri)) + struct.pack(">I", 0))

@@ -1,5 +1,6 @@
 """Snapshots of the disks of running guests: real guests that write meanwhile, several disks at once, and a daemon killed at every step."""
 
+import errno
 import json
 import os
 import subprocess
@@ -246,3 +247,45 @@ def test_qemu_killed_meanwhile(faulty):
     assert os.path.exists(server.box.path("lib", "images", "die-a.x")) == live["vda"][0].endswith(".x")
     assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
     assert a and b
+
+
+def _ends_unsettled(server, dom, *args):
+    """The guest is on its new images, the file of its definition could not be written, and it ends before that is mended."""
+    two_disks(server, dom)
+    server.sh("start", dom, "--paused")
+    server.faults.inject("rename:/etc/libvirt/qemu/*", persistent=True, error=errno.ENOSPC)
+    recorder = events.Recorder(server.connect())
+    answer = server.virsh("snapshot-create-as", dom, "s", "--disk-only", *args)
+    assert not answer.ok and "still names the old ones" in answer.err
+    server.sh("destroy", dom)
+    recorder.lifecycle(dom, libvirt.VIR_DOMAIN_EVENT_STOPPED)
+    recorder.close()
+
+
+def _refused_then(server, *calls):
+    for call in calls:
+        answer = server.virsh(*call)
+        assert not answer.ok and "an earlier snapshot is not settled yet" in answer.err
+    server.faults.off()
+    server.sh(*calls[0])
+
+
+def test_settled_before_anything_else(faulty):
+    """A start on the old images would lose what the guest wrote to the new ones; and the note is of this machine, not of one of its name."""
+    server = faulty
+    _ends_unsettled(server, "late")
+    text = server.file("late.xml", server.sh("dumpxml", "late", "--inactive"))
+    _refused_then(server, ("start", "late", "--paused"), ("create", text, "--paused"))
+    assert sources(server, "late") == {"vda": [IMAGES + "late-a.s", IMAGES + "late-a.qcow2"], "vdb": [IMAGES + "late-b.s", IMAGES + "late-b.img"]}
+    assert sources(server, "late", "--inactive")["vda"][0] == IMAGES + "late-a.s"
+
+    subprocess.run(server.box.argv(["sh", "-c", "cd %s && qemu-img create -q -u -f qcow2 -F qcow2 -b named-a.qcow2 over 16M" % IMAGES]), check=True)
+    _ends_unsettled(server, "named", "--reuse-external", "--diskspec", "vda,file=%sover" % IMAGES, "--diskspec", "vdb,snapshot=no")
+    _refused_then(server, ("domrename", "named", "soon"))
+    assert server.sh("snapshot-list", "soon", "--name").split() == ["s"]
+    assert sources(server, "soon", "--inactive")["vda"][0] == IMAGES + "over"
+
+    _ends_unsettled(server, "gone")
+    server.sh("undefine", "gone")
+    server.faults.off()
+    assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []

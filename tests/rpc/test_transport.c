@@ -146,6 +146,58 @@ static RpcTransport *make_transport(void *ud, RpcConn *conn, int fd, Err *err)
     return &c->t;
 }
 
+/* Gives out whole records only; of one whose end has not come yet nothing. */
+#define RECORD 32 /* bytes: a call with one number */
+
+typedef struct Records {
+    RpcTransport t;
+    RpcTransport *inner;
+    uint8_t part[RECORD];
+    size_t n_part;
+} Records;
+
+static ssize_t records_read(RpcTransport *t, void *buf, size_t len, int *fds, unsigned *n_fds)
+{
+    Records *r = (Records *)t;
+    ssize_t n = r->inner->ops->read(r->inner, r->part + r->n_part, RECORD - r->n_part, fds, n_fds);
+    if (n <= 0)
+        return n;
+    r->n_part += (size_t)n;
+    if (r->n_part < RECORD)
+        return -EAGAIN;
+    memcpy(buf, r->part, RECORD);
+    r->n_part = 0;
+    return RECORD;
+}
+
+static ssize_t records_writev(RpcTransport *t, const struct iovec *iov, int n_iov)
+{
+    Records *r = (Records *)t;
+    return r->inner->ops->writev(r->inner, iov, n_iov);
+}
+
+static void records_adopt(RpcTransport *t, RpcTransport *inner)
+{
+    ((Records *)t)->inner = inner;
+}
+
+static void records_free(RpcTransport *t)
+{
+    rpc_transport_free(((Records *)t)->inner);
+    g_free(t);
+}
+
+static const RpcTransportOps records_ops = {
+    .name = "toy records", .read = records_read, .writev = records_writev, .adopt = records_adopt, .free = records_free,
+};
+
+static RpcTransport *next_records(void)
+{
+    Records *r = g_new0(Records, 1);
+    r->t.ops = &records_ops;
+    return &r->t;
+}
+
 /* ---- the client's half ---- */
 
 static void send_xored(int fd, int32_t proc, uint32_t serial, const void *body, size_t len)
@@ -248,6 +300,57 @@ static void gone_before_the_switch(void **state)
     }
 }
 
+static void nothing(Toy *t)
+{
+}
+
+static void event_when_let(void *gate)
+{
+    char byte;
+    g_autoptr(GBytes) payload = g_bytes_new_static("news", 4);
+    assert_int_equal(read(GPOINTER_TO_INT(gate), &byte, 1), 1);
+    rpc_event_send(toy.conn, TOY_PROG, 1, 100, NULL, payload);
+}
+
+/* A call has begun to come while answers wait for the client, and it is an event that finds the socket free again: what is read then is no
+ * whole record, and the rest of it must be read as well. */
+static void record_in_two_parts(void **state)
+{
+    enum { SIZE = 400000, BEGINNING = 10 };
+    toy.next_transport = next_records;
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    int gate[2];
+    client_call(fd, TOY_SWITCH, 1);
+    client_expect(fd, RPC_TYPE_REPLY, 1, RPC_STATUS_OK, NULL);
+    assert_int_equal(pipe(gate), 0);
+    client_call_u32(fd, TOY_BIG, 2, SIZE);
+    toy_wait(&toy, &toy.calls, 2);
+    g_autoptr(GByteArray) call = packet_make(RPC_TYPE_CALL, TOY_BIG, 3, 0, (const uint8_t[]){0, 0, 0, 8}, 4);
+    assert_int_equal(call->len, RECORD);
+    client_send(fd, call->data, BEGINNING);
+    for (unsigned i = 0; i < 3; i++)
+        toy_on_loop(&toy, nothing);
+    event_post(toy.loop, event_when_let, GINT_TO_POINTER(gate[0]));
+    g_autofree uint8_t *some = g_malloc(SIZE);
+    size_t had = 0;
+    for (ssize_t n; (n = recv(fd, some, SIZE - had, MSG_DONTWAIT)) > 0; had += (size_t)n)
+        ;
+    assert_in_range(had, 65536, SIZE); /* the rest fits into the socket */
+    assert_int_equal(write(gate[1], "x", 1), 1);
+    for (size_t left = RPC_HEADER_SIZE + 4 + SIZE - had; left > 0;) {
+        ssize_t n = recv(fd, some, left, 0);
+        assert_in_range(n, 1, left);
+        left -= (size_t)n;
+    }
+    client_expect(fd, RPC_TYPE_MESSAGE, 1, RPC_STATUS_OK, NULL);
+    for (unsigned i = 0; i < 3; i++)
+        toy_on_loop(&toy, nothing);
+    client_send(fd, call->data + BEGINNING, RECORD - BEGINNING);
+    client_expect(fd, RPC_TYPE_REPLY, 3, RPC_STATUS_OK, NULL);
+    close(gate[0]);
+    close(gate[1]);
+}
+
 static void over_tcp(void **state)
 {
     AUTO_CLOSE int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -276,7 +379,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(handshake_first),        TEST(handshake_fails),          TEST(handshake_too_slow),
-        TEST(switched_after_the_reply), TEST(gone_before_the_switch), TEST(over_tcp),
+        TEST(switched_after_the_reply), TEST(gone_before_the_switch), TEST(record_in_two_parts), TEST(over_tcp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,6 +106,43 @@ static void answers_not_read(void **state)
     client_expect_silence(fd);
 }
 
+/* Sends what the socket takes of it; how much of it has gone. */
+static size_t send_some(int fd, const GByteArray *a, size_t sent)
+{
+    ssize_t n = sent < a->len ? send(fd, a->data + sent, a->len - sent, MSG_DONTWAIT | MSG_NOSIGNAL) : 0;
+    return n > 0 ? sent + (size_t)n : sent;
+}
+
+/* Pongs cost more memory than pings: who does not take them is not read any more, and has them all when it goes on. */
+static void pongs_not_read(void **state)
+{
+    enum { PINGS = 20000, ROUNDS = 4000 };
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    client_expect_silence(fd);
+    g_autoptr(GByteArray) all = g_byte_array_new();
+    for (uint32_t i = 0; i < PINGS; i++) {
+        g_autoptr(GByteArray) a = packet_make(RPC_TYPE_MESSAGE, 1, 0, 0, NULL, 0);
+        memcpy(a->data + 4, (const uint8_t[]){0x6b, 0x65, 0x65, 0x70}, 4);
+        g_byte_array_append(all, a->data, a->len);
+    }
+    size_t sent = 0;
+    queued = 0;
+    for (unsigned i = 0; i < ROUNDS && sent < all->len; i++) {
+        sent = send_some(fd, all, sent);
+        toy_on_loop(&toy, look);
+    }
+    assert_in_range(queued, 1, 65536 + 16 * RPC_HEADER_SIZE);
+    for (uint32_t i = 0; i < PINGS; i++) {
+        Packet p;
+        sent = send_some(fd, all, sent);
+        assert_true(client_recv(fd, &p));
+        assert_int_equal(p.h.prog, 0x6b656570);
+        assert_int_equal(p.h.proc, 2);
+        packet_done(&p);
+    }
+    client_expect_silence(fd);
+}
+
 static void news_when_let(void *arg)
 {
     g_autoptr(GBytes) payload = g_bytes_new_static("news", 4);
@@ -143,6 +180,57 @@ static void calls_go_on_after_an_event(void **state)
     client_expect(fd, RPC_TYPE_REPLY, 2, RPC_STATUS_OK, NULL);
     close(gate[0]);
     close(gate[1]);
+}
+
+static unsigned requests;
+
+static void allow_requests(Toy *t)
+{
+    RpcLimits limits = t->limits;
+    limits.max_client_requests = requests;
+    rpc_server_set_limits(t->server, &limits);
+}
+
+/* Until what was posted so far is over: a worker writes its answer itself then. */
+static void until_idle(void)
+{
+    for (unsigned i = 0; i < 4; i++)
+        toy_on_loop(&toy, look);
+    while (event_has_posts(toy.loop))
+        g_thread_yield();
+}
+
+/* A client has more calls under way than it may have by now; its next one is taken when they are answered. */
+static void fewer_requests_allowed(void **state)
+{
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    for (uint32_t i = 0; i < 3; i++)
+        client_call(fd, TOY_HOLD, i);
+    toy_wait_held(&toy, 3);
+    requests = 1;
+    toy_on_loop(&toy, allow_requests);
+    client_call(fd, TOY_NULL, 3);
+    until_idle();
+    toy_release_held(&toy, 3);
+    for (uint32_t i = 0; i < 4; i++)
+        client_expect(fd, RPC_TYPE_REPLY, i, RPC_STATUS_OK, NULL);
+}
+
+/* A client whose calls are all that it may have may have more: the next one is taken at once. */
+static void more_requests_allowed(void **state)
+{
+    AUTO_CLOSE int fd = toy_connect(&toy);
+    for (uint32_t i = 0; i < 5; i++)
+        client_call(fd, TOY_HOLD, i);
+    toy_wait_held(&toy, 5);
+    client_call(fd, TOY_NULL, 5);
+    until_idle();
+    requests = 6;
+    toy_on_loop(&toy, allow_requests);
+    client_expect(fd, RPC_TYPE_REPLY, 5, RPC_STATUS_OK, NULL);
+    toy_release_held(&toy, 5);
+    for (uint32_t i = 0; i < 5; i++)
+        client_expect(fd, RPC_TYPE_REPLY, i, RPC_STATUS_OK, NULL);
 }
 
 /* ---- writing ---- */
@@ -243,8 +331,8 @@ static void gone_while_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(greedy_client), TEST(answers_not_read), TEST(calls_go_on_after_an_event),
-        TEST(news_before_the_answer), TEST(no_bytes_mix), TEST(gone_while_answered),
+        TEST(greedy_client), TEST(answers_not_read), TEST(pongs_not_read), TEST(calls_go_on_after_an_event),
+        TEST(fewer_requests_allowed), TEST(more_requests_allowed), TEST(news_before_the_answer), TEST(no_bytes_mix), TEST(gone_while_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -153,7 +153,15 @@ static void test_quoting(void **state)
     assert_string_equal(a->args->pdata[2], "guest=a,,b'c d,debug-threads=on");
     g_autofree char *line = qemu_argv_to_string(a, false);
     assert_non_null(strstr(line, " -name 'guest=a,,b'\\''c d,debug-threads=on' "));
+    g_autoptr(DomainDef) shown = domain_def_parse(MINIMAL("x", "<graphics type='vnc' port='5901' listen='127.0.0.1,password=off'/>"), 0, NULL, &err);
+    assert_non_null(shown);
+    g_autoptr(Argv) vnc = build(shown, 0, &err);
+    assert_non_null(vnc);
+    g_autofree char *text = qemu_argv_to_string(vnc, false);
+    assert_non_null(strstr(text, " 127.0.0.1,,password=off:1,"));
 }
+
+#define BRIDGED(rest) "<interface type='bridge'><source bridge='br0'/><model type='virtio'/>" rest "</interface>"
 
 static void test_refused(void **state)
 {
@@ -163,6 +171,14 @@ static void test_refused(void **state)
         {MINIMAL("x", "<interface type='network'><mac address='52:54:00:00:00:01'/><source network='default'/></interface>"), "network"},
         {MINIMAL("x", "<controller type='pci' index='0' model='pcie-root'/><controller type='pci' index='1' model='auto'/>"), "auto"},
         {MINIMAL("x", "<graphics type='sdl'/>"), "sdl"},
+        {MINIMAL("x", BRIDGED("<driver queues='4294967295'/>")), "4294967295 queues"},
+        {MINIMAL("x", BRIDGED("<port isolated='yes'/>")), "isolated"},
+        {MINIMAL("x", BRIDGED("<script path='/etc/qemu-ifup'/>")), "/etc/qemu-ifup"},
+        {MINIMAL("x", BRIDGED("<downscript path='/etc/qemu-ifdown'/>")), "<downscript"},
+        {MINIMAL("x", BRIDGED("<ip address='10.1.0.1' prefix='24'/>")), "<ip>"},
+        {MINIMAL("x", "<interface type='bridge' trustGuestRxFilters='yes'><source bridge='br0'/></interface>"), "trustGuestRxFilters"},
+        {MINIMAL("x", "<disk type='file'><driver name='qemu' type='qcow2'/><source file='/a' index='1'><slices><slice type='storage' offset='65536' "
+                      "size='65536'/></slices></source><target dev='vda' bus='virtio'/></disk>"), "<slices>"},
     };
     for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
         g_auto(Err) err = ERR_INIT;
@@ -176,6 +192,26 @@ static void test_refused(void **state)
             print_error("%s\n", err.detail);
         assert_non_null(strstr(err.detail, cases[i].word));
     }
+}
+
+/* Once accepted and not passed on. */
+static void test_not_forgotten(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) def = domain_def_parse(
+        "<domain type='qemu'><name>x</name><memory>262144</memory><os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os>"
+        "<cpu><model>qemu64</model></cpu><clock offset='utc'><timer name='hypervclock' present='yes'/></clock><devices><emulator>/usr/bin/qemu</emulator>"
+        "<controller type='pci' index='0' model='pcie-root'><alias name='pcie.0'/><pcihole64 unit='GiB'>2</pcihole64></controller>"
+        "<rng model='virtio'><backend model='random'>/dev/urandom</backend><alias name='rng0'/><acpi index='7'/>"
+        "<address type='pci' bus='0' slot='5'/></rng></devices></domain>",
+        0, NULL, &err);
+    assert_non_null(def);
+    g_autoptr(Argv) a = build(def, 0, &err);
+    assert_non_null(a);
+    g_autofree char *line = qemu_argv_to_string(a, false);
+    assert_non_null(strstr(line, " -cpu qemu64,hv-time=on "));
+    assert_non_null(strstr(line, "\"addr\":\"0x5\",\"acpi-index\":7"));
+    assert_non_null(strstr(line, " -global q35-pcihost.pci-hole64-size=2097152K "));
 }
 
 /* The same object serves the command line and device_add. */
@@ -289,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_golden),  cmocka_unit_test(test_fd_plan),          cmocka_unit_test(test_native),
         cmocka_unit_test(test_quoting), cmocka_unit_test(test_refused),          cmocka_unit_test(test_props_are_shared),
         cmocka_unit_test(test_node_numbers), cmocka_unit_test(test_network), cmocka_unit_test(test_impossible_clock),
+        cmocka_unit_test(test_not_forgotten),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -56,6 +57,50 @@ static void test_fields_and_forgery(void **state)
     g_autofree char *text = content();
     assert_non_null(strstr(text, "error test.area: a\\nb\\x1b [DOMAIN=vm CODE=3\\n8]\n"));
     assert_non_null(strstr(text, "error test.area: plain\n"));
+}
+
+/* What a client says may have megabytes. */
+static void test_long_texts_are_cut(void **state)
+{
+    enum { LONG = 3 << 20 };
+    g_autofree char *plain = g_strnfill(LONG, 'x'), *control = g_strnfill(LONG, '\x01');
+    LogField fields[] = {{"OBJECT", plain}, {NULL, NULL}};
+    use_file(3, NULL, 1);
+    log_fields(LOG_LEVEL_ERROR, fields, "%s", control);
+    g_autofree char *text = content();
+    assert_in_range(strlen(text), 2 * 8192, 2 * 8192 + 256);
+    assert_non_null(strstr(text, "\\x01... (3143680 bytes more) [OBJECT=xxx"));
+    assert_true(g_str_has_suffix(text, "x... (3137536 bytes more)]\n"));
+}
+
+/* It says that it takes something, which need not be all of a line. */
+static void test_stderr_is_not_waited_for(void **state)
+{
+    static const char page[4096];
+    g_autofree char *text = g_strnfill(6000, 'x'), *got = g_malloc(2 * sizeof(page));
+    g_auto(Err) err = ERR_INIT;
+    int p[2], kept = dup(STDERR_FILENO);
+    assert_int_equal(log_configure(3, NULL, "1:stderr", &err), 0);
+    assert_int_equal(pipe2(p, O_NONBLOCK | O_CLOEXEC), 0);
+    while (write(p[1], page, sizeof(page)) > 0)
+        ;
+    assert_int_equal(read(p[0], got, sizeof(page)), sizeof(page));
+    assert_int_equal(fcntl(p[1], F_SETFL, 0), 0);
+    assert_int_equal(dup2(p[1], STDERR_FILENO), STDERR_FILENO);
+    alarm(60);
+    log_error("%s", text); /* there is room for one page */
+    log_error("lost");
+    alarm(0);
+    assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+    close(kept);
+    ssize_t n = 0;
+    for (ssize_t more; (more = read(p[0], got, sizeof(page))) > 0;)
+        n = more;
+    assert_int_equal(n, sizeof(page));
+    assert_int_equal(got[n - 2], 'x');
+    assert_int_equal(got[n - 1], '\n');
+    close(p[0]);
+    close(p[1]);
 }
 
 static void test_filters(void **state)
@@ -188,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_level),        cmocka_unit_test(test_fields_and_forgery), cmocka_unit_test(test_filters),
         cmocka_unit_test(test_output_level), cmocka_unit_test(test_settings),           cmocka_unit_test(test_errors),
         cmocka_unit_test(test_replaced_settings_go), cmocka_unit_test(test_fifo_without_reader),
+        cmocka_unit_test(test_long_texts_are_cut),   cmocka_unit_test(test_stderr_is_not_waited_for),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -54,6 +54,24 @@ static void test_secret(void **state)
     assert_non_null(strstr(secure, "passwd='secret'"));
 }
 
+/* White space a reader would take for other white space: what is written reads as what it was. */
+static void test_white_space(void **state)
+{
+    static const char xml[] =
+        "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>x</name><description>a&#13;\n\tb</description><memory>65536</memory>"
+        "<os><type>hvm</type></os><devices><disk type='file'><source file='/a&#10;b&#9;c&#13;d'/><target dev='vda'/></disk></devices>"
+        "<qemu:commandline><qemu:arg value='a&#10;b'/></qemu:commandline></domain>";
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) once = model_define(xml, 0, &err);
+    assert_non_null(once);
+    g_autofree char *text = domain_def_format(once, FORMAT_INACTIVE);
+    g_autoptr(DomainDef) again = model_define(text, 0, &err);
+    assert_non_null(again);
+    assert_string_equal(domain_def_find_disk(again, "vda")->src->path, "/a\nb\tc\rd");
+    assert_string_equal(again->description, "a\r\n\tb");
+    assert_string_equal(again->qemu_args->pdata[0], "a\nb");
+}
+
 static void count_change(void *ud, const char *path, unsigned flags)
 {
     g_string_append_printf(ud, "%s;", path);
@@ -282,7 +300,7 @@ int main(void)
         cmocka_unit_test(test_metadata), cmocka_unit_test(test_metadata_that_is_no_text), cmocka_unit_test(test_metadata_has_a_bound),
         cmocka_unit_test(test_device), cmocka_unit_test(test_tables),
         cmocka_unit_test(test_cpuset), cmocka_unit_test(test_support_table), cmocka_unit_test(test_asked_cpu),
-        cmocka_unit_test(test_generated_path),
+        cmocka_unit_test(test_generated_path), cmocka_unit_test(test_white_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "model_env.h"
 #include "util/xml.h"
 
@@ -70,6 +74,66 @@ static void test_words(void **state)
     EXPECT(HEAD "<zork/></domain>", PARSE_VALIDATE, VIR_ERR_XML_INVALID_SCHEMA, "/domain/zork line 5");
     EXPECT(HEAD "<devices><disk colour='red'><source file='/a'/><target dev='vda'/></disk></devices></domain>", PARSE_VALIDATE,
            VIR_ERR_XML_INVALID_SCHEMA, "colour", "line 5");
+}
+
+/* What must be there, and is there with nothing in it. */
+static void test_empty(void **state)
+{
+    EXPECT("<domain type='qemu'><name>x</name><memory>65536</memory><os><type>hvm</type>\n<smbios mode=''/></os></domain>", 0, VIR_ERR_XML_ERROR, "'mode'",
+           "smbios line 2");
+    EXPECT(HEAD "<devices><interface type='user'><ip address=''/></interface></devices></domain>", 0, VIR_ERR_XML_ERROR, "'address'", "interface/ip");
+    EXPECT(HEAD "<cpu><model>qemu64</model><feature name=''/><feature name=''/></cpu></domain>", 0, VIR_ERR_XML_ERROR, "'name'", "cpu/feature");
+    EXPECT(HEAD "<devices><interface type='bridge'><source bridge='br0'/><script path=''/></interface></devices></domain>", 0, VIR_ERR_XML_ERROR,
+           "'path'", "interface/script");
+    EXPECT(HEAD "<resource><partition/></resource></domain>", 0, VIR_ERR_XML_ERROR, "'partition'", "line 5");
+}
+
+/* What QEMU would take for more than one thing. */
+static void test_what_qemu_takes_apart(void **state)
+{
+#define FORWARD(address, port) \
+    HEAD "<devices><channel type='null'><target type='guestfwd' address='" address "' port='" port "'/></channel></devices></domain>"
+#define DISK(target) HEAD "<devices><disk type='file'><source file='/a'/><target dev='" target "' bus='virtio'/></disk></devices></domain>"
+    EXPECT(FORWARD("10.0.2.1:80-cmd:/bin/sh", "4600"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "'address'", "IPv4");
+    EXPECT(FORWARD("::1", "4600"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "'address'", "IPv4");
+    EXPECT(FORWARD("10.0.2.1", "65536"), 0, VIR_ERR_XML_ERROR, "'port'", "65535");
+    EXPECT(HEAD "<cpu><model vendor_id='Gen,+x2apic,'>qemu64</model></cpu></domain>", 0, VIR_ERR_XML_ERROR, "'vendor_id'");
+    EXPECT(HEAD "<cpu><model>qemu64</model><feature name='x2apic=off,enforce'/></cpu></domain>", 0, VIR_ERR_XML_ERROR, "'name'", "x2apic=off,enforce");
+    EXPECT(DISK("vd/../x"), 0, VIR_ERR_XML_ERROR, "vd/../x");
+    EXPECT(DISK("vd"), 0, VIR_ERR_XML_ERROR, "'vd'");
+    EXPECT(DISK("vda1"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "vda1");
+}
+
+/* What QEMU cannot be told, or only in part: a machine would not be what it seems. */
+static void test_no_effect(void **state)
+{
+#define CPU(inside) HEAD "<cpu><model>qemu64</model>" inside "</cpu></domain>"
+#define VIDEO(model) HEAD "<devices><video><model " model "</video></devices></domain>"
+#define VNC(attrs) HEAD "<devices><graphics type='vnc' " attrs "/></devices></domain>"
+    EXPECT(CPU("<cache mode='emulate'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "level='3'");
+    EXPECT(CPU("<cache level='1' mode='emulate'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "level='3'");
+    EXPECT(CPU("<cache level='1' mode='disable'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "level='1'");
+    EXPECT(CPU("<cache mode='passthrough'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "host-passthrough");
+    EXPECT(CPU("<cache level='3' mode='emulate'/>"), 0, 0, NULL);
+    EXPECT(CPU("<maxphysaddr mode='emulate'/>"), 0, VIR_ERR_XML_ERROR, "'bits'");
+    EXPECT(HEAD "<vcpu>2</vcpu><cpu><topology sockets='1' clusters='2' cores='1' threads='1'/></cpu></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "clusters");
+    EXPECT(HEAD "<features><smm state='on'><tseg>8</tseg></smm></features></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "q35");
+    EXPECT(HEAD "<features><smm state='on'><tseg unit='KiB'>5</tseg></smm></features></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "1 MiB");
+    EXPECT(HEAD "<clock offset='absolute' start='18446744073709551615'/></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "'start'");
+    EXPECT(HEAD "<devices><controller type='pci' index='0' model='pci-root'><pcihole64 unit='GiB'>99999999999999999</pcihole64></controller></devices></domain>",
+           0, VIR_ERR_OVERFLOW, "pcihole64");
+    EXPECT(HEAD "<devices><disk type='file'><source file='/a'/><target dev='vda'/><vendor>v</vendor></disk></devices></domain>", 0,
+           VIR_ERR_CONFIG_UNSUPPORTED, "vendor");
+    EXPECT(VIDEO("type='cirrus'><resolution x='800' y='600'/></model>"), 0, VIR_ERR_XML_ERROR, "resolution", "cirrus");
+    EXPECT(VIDEO("type='vga' heads='2'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "heads");
+    EXPECT(VNC("passwd='123456789'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "9 characters");
+    EXPECT(VNC("passwd='12345678' connected='disconnect'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "keep");
+    EXPECT(VNC("passwd='12345678' connected='keep'"), 0, 0, NULL);
+    EXPECT(HEAD "<devices><serial type='unix'/></devices></domain>", 0, VIR_ERR_XML_ERROR, "source path", "unix");
+    EXPECT(HEAD "<devices><channel type='unix'><target type='virtio' name='a'/></channel></devices></domain>", 0, 0, NULL);
+    EXPECT(HEAD "<devices><serial type='unix'><source mode='bind' path='/a'><reconnect enabled='yes' timeout='5'/></source></serial></devices></domain>", 0,
+           VIR_ERR_CONFIG_UNSUPPORTED, "connect mode");
+    EXPECT(VNC("websocket='65536'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "websocket");
 }
 
 static void test_unknown_collected(void **state)
@@ -140,14 +204,46 @@ static void test_what_only_looks_like_attributes(void **state)
         fail_msg("%s", err.detail);
 }
 
+/* Defines it in a child that has 60 s of processor time, of which comparing each with each of `n` would need many times that. */
+static void define_soon(const char *head, const char *each, unsigned n, const char *tail)
+{
+    g_autoptr(GString) xml = g_string_new(HEAD);
+    g_string_append(xml, head);
+    for (unsigned i = 0; i < n; i++)
+        g_string_append_printf(xml, "%s%u'/>", each, i);
+    g_string_append(xml, tail);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const struct rlimit cpu = {60, 60};
+        setrlimit(RLIMIT_CPU, &cpu);
+        g_auto(Err) err = ERR_INIT;
+        domain_def_unref(model_define(xml->str, 0, &err));
+        _exit(0); /* taken or refused: that it ended is what counts */
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+}
+
+static void test_many_of_a_kind(void **state)
+{
+    define_soon("<metadata>", "<a xmlns='", 95000, "</metadata></domain>");
+    define_soon("<cpu><model>qemu64</model>", "<feature name='f", 95000, "</cpu></domain>");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_what_qemu_takes_apart),
+        cmocka_unit_test(test_no_effect),
         cmocka_unit_test(test_unknown_collected),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_what_only_looks_like_attributes),
+        cmocka_unit_test(test_many_of_a_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
