@@ -255,7 +255,7 @@ static void list_answered(PolkitCheck *c, void *ud)
     for (unsigned i = 0; i < c->questions->len; i++) {
         const PolkitQuestion *q = &g_array_index(c->questions, PolkitQuestion, i);
         if (q->answer == POLKIT_YES)
-            g_hash_table_add(call->visible, g_memdup2(q->uuid, UUID_LEN));
+            g_hash_table_insert(call->visible, g_memdup2(q->uuid, UUID_LEN), g_strdup(q->name));
     }
     call->then(call);
 }
@@ -271,7 +271,7 @@ static void ask_for_list(Call *call)
     g_autoptr(DomainRoster) all = domain_roster(call_domains(call));
     g_autoptr(AccessProfile) p = profile_of(call->conn);
     PolkitCheck *c = polkit_check_new(polkit_for(call->conn), call->conn);
-    call->visible = g_hash_table_new_full(uuid_hash, uuid_equal, g_free, NULL);
+    call->visible = g_hash_table_new_full(uuid_hash, uuid_equal, g_free, g_free);
     for (unsigned i = 0; i < all->views->len; i++) {
         const DomainView *v = all->views->pdata[i];
         const AccessObject o = {v->name, v->uuid};
@@ -281,6 +281,20 @@ static void ask_for_list(Call *call)
     polkit_check_start(c, list_answered, call);
 }
 
+static int refuse_renamed(const Call *call, Err *err)
+{
+    return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_OPERATION_FAILED, 0, "domain '%s' was renamed while the call waited for it",
+                        call->checked_name);
+}
+
+/* Polkit took its time: what it allowed was what the machine was called then. */
+static void check_name(Call *call)
+{
+    g_autoptr(DomainView) v = call->dom ? domain_view(call->dom) : NULL;
+    if (v && strcmp(call->checked_name, v->name) != 0)
+        refuse_renamed(call, &call->err);
+}
+
 static void call_answered(PolkitCheck *c, void *ud)
 {
     Call *call = ud;
@@ -288,6 +302,8 @@ static void call_answered(PolkitCheck *c, void *ud)
     if (q) {
         g_autofree char *text = client_name(call);
         refuse_by_polkit(call, c, q, text, &call->err);
+    } else {
+        check_name(call);
     }
     if (!q && is_list(call->proc))
         ask_for_list(call);
@@ -339,10 +355,7 @@ int access_check(Call *call, void (*then)(Call *call), Err *err)
 
 int access_check_again(const Call *call, Err *err)
 {
-    if (call->checked_name && strcmp(call->checked_name, call->dom->name) != 0)
-        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_OPERATION_FAILED, 0, "domain '%s' was renamed while the call waited for it",
-                            call->checked_name);
-    return 0;
+    return call->checked_name && strcmp(call->checked_name, call->dom->name) != 0 ? refuse_renamed(call, err) : 0;
 }
 
 /* ---- a handler's question -------------------------------------------------------------------------------------------------- */
@@ -428,7 +441,8 @@ bool access_domain_visible(const Call *call, const DomainView *v)
     const AccessObject o = {v->name, v->uuid};
     if (p && !access_profile_decide(p, call->proc->filter, &o).allow)
         return false;
-    return !polkit_for(call->conn) || (call->visible && g_hash_table_contains(call->visible, v->uuid));
+    const char *asked = call->visible ? g_hash_table_lookup(call->visible, v->uuid) : NULL;
+    return !polkit_for(call->conn) || (asked && strcmp(asked, v->name) == 0);
 }
 
 bool access_domain_known(const Call *call, const DomainView *v)

@@ -98,8 +98,10 @@ int auth_polkit_check(Call *call, void (*then)(Call *call), Err *err)
 {
     PolkitSubject who;
     const char *why = NULL;
-    if (rpc_conn_auth_method(call->conn) != RPC_AUTH_POLKIT || rpc_conn_is_authenticated(call->conn))
-        return err_set(err, VIR_ERR_AUTH_FAILED, "polkit is not what this connection is to authenticate by now");
+    if (rpc_conn_auth_method(call->conn) != RPC_AUTH_POLKIT || rpc_conn_is_authenticated(call->conn)) {
+        err_set(err, VIR_ERR_AUTH_FAILED, "polkit is not what this connection is to authenticate by now");
+        return rpc_conn_is_authenticated(call->conn) ? -1 : refused(call); /* a stranger does not fill the log by asking again and again */
+    }
     if (call->client->auth_ask) {
         err_set(err, VIR_ERR_AUTH_FAILED, "polkit is being asked about this connection already");
         return refused(call);

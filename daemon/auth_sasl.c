@@ -49,8 +49,10 @@ static int refuse(Call *call, const char *mech, const Err *why, Err *err)
 static int enter(Call *call, Err *err)
 {
     RpcConn *c = call->conn;
-    if (rpc_conn_auth_method(c) != RPC_AUTH_SASL || rpc_conn_is_authenticated(c))
+    if (rpc_conn_is_authenticated(c))
         return err_set(err, VIR_ERR_AUTH_FAILED, "SASL was not asked for");
+    if (rpc_conn_auth_method(c) != RPC_AUTH_SASL)
+        return refuse(call, NULL, NULL, err);
     if (!rpc_conn_is_alive(c)) /* it waited for a worker: nobody is there any more */
         return err_set(err, VIR_ERR_AUTH_FAILED, "the connection is gone");
     if (!g_atomic_int_compare_and_exchange(&call->client->sasl_busy, 0, 1))

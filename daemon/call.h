@@ -31,7 +31,7 @@ struct Call {
     const char *login;        /* this call let its client in, or did not: by what, for the audit record; NULL: it was about something else */
     struct AuditRecord *audit; /* from the beginning of a call that changes something; NULL: none */
     void (*then)(Call *call); /* when polkit has answered */
-    GHashTable *visible;      /* uuids of the machines polkit lets a list show; NULL: it was not asked */
+    GHashTable *visible;      /* uuid -> name of the machines polkit lets a list show; NULL: it was not asked */
     int fds[RPC_FDS_MAX]; /* to go out with the reply */
     unsigned n_fds;
     GList link;    /* in client->calls */

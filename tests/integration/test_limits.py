@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from lib import netns, pki as pkis, rawrpc, sasl
+from lib import identity, netns, pki as pkis, rawrpc, sasl
 
 PORT = 16509
 GET_VERSION = 3
@@ -118,6 +118,25 @@ def test_no_call_of_a_stranger_is_decoded(strict, transport):
         client.close()
     with local(strict) as other:
         assert other.call(GET_VERSION).status == rawrpc.OK
+
+
+def asks_in_vain(client, proc):
+    assert client.call(proc).error()[0] == 45
+    with pytest.raises(rawrpc.Closed):
+        for _ in range(50):
+            client.call(proc)
+    client.close()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_stranger_asks_once_the_wrong_way(strict, transport):
+    """Each refusal is a record and a line in the log: who goes on asking in a way that is not his would fill both."""
+    asks_in_vain(reach(strict, transport), 70)  # polkit
+
+
+def test_a_stranger_asks_polkits_socket_for_sasl(make_strict):
+    server = make_strict('auth_unix_ro = "polkit"\n')
+    asks_in_vain(identity.Client(server.box.path("run", "libvirt-sock-ro"), 65534), sasl.INIT)
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
