@@ -154,7 +154,7 @@ void conn_handshake(RpcConn *c)
 static bool may_take(const RpcConn *c)
 {
     RpcConnState state = rpc_conn_state(c);
-    return !c->dead && !c->switching && (state == RPC_CONN_AUTH || state == RPC_CONN_OPEN) &&
+    return !c->dead && !c->switching && c->place != PLACE_WAITS && (state == RPC_CONN_AUTH || state == RPC_CONN_OPEN) &&
            conn_in_flight(c) < c->server->limits.max_client_requests && c->answers <= RPC_ANSWERS_BYTES;
 }
 
@@ -282,6 +282,15 @@ static void on_io(void *userdata, uint32_t revents)
         c->muted = (revents & EPOLLIN) != 0;
         conn_update_events(c);
     }
+}
+
+void conn_let_in(RpcConn *c)
+{
+    if (c->dead)
+        return;
+    if (rpc_conn_state(c) == RPC_CONN_AUTH)
+        set_deadline(c, c->server->limits.auth_timeout_ms);
+    conn_next_turn(c);
 }
 
 /* ---- the end ---- */

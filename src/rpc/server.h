@@ -28,8 +28,8 @@ typedef struct RpcService {
 
 typedef struct RpcLimits {
     unsigned max_clients;           /* beyond: accept pauses until one leaves */
-    unsigned max_anonymous_clients; /* not yet authenticated, on local sockets and on the network each; beyond: accept pauses until one
-                                     * leaves, or on the network has had its time; 0: no limit of their own */
+    unsigned max_anonymous_clients; /* not yet authenticated, on local sockets and on the network each; beyond: on the network accept
+                                     * pauses until one leaves or has had its time, local users share them; 0: no limit of their own */
     unsigned max_client_requests;   /* calls and stream packets of one client under way; beyond: its socket is not read */
     size_t max_queue_bytes;         /* unsent bytes of one client; beyond: it is disconnected */
     unsigned stall_timeout_ms;      /* disconnected when so long nothing was read while more than RPC_STALL_BYTES wait; 0: never */
