@@ -167,7 +167,7 @@ struct RpcConn {
     int fd;
     RpcTransport *transport;
     EventIo *io;
-    sd_event_source *deadline, *keepalive, *stall;
+    sd_event_source *deadline, *keepalive, *stall, *rx_stall;
     FrameReader reader;
     OutQueue out;
     size_t answers;    /* bytes of answers, pongs too, in `out` */
@@ -188,6 +188,7 @@ struct RpcConn {
     uint64_t calls, bytes_in;
     uint64_t last_rx_us;
     uint64_t stall_bytes; /* bytes_out when the stall timer was armed */
+    uint64_t rx_stall_bytes; /* bytes_in when its sister was */
     unsigned pings;    /* sent without any packet since */
 };
 
