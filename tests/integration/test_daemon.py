@@ -74,6 +74,25 @@ def test_relative_paths_are_those_of_the_command(berthd):
         server.close()
 
 
+CLOSED = "import os, sys; os.closerange(0, 3); os.execvp(sys.argv[1], sys.argv[1:])"
+
+
+def test_standard_descriptors_that_are_closed(berthd):
+    """Their numbers go to nothing of the daemon's, which would be lost, or written to, when it goes to the background."""
+    server = berthd(log_level="2")
+    server.box.start()
+    try:
+        server.write_config()
+        argv = ["/usr/bin/python3", "-c", CLOSED] + server.argv() + ["--daemon", "--pid-file", "/etc/libvirt/berthd.pid"]
+        started = server.box.run(argv, env=server.environment())
+        assert started.returncode == 0, server.text()
+        with open(server.box.path("etc", "berthd.pid")) as pid_file:
+            fds = "/proc/%d/fd" % int(pid_file.read())
+        assert [os.readlink("%s/%d" % (fds, fd)) for fd in range(3)] == ["/dev/null"] * 3
+    finally:
+        server.close()
+
+
 def test_samples_are_accepted(berthd, tmp_path):
     conf = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "conf")
     done = run(berthd, "--check-config", "--sysconfdir", conf)
