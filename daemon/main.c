@@ -413,6 +413,7 @@ int main(int argc, char **argv)
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 256 * 1024);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, it would take from us how children ended */
     sigset_t block;
     sigemptyset(&block);
     sigaddset(&block, SIGTERM);

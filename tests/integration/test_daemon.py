@@ -93,6 +93,30 @@ def test_standard_descriptors_that_are_closed(berthd):
         server.close()
 
 
+DEAF = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
+WITH_DISK = """<domain type='qemu'><name>vm</name><memory>65536</memory><os><type>hvm</type></os>
+<devices><disk type='file'><driver name='qemu' type='qcow2'/><source file='/etc/libvirt/disk'/><target dev='vda'/></disk></devices></domain>"""
+
+
+def test_started_by_one_who_ignores_his_children(berthd):
+    """A program that ended well has done so, whatever of that was inherited."""
+    server = berthd()
+    server.box.start()
+    try:
+        server.write_config()
+        with open(server.box.path("etc", "vm.xml"), "w") as definition:
+            definition.write(WITH_DISK)
+        virsh = ["virsh", "-c", "qemu:///system"]
+        for argv in (["qemu-img", "create", "-q", "-f", "qcow2", "/etc/libvirt/disk", "1M"],
+                     ["/usr/bin/python3", "-c", DEAF] + server.argv() + ["--daemon"],
+                     virsh + ["define", "/etc/libvirt/vm.xml"],
+                     virsh + ["snapshot-create-as", "vm", "s", "--disk-only", "--diskspec", "vda,file=/etc/libvirt/over"]):
+            done = server.box.run(argv, env=server.environment())
+            assert done.returncode == 0, done
+    finally:
+        server.close()
+
+
 def test_samples_are_accepted(berthd, tmp_path):
     conf = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "conf")
     done = run(berthd, "--check-config", "--sysconfdir", conf)
