@@ -136,6 +136,9 @@ static void test_no_effect(void **state)
     EXPECT(HEAD "<devices><disk type='file'><source file='/a'/><target dev='vda'/><vendor>v</vendor></disk></devices></domain>", 0,
            VIR_ERR_CONFIG_UNSUPPORTED, "vendor");
     EXPECT(VIDEO("type='cirrus'><resolution x='800' y='600'/></model>"), 0, VIR_ERR_XML_ERROR, "resolution", "cirrus");
+    EXPECT(VIDEO("type='vga' vram='100'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "'vram'");
+    EXPECT(VIDEO("type='vga' vgamem='8192'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "vgamem", "qxl");
+    EXPECT(VIDEO("type='qxl' vgamem='5000'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "vgamem", "power of two");
     EXPECT(VIDEO("type='vga' heads='2'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "heads");
     EXPECT(VNC("passwd='123456789'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "9 characters");
     EXPECT(VNC("passwd='12345678' connected='disconnect'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "keep");
