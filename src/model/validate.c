@@ -330,6 +330,8 @@ static int check_nets(const DomainDef *d, Err *err)
         const NetDef *net = d->nets->pdata[i];
         if (net->model && net->model[strspn(net->model, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")])
             return err_set(err, VIR_ERR_INVALID_ARG, "Model name contains invalid characters");
+        if (net->mtu.set && net->type == NET_USER)
+            return REFUSED(err, "setting MTU on interface type %s is not supported yet", net_type_names[net->type]);
     }
     return 0;
 }
