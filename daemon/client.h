@@ -21,6 +21,7 @@ typedef struct Client {
     struct AccessProfile *profile; /* access.c's */
     struct PolkitAsk *auth_ask;    /* auth_polkit.c's: AUTH_POLKIT under way */
     EventsHeld *held;              /* events_held.c's */
+    GQueue regs;                   /* events.c's */
     RpcSasl *sasl;       /* the exchange under way; whose call has sasl_busy */
     gint sasl_busy;      /* atomic bool; stays set when the exchange is over */
     GQueue calls;        /* Call*: under way, for cancelling when the connection goes */

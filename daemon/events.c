@@ -3,6 +3,9 @@
  * Owns:    the registrations of all connections; not what events look like on the wire (event_encode.c)
  * Threads: client event thread
  * Errors:  libvirt's codes: 8 for a second registration of the same, 1 for an unknown event or callback
+ *
+ * A registration is in the list of all and in that of its client, so that what one client does costs by its own registrations, however many
+ * others have.
  */
 #include "config.h"
 
@@ -19,6 +22,7 @@
 #include "util/log.h"
 
 typedef struct Reg {
+    GList all, mine; /* in EventHub.regs and in Client.regs; data: this */
     int32_t id;
     RpcConn *conn; /* borrowed: dropped when it closes */
     EventClass class;
@@ -29,14 +33,13 @@ typedef struct Reg {
 } Reg;
 
 struct EventHub {
-    GPtrArray *regs; /* Reg*, in order of registration */
+    GQueue regs;     /* Reg, in order of registration, through `all` */
     int32_t next_id; /* domain and monitor events share it */
     gint any;        /* atomic: there are registrations */
 };
 
-static void reg_free(void *p)
+static void reg_free(Reg *r)
 {
-    Reg *r = p;
     if (r->match)
         g_regex_unref(r->match);
     g_free(r);
@@ -45,7 +48,7 @@ static void reg_free(void *p)
 EventHub *event_hub_new(void)
 {
     EventHub *h = g_new0(EventHub, 1);
-    h->regs = g_ptr_array_new_with_free_func(reg_free);
+    g_queue_init(&h->regs);
     return h;
 }
 
@@ -53,18 +56,49 @@ void event_hub_free(EventHub *h)
 {
     if (!h)
         return;
-    g_ptr_array_unref(h->regs);
+    g_assert(!h->regs.length); /* all connections have ended */
     g_free(h);
 }
 
 static void count_regs(EventHub *h)
 {
-    g_atomic_int_set(&h->any, h->regs->len > 0);
+    g_atomic_int_set(&h->any, h->regs.length > 0);
 }
 
-static void remove_reg(EventHub *h, unsigned i)
+/* Those of one client. */
+static GQueue *regs_of(const RpcConn *c)
 {
-    g_ptr_array_remove_index(h->regs, i);
+    Client *cl = rpc_conn_userdata(c);
+    return &cl->regs;
+}
+
+/* Packets are a connection's own, so it is there that an id must not be another's; after 2^31 of them they begin again. */
+static int32_t next_id(EventHub *h, const RpcConn *c)
+{
+    for (;;) {
+        int32_t id = h->next_id;
+        const GList *l = regs_of(c)->head;
+        h->next_id = id == INT32_MAX ? 0 : id + 1;
+        while (l && ((const Reg *)l->data)->id != id)
+            l = l->next;
+        if (!l)
+            return id;
+    }
+}
+
+static void add_reg(EventHub *h, Reg *r)
+{
+    r->all.data = r->mine.data = r;
+    g_queue_push_tail_link(&h->regs, &r->all);
+    g_queue_push_tail_link(regs_of(r->conn), &r->mine);
+    count_regs(h);
+}
+
+static void remove_reg(EventHub *h, Reg *r)
+{
+    g_queue_unlink(&h->regs, &r->all);
+    g_queue_unlink(regs_of(r->conn), &r->mine);
+    reg_free(r);
     count_regs(h);
 }
 
@@ -110,12 +144,9 @@ int event_hub_add(EventHub *h, RpcConn *c, const EventWant *w, Err *err)
     GRegex *match = NULL;
     if (w->class == EVENT_QEMU_MONITOR && monitor_match(w, &match, err) < 0)
         return -1;
-    unsigned mine = 0;
-    for (unsigned i = 0; i < h->regs->len; i++) {
-        const Reg *r = h->regs->pdata[i];
-        if (r->conn != c)
-            continue;
-        mine++;
+    unsigned mine = regs_of(c)->length;
+    for (const GList *l = regs_of(c)->head; l; l = l->next) {
+        const Reg *r = l->data;
         if (w->class == EVENT_DOMAIN && r->class == w->class && r->event_id == w->event_id && same_object(r, w))
             return err_set_full(err, VIR_FROM_NONE, VIR_ERR_INVALID_ARG, 0, "event callback already tracked");
     }
@@ -124,7 +155,7 @@ int event_hub_add(EventHub *h, RpcConn *c, const EventWant *w, Err *err)
         return err_set(err, VIR_ERR_RESOURCE_BUSY, "this connection has %u event registrations, the most one may have", mine);
     }
     Reg *r = g_new0(Reg, 1);
-    r->id = h->next_id++;
+    r->id = next_id(h, c);
     r->conn = c;
     r->class = w->class;
     r->event_id = w->event_id;
@@ -134,17 +165,16 @@ int event_hub_add(EventHub *h, RpcConn *c, const EventWant *w, Err *err)
         r->one = true;
         memcpy(r->uuid, w->uuid, UUID_LEN);
     }
-    g_ptr_array_add(h->regs, r);
-    count_regs(h);
+    add_reg(h, r);
     return r->id;
 }
 
 int event_hub_remove(EventHub *h, RpcConn *c, EventClass class, int callback_id, Err *err)
 {
-    for (unsigned i = 0; i < h->regs->len; i++) {
-        const Reg *r = h->regs->pdata[i];
-        if (r->conn == c && r->class == class && !r->legacy && r->id == callback_id) {
-            remove_reg(h, i);
+    for (const GList *l = regs_of(c)->head; l; l = l->next) {
+        Reg *r = l->data;
+        if (r->class == class && !r->legacy && r->id == callback_id) {
+            remove_reg(h, r);
             return 0;
         }
     }
@@ -153,10 +183,10 @@ int event_hub_remove(EventHub *h, RpcConn *c, EventClass class, int callback_id,
 
 int event_hub_remove_legacy(EventHub *h, RpcConn *c, int event_id, Err *err)
 {
-    for (unsigned i = 0; i < h->regs->len; i++) {
-        const Reg *r = h->regs->pdata[i];
-        if (r->conn == c && r->class == EVENT_DOMAIN && r->legacy && r->event_id == event_id) {
-            remove_reg(h, i);
+    for (const GList *l = regs_of(c)->head; l; l = l->next) {
+        Reg *r = l->data;
+        if (r->class == EVENT_DOMAIN && r->legacy && r->event_id == event_id) {
+            remove_reg(h, r);
             return 0;
         }
     }
@@ -165,10 +195,8 @@ int event_hub_remove_legacy(EventHub *h, RpcConn *c, int event_id, Err *err)
 
 void event_hub_drop_conn(EventHub *h, RpcConn *c)
 {
-    for (unsigned i = h->regs->len; i-- > 0;) {
-        if (((Reg *)h->regs->pdata[i])->conn == c)
-            remove_reg(h, i);
-    }
+    while (regs_of(c)->length)
+        remove_reg(h, regs_of(c)->head->data);
 }
 
 static bool wants(const Reg *r, const DomainEvent *e)
@@ -182,8 +210,8 @@ static bool wants(const Reg *r, const DomainEvent *e)
 
 bool event_hub_wanted(const EventHub *h, EventClass class)
 {
-    for (unsigned i = 0; i < h->regs->len; i++) {
-        if (((const Reg *)h->regs->pdata[i])->class == class)
+    for (const GList *l = h->regs.head; l; l = l->next) {
+        if (((const Reg *)l->data)->class == class)
             return true;
     }
     return false;
@@ -191,8 +219,8 @@ bool event_hub_wanted(const EventHub *h, EventClass class)
 
 void event_hub_send(EventHub *h, const DomainEvent *e, uint32_t prog, uint32_t vers, int32_t proc, GBytes *payload)
 {
-    for (unsigned i = 0; i < h->regs->len; i++) {
-        const Reg *r = h->regs->pdata[i];
+    for (const GList *l = h->regs.head; l; l = l->next) {
+        const Reg *r = l->data;
         AccessAnswer may = wants(r, e) ? access_event(r->conn, e) : ACCESS_NO;
         EventPacket packet = {prog, vers, proc, true, r->id, payload};
         if (may != ACCESS_NO)
@@ -224,8 +252,8 @@ void event_hub_sink(void *hub, void *event)
         domain_event_free(e);
         return;
     }
-    for (unsigned i = 0; i < h->regs->len; i++) {
-        const Reg *r = h->regs->pdata[i];
+    for (const GList *l = h->regs.head; l; l = l->next) {
+        const Reg *r = l->data;
         AccessAnswer may = wants(r, e) ? access_event(r->conn, e) : ACCESS_NO;
         if (may == ACCESS_NO)
             continue;

@@ -135,7 +135,13 @@ static int copy_before_pivot(Domain *d, BlockJob *job, Err *err)
         return 0; /* done before a pivot that failed */
     if (attach_below(d, disk, disk->mirror, err) < 0)
         return -1;
-    domain_set_live(d, g_steal_pointer(&def));
+    DiskDef *as_now;
+    g_autoptr(DomainDef) now = blockjob_edit(d, job, &as_now); /* events may have changed the definition meanwhile */
+    if (now && as_now->mirror) {
+        as_now->mirror->backing = g_steal_pointer(&disk->mirror->backing);
+        as_now->mirror->backing_ends = false;
+        domain_set_live(d, g_steal_pointer(&now));
+    }
     return 0;
 }
 

@@ -63,6 +63,8 @@ static void on_resume(Domain *d, const EventCtx *c)
     DomainPrivate *p = d->priv;
     int reason = p->run_reason ? p->run_reason : VIR_DOMAIN_RUNNING_UNPAUSED;
     p->run_reason = 0;
+    if (d->state == VIR_DOMAIN_SHUTDOWN) /* preserved, and reset by somebody: its next end is a new one */
+        p->got_shutdown = false;
     if (d->state == VIR_DOMAIN_RUNNING)
         return;
     domain_set_state(d, VIR_DOMAIN_RUNNING, reason);

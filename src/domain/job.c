@@ -279,7 +279,7 @@ bool job_abandoned(Domain *d)
 {
     JobQueue *q = domain_jobs(d);
     LOCK_SCOPE(&q->lock);
-    return q->holder && g_atomic_int_get(&q->holder->abandoned);
+    return q->holder && !q->async && g_atomic_int_get(&q->holder->abandoned);
 }
 
 /* ---- for callers that may sleep ---------------------------------------------------------------------------------- */

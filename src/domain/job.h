@@ -70,7 +70,8 @@ void job_end(JobRequest *r);
 /* Nobody waits any more for what the holder does (its client is gone).  The request must still be held.  A holder that can stop midway looks
  * with job_abandoned(); one that sleeps is woken by inbox_poke(), which the caller calls after this.  Any thread; blocks nowhere. */
 void job_abandon(JobRequest *r);
-/* Whether that was said of the short job that runs now. */
+/* Whether that was said of the short job that runs now.  Beside an ASYNC job it is of no matter: who sleeps then is that one, which goes on without
+ * its client. */
 bool job_abandoned(Domain *d);
 /* For tasks on a worker that may sleep (event handlers' tasks, reconnect): request and wait.  Uses granted, refused of
  * its own. 0 or -1 with err. */

@@ -358,6 +358,13 @@ static void make_off(Domain *d, const Verdict *v)
     domain_ring(d);
 }
 
+/* Nobody writes the status file after it is removed: dying machines are not flushed anew.  Lock held. */
+static void wait_for_flush(Domain *d)
+{
+    while (d->priv->flushing)
+        domain_wait(d, deadline_in_ms(1000));
+}
+
 void domain_tear_down(Domain *d)
 {
     DomainPrivate *p = d->priv;
@@ -365,9 +372,7 @@ void domain_tear_down(Domain *d)
     job_assert_held(d);
     if (!d->live || !p->dying)
         return;
-    /* Nobody writes the status file after it is removed below: dying machines are not flushed anew. */
-    while (p->flushing)
-        domain_wait(d, deadline_in_ms(1000));
+    wait_for_flush(d);
     domain_drop_monitor(d, "the machine ended");
     g_autoptr(DomainDef) def = domain_def_ref(d->live);
     LaunchedProcess proc = {0};
@@ -384,6 +389,7 @@ void domain_tear_down(Domain *d)
             launched_process_clear(&proc);
             return;
         }
+        wait_for_flush(d); /* for a moment it was not dying */
         domain_unlock(d);
     }
     if (!ended)

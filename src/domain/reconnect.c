@@ -490,7 +490,6 @@ bool domain_revive(Domain *d)
     domain_assert_locked(d);
     g_auto(Err) err = ERR_INIT;
     bool gone = false;
-    uint64_t life = d->life;
     if (reach(d, &gone, &err) < 0) {
         log_error("%s: the monitor is lost and QEMU does not answer again: %s", d->name, err.detail);
         return false;
@@ -498,8 +497,7 @@ bool domain_revive(Domain *d)
     p->dying = false;
     if (check_uuid(d, &err) < 0 || domain_resync(d, &err) < 0) {
         log_error("%s: the monitor is lost and QEMU does not answer as it should: %s", d->name, err.detail);
-        if (d->life == life)
-            domain_drop_monitor(d, "it does not answer as it should");
+        domain_drop_monitor(d, "it does not answer as it should"); /* also when its end was announced: the tear-down goes on behind us */
         p->dying = true;
         return false;
     }

@@ -123,6 +123,10 @@ int snapshot_take_offline(Domain *d, const SnapshotDef *s, unsigned flags, Err *
     bool reuse = flags & VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT;
     if (domain_config_begin(d, err) < 0)
         return -1;
+    if (d->config != s->domain) { /* while the turn was waited for: its disks may be others */
+        domain_config_end(d);
+        return err_set(err, VIR_ERR_OPERATION_FAILED, "the definition of '%s' was changed while the snapshot waited for it; take it again", d->name);
+    }
     g_autoptr(DomainDef) def = domain_parse_config(d, err);
     g_autoptr(GPtrArray) made = g_ptr_array_new_with_free_func(g_free);
     int r = -1;

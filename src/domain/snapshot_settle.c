@@ -79,9 +79,15 @@ static void change_live(Domain *d, const SnapshotIntent *in)
 
 static int change_config(Domain *d, const SnapshotIntent *in, Err *err)
 {
-    g_auto(Err) gone = ERR_INIT;
-    if (!d->persistent || domain_config_begin(d, &gone) < 0) /* undefined meanwhile: there is nothing to change */
+    g_auto(Err) busy = ERR_INIT;
+    if (!d->persistent)
         return 0;
+    if (domain_config_begin(d, &busy) < 0) {
+        if (!d->persistent) /* undefined meanwhile: there is nothing to change */
+            return 0;
+        err_move(err, &busy);
+        return -1;
+    }
     g_autoptr(DomainDef) def = domain_parse_config(d, err);
     bool changed = false;
     for (unsigned i = 0; def && i < in->disks->len; i++) {
@@ -208,9 +214,9 @@ static bool stands(Domain *d, const SnapshotIntent *in)
 int snapshot_settle(Domain *d, Err *err)
 {
     domain_assert_locked(d);
-    job_assert_held(d);
     if (!d->priv->snapshot_intent || d->priv->snapshot_busy)
         return 0;
+    job_assert_held(d);
     SnapshotIntent *in = d->priv->snapshot_intent; /* nobody else changes it: our job */
     if (!domain_is_active(d) && !d->persistent) { /* it was never stored: there is no definition to make true */
         snapshot_intent_forget(d);

@@ -205,6 +205,15 @@ static int on_birth(void *data, const LaunchedProcess *proc, Err *err)
     return domain_note_birth(b->d, b->def, proc, err);
 }
 
+/* A machine of this name that another daemon looks after, or of which nobody can tell: its file is not to be written over.  At the daemon's start only
+ * a machine that was there then is told (foreign).  No lock held. */
+static int check_status_file(const char *run_dir, const char *name, Err *err)
+{
+    g_auto(StatusRecord) there = {0};
+    StatusRead found = status_load(run_dir, name, &there, err);
+    return found == STATUS_OK || found == STATUS_MISSING ? 0 : -1;
+}
+
 /* Lock held on entry and return; released for the launch itself. */
 static int launch_process(Domain *d, DomainDef *def, GPtrArray *missing, LaunchResult *res, Err *err)
 {
@@ -217,7 +226,7 @@ static int launch_process(Domain *d, DomainDef *def, GPtrArray *missing, LaunchR
     int r = -1;
     Birth birth = {d, def, false};
     g_autoptr(QemuConfig) cfg = domain_driver_config(d->drv);
-    g_autoptr(QemuCaps) caps = domain_def_caps(d->drv, def, err);
+    g_autoptr(QemuCaps) caps = check_status_file(o->run_dir, def->name, err) == 0 ? domain_def_caps(d->drv, def, err) : NULL;
     g_autoptr(GPtrArray) fd_groups = domain_fd_groups(d);
     QemuAccel accel = def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG;
     if (caps && !qemu_caps_accel_usable(caps, accel))

@@ -110,6 +110,8 @@ static void complete_cpu(DomainDef *d, const CompleteEnv *env)
     }
     if (!cpu->mode)
         cpu->mode = CPU_MODE_CUSTOM;
+    if (cpu->mode == CPU_MODE_HOST_PASSTHROUGH && !cpu->migratable && (strcmp(d->os.arch, "x86_64") == 0 || strcmp(d->os.arch, "i686") == 0))
+        cpu->migratable = TRI_YES; /* what QEMU takes it for */
     if (cpu->mode == CPU_MODE_CUSTOM && !cpu->match)
         cpu->match = CPU_MATCH_EXACT;
     if (cpu->mode == CPU_MODE_CUSTOM && cpu->model && !cpu->fallback)

@@ -24,7 +24,7 @@ static int uuid_parse_row(ParseCtx *c, xmlNode *node, void *base, const Field *f
 {
     DomainDef *d = base;
     g_autofree char *text = node_text(node);
-    if (!uuid_parse(text, d->uuid)) {
+    if (*text && !uuid_parse(text, d->uuid)) { /* empty is absent */
         g_autofree char *where = node_where(node);
         return err_set(c->err, VIR_ERR_XML_ERROR, "malformed uuid element '%s' (%s)", text, where);
     }

@@ -316,8 +316,14 @@ static int parse_child_as(ParseCtx *c, const Field *f, xmlNode *child, void *bas
     if ((f->flags & CHECKED) && table_check(c, f->sub, child) < 0)
         return -1;
     switch (f->at) {
-    case AT_LEAF:
-        return skipped(c, f) ? 0 : value_set(c, f, child, NULL, node_text(child), slot);
+    case AT_LEAF: {
+        char *text = node_text(child);
+        if (skipped(c, f) || (f->type == T_ENUM && !*text)) { /* an empty word is none, as libvirt reads it */
+            g_free(text);
+            return 0;
+        }
+        return value_set(c, f, child, NULL, text, slot);
+    }
     case AT_FLAG:
         *(bool *)slot = true;
         return 0;

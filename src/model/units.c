@@ -56,10 +56,15 @@ int memory_parse(ParseCtx *c, xmlNode *node, uint64_t *ret_kib)
     return 0;
 }
 
+static const char *past_blanks(const char *p)
+{
+    return p + strspn(p, " \t\r\n");
+}
+
 char *cpuset_normalize(const char *text)
 {
     g_autofree bool *set = g_new0(bool, CPUSET_MAX);
-    for (const char *p = text; *p;) {
+    for (const char *p = past_blanks(text); *p;) {
         bool not = *p == '^';
         uint64_t first = 0, last;
         p += not;
@@ -67,19 +72,20 @@ char *cpuset_normalize(const char *text)
         g_autofree char *a = g_strndup(p, n);
         if (!parse_u64(a, 10, CPUSET_MAX - 1, &first))
             return NULL;
-        p += n;
+        p = past_blanks(p + n);
         last = first;
         if (*p == '-' && !not) {
-            n = strspn(++p, "0123456789");
+            p = past_blanks(p + 1);
+            n = strspn(p, "0123456789");
             g_autofree char *b = g_strndup(p, n);
             if (!parse_u64(b, 10, CPUSET_MAX - 1, &last) || last < first)
                 return NULL;
-            p += n;
+            p = past_blanks(p + n);
         }
         for (uint64_t i = first; i <= last; i++)
             set[i] = !not;
-        if (*p == ',' && p[1])
-            p++;
+        if (*p == ',' && *past_blanks(p + 1))
+            p = past_blanks(p + 1);
         else if (*p)
             return NULL;
     }

@@ -396,7 +396,7 @@ static void do_authenticated(void *arg)
     if (c->dead || rpc_conn_state(c) >= RPC_CONN_OPEN)
         return;
     c->reader.max_packet = RPC_PACKET_MAX;
-    c->reader.fds_allowed = c->transport->ops->send_fd != NULL;
+    c->reader.fds_allowed = c->transport->ops->send_fd != NULL && !c->listener->spec.read_only; /* no call that only reads takes any */
     set_deadline(c, 0);
     set_state(c, RPC_CONN_OPEN);
     count_anonymous(c, false);

@@ -93,7 +93,7 @@ int frame_reader_feed_fds(FrameReader *r, int *fds, unsigned n, const char **why
         return 0;
     }
     fd_close_elsewhere(fds, n);
-    *why = r->fds_allowed ? "too many descriptors" : "descriptors before authentication or on a socket that has none";
+    *why = r->fds_allowed ? "too many descriptors" : "descriptors before authentication or on a socket that takes none";
     return -1;
 }
 
@@ -220,7 +220,7 @@ static int read_fd_count(FrameReader *r, const char **why)
     m->body += 4;
     m->body_len -= 4;
     if (n > RPC_FDS_MAX || (n > 0 && !r->fds_allowed)) {
-        *why = n > RPC_FDS_MAX ? "too many descriptors" : "descriptors before authentication or on a socket that has none";
+        *why = n > RPC_FDS_MAX ? "too many descriptors" : "descriptors before authentication or on a socket that takes none";
         return -1;
     }
     r->fds_need = n;

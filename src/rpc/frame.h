@@ -49,7 +49,7 @@ uint32_t rpc_header_decode(const uint8_t in[RPC_HEADER_SIZE], RpcHeader *ret);
 /* One packet under assembly.  Embedded; zero it and call frame_reader_init. */
 typedef struct FrameReader {
     size_t max_packet;      /* raised when the peer is authenticated */
-    bool fds_allowed;       /* UNIX socket, authenticated */
+    bool fds_allowed;       /* UNIX socket, not one for reading only, authenticated */
     uint8_t head[RPC_HEADER_SIZE];
     unsigned head_len;
     RpcMsg *msg;            /* header complete, body under way; owned */

@@ -84,7 +84,7 @@ static void quiet(void *ud, xmlErrorPtr error)
 {
 }
 
-/* "what:line: words", the offending line and a caret, as clients are used to. */
+/* "what:line: words", the offending line (as far as no password is in it) and a caret, as clients are used to. */
 static void set_detail(Err *err, const char *what, const char *text, const xmlError *e)
 {
     int line_no = e ? e->line : 0;
@@ -99,6 +99,10 @@ static void set_detail(Err *err, const char *what, const char *text, const xmlEr
     int column = e ? e->int2 : 0;
     if (len > XML_ERR_LINE)
         len = XML_ERR_LINE;
+    /* What fails goes to the log too. */
+    const char *secret = g_strstr_len(line, (gssize)len, "passwd");
+    if (secret)
+        len = (size_t)(secret - line) + strlen("passwd");
     /* A cut or foreign line may not be UTF-8, which a message must be. */
     g_autofree char *quoted = g_utf8_make_valid(line, (gssize)len);
     g_autofree char *words = g_strdup(e && e->message ? e->message : "not well-formed");

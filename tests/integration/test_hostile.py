@@ -134,6 +134,14 @@ def test_descriptors_nobody_asked_for(raw, bystander, server):
         assert time.monotonic() < end
 
 
+def test_descriptors_of_those_who_may_only_read(bystander, server):
+    """No call of theirs takes any: not one is held, waiting for the others that were announced."""
+    with open("/dev/null", encoding="ascii") as null, rawrpc.Client(server.box.path("run", "libvirt-sock-ro")).open() as client:
+        socket.send_fds(client.sock, [packet(443, struct.pack(">I", 2), kind=rawrpc.CALL_FDS) + b"\0"], [null.fileno()])
+        with pytest.raises(rawrpc.Closed):
+            client.receive()
+
+
 @pytest.mark.parametrize("length", [STRING_MAX + 1, 10 << 20, 0x7fffffff, 0xffffffff])
 def test_strings_longer_than_allowed_or_there(raw, bystander, length):
     client = raw().open()

@@ -12,6 +12,7 @@
 #include "domain/complete.h"
 #include "domain/lifecycle.h"
 #include "domain/private.h"
+#include "domain/snapshot.h"
 #include "tests/unit/domain_world.h"
 #include "api_enums.h"
 
@@ -226,6 +227,46 @@ static void test_turn_of_a_machine_that_goes(void **state)
     object_unref(d);
 }
 
+#define DISK "<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='/nowhere/a.img'/><target dev='vda' bus='virtio'/></disk>"
+
+static int call_snapshot(Domain *d, void *arg, Err *err)
+{
+    g_autofree char *name = NULL;
+    return domain_snapshot_create(d, "<domainsnapshot><name>s</name></domainsnapshot>", VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY, &name, err);
+}
+
+static gpointer snapshot_it(gpointer d)
+{
+    g_auto(Err) err = ERR_INIT;
+    int r = world_as_gate(d, JOB_ASYNC, call_snapshot, NULL, &err);
+    return r < 0 ? g_strdup(err.detail) : NULL;
+}
+
+/* A snapshot of a machine that is off waits for the turn, and the disk it was to take is taken out of the definition meanwhile. */
+static void test_snapshot_of_what_was_changed(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    Domain *d = defined("changed");
+    g_autoptr(StoredDef) before = stored_def_ref(d->config);
+    g_autofree char *bare = world_xml("changed", UUID, NULL);
+    g_auto(GStrv) parts = g_strsplit(bare, "</devices>", 2);
+    g_autofree char *with = g_strjoinv(DISK "</devices>", parts);
+    object_unref(domain_define(world_drv, with, 0, &err));
+    domain_lock(d);
+    assert_int_equal(domain_config_begin(d, &err), 0);
+    domain_unlock(d);
+    GThread *t = g_thread_new("snapshot", snapshot_it, d);
+    wait_queued(d, 1);
+    domain_lock(d);
+    domain_set_config(d, stored_def_ref(before));
+    domain_config_end(d);
+    domain_unlock(d);
+    g_autofree char *why = g_thread_join(t);
+    assert_non_null(why);
+    assert_non_null(strstr(why, "was changed while the snapshot waited"));
+    object_unref(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +274,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused_makes_no_event, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_turn_goes_to_who_waits, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_turn_of_a_machine_that_goes, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_snapshot_of_what_was_changed, world_setup, world_teardown),
     };
     return cmocka_run_group_tests(tests, world_begin, world_end);
 }

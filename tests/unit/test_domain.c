@@ -292,6 +292,11 @@ static void test_guest_shutdown(void **state)
     object_unref(d);
 }
 
+static int script_reset(Domain *d, unsigned flags, Err *err)
+{
+    return domain_reset(d, err);
+}
+
 static void test_reboot(void **state)
 {
     g_auto(Err) err = ERR_INIT;
@@ -314,6 +319,42 @@ static void test_reboot(void **state)
     script_expect_state(d, VIR_DOMAIN_RUNNING, VIR_DOMAIN_RUNNING_BOOTED);
     script_must(script_as_gate(d, JOB_DESTROY, domain_destroy, 0, &err), &err);
     script_expect_events("X1 ");
+    script_done();
+    object_unref(d);
+}
+
+/* One that stays when the guest powers it off, and is reset and resumed by hand: its next end is a new one. */
+static void test_preserved(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autofree char *xml = world_xml("a", UUID_A, "<on_poweroff>preserve</on_poweroff>");
+    Domain *d = domain_define(world_drv, xml, 0, &err);
+    script_boot(false);
+    for (unsigned i = 0; i < 2; i++) {
+        peer_expect(script_peer, "system_powerdown", NULL);
+        peer_reply(script_peer, NULL);
+        peer_emit(script_peer, "SHUTDOWN", "{\"guest\": true, \"reason\": \"guest-shutdown\"}");
+        peer_emit(script_peer, "STOP", NULL);
+        if (i > 0)
+            break;
+        peer_expect(script_peer, "system_reset", NULL);
+        peer_emit(script_peer, "RESET", "{\"guest\": false, \"reason\": \"host-qmp-system-reset\"}");
+        peer_reply(script_peer, NULL);
+        peer_expect(script_peer, "cont", NULL);
+        peer_emit(script_peer, "RESUME", NULL);
+        peer_reply(script_peer, NULL);
+    }
+    script_must(script_as_gate(d, JOB_MODIFY, script_start, 0, &err), &err);
+    script_expect_events("D0 R0 S0 ");
+    script_must(script_as_gate(d, JOB_MODIFY, domain_shutdown, 0, &err), &err);
+    script_expect_events("H1 ");
+    script_must(script_as_gate(d, JOB_MODIFY, script_reset, 0, &err), &err);
+    script_must(script_as_gate(d, JOB_MODIFY, script_resume, 0, &err), &err);
+    script_expect_events("e1 R0 ");
+    script_must(script_as_gate(d, JOB_MODIFY, domain_shutdown, 0, &err), &err);
+    script_expect_events("H1 ");
+    script_expect_state(d, VIR_DOMAIN_SHUTDOWN, VIR_DOMAIN_SHUTDOWN_UNKNOWN);
+    script_must(script_as_gate(d, JOB_DESTROY, domain_destroy, 0, &err), &err);
     script_done();
     object_unref(d);
 }
@@ -427,7 +468,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, script_setup, script_teardown)
         T(test_define), T(test_second_daemon), T(test_definition_storm), T(test_start_pause_destroy),
-        T(test_start_fails), T(test_guest_shutdown), T(test_reboot), T(test_crash_wakes_waiters),
+        T(test_start_fails), T(test_guest_shutdown), T(test_reboot), T(test_preserved), T(test_crash_wakes_waiters),
         T(test_autodestroy), T(test_events), T(test_owner_gone_once),
     };
     return cmocka_run_group_tests(tests, script_begin, script_end);

@@ -142,20 +142,26 @@ static void test_foreign_status(void **state)
     g_auto(Err) err = ERR_INIT;
     object_unref(script_define("a", UUID_A, &err));
     script_driver_end();
-    const char *text =
-        "<domstatus state='running' reason='booted' pid='77'><domain type='kvm'><name>a</name></domain></domstatus>";
-    g_autofree char *p = g_build_filename(world_dir, "run/a.xml", NULL);
-    file_replace(p, text, strlen(text), 0600, 0);
+    const char *text = "<domstatus state='running' reason='booted' pid='77'><domain type='kvm'/></domstatus>";
+    static const char *const names[] = {"a", "b"}; /* the other is defined when the daemon runs */
+    for (unsigned i = 0; i < N_ELEMENTS(names); i++) {
+        g_autofree char *p = g_strdup_printf("%s/run/%s.xml", world_dir, names[i]);
+        file_replace(p, text, strlen(text), 0600, 0);
+    }
     world_driver_begin();
     domain_driver_go(world_drv);
-    Domain *d = domain_by_name(world_drv, "a", &err);
-    assert_int_equal(script_as_gate(d, JOB_MODIFY, script_start, 0, &err), -1);
-    assert_int_equal(err.code, VIR_ERR_OPERATION_INVALID);
-    g_autofree char *now = NULL;
-    size_t len;
-    assert_int_equal(file_read(p, 4096, &now, &len), 0);
-    assert_string_equal(now, text);
-    object_unref(d);
+    object_unref(script_define("b", UUID_B, &err));
+    for (unsigned i = 0; i < N_ELEMENTS(names); i++) {
+        Domain *d = domain_by_name(world_drv, names[i], &err);
+        assert_int_equal(script_as_gate(d, JOB_MODIFY, script_start, 0, &err), -1);
+        assert_int_equal(err.code, VIR_ERR_OPERATION_INVALID);
+        err_clear(&err);
+        g_autofree char *p = g_strdup_printf("%s/run/%s.xml", world_dir, names[i]), *now = NULL;
+        size_t len;
+        assert_int_equal(file_read(p, 4096, &now, &len), 0);
+        assert_string_equal(now, text);
+        object_unref(d);
+    }
 }
 
 int main(void)

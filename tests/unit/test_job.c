@@ -114,6 +114,8 @@ static void test_beside_async(void **state)
     ask(d, &query2, JOB_QUERY, "r");
     job_end(&query.r);
     assert_string_equal(order->str, "Sqr");
+    job_abandon(&query2.r); /* by its client, not by that of the save */
+    assert_false(job_abandoned(d));
     ask(d, &kill, JOB_DESTROY, "k");
     job_end(&query2.r);
     assert_string_equal(order->str, "Sqrk"); /* the save does not stop a destroy */
@@ -125,6 +127,8 @@ static void test_beside_async(void **state)
     assert_string_equal(order->str, "SqrkA");
     job_end(&save.r);
     assert_string_equal(order->str, "SqrkAm"); /* T waits for m: its mask has only queries */
+    job_abandon(&modify.r);
+    assert_true(job_abandoned(d));
     job_end(&modify.r);
     assert_string_equal(order->str, "SqrkAmT");
     job_end(&save2.r);

@@ -72,6 +72,20 @@ static void test_white_space(void **state)
     assert_string_equal(again->qemu_args->pdata[0], "a\nb");
 }
 
+/* Elements with nothing in them are as if they were not there. */
+static void test_empty_is_absent(void **state)
+{
+    static const uint8_t none[UUID_LEN];
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) d = model_define("<domain type='qemu'><name>x</name><uuid/><memory>65536</memory><os><type>hvm</type></os><on_reboot/><on_crash></on_crash>"
+                                          "</domain>",
+                                          0, &err);
+    assert_non_null(d);
+    assert_memory_not_equal(d->uuid, none, UUID_LEN);
+    assert_int_equal(d->on_reboot, ON_RESTART);
+    assert_int_equal(d->on_crash, ON_DESTROY);
+}
+
 static void count_change(void *ud, const char *path, unsigned flags)
 {
     g_string_append_printf(ud, "%s;", path);
@@ -232,7 +246,8 @@ static void test_tables(void **state)
 static void test_cpuset(void **state)
 {
     static const char *const cases[][2] = {{"0-3", "0-3"}, {"3,1,2", "1-3"}, {"0-3,^2", "0-1,3"}, {"1", "1"},  {"", NULL},
-                                           {"a", NULL},    {"1-", NULL},     {"3-1", NULL},       {"1,", NULL}, {"99999", NULL}};
+                                           {"a", NULL},    {"1-", NULL},     {"3-1", NULL},       {"1,", NULL}, {"99999", NULL},
+                                           {" 0 - 2 , 5,\n^1 ", "0,2,5"}, {" ", NULL}, {"1 2", NULL}, {"1, ", NULL}};
     for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
         g_autofree char *got = cpuset_normalize(cases[i][0]);
         if (cases[i][1])
@@ -300,7 +315,7 @@ int main(void)
         cmocka_unit_test(test_metadata), cmocka_unit_test(test_metadata_that_is_no_text), cmocka_unit_test(test_metadata_has_a_bound),
         cmocka_unit_test(test_device), cmocka_unit_test(test_tables),
         cmocka_unit_test(test_cpuset), cmocka_unit_test(test_support_table), cmocka_unit_test(test_asked_cpu),
-        cmocka_unit_test(test_generated_path), cmocka_unit_test(test_white_space),
+        cmocka_unit_test(test_generated_path), cmocka_unit_test(test_white_space), cmocka_unit_test(test_empty_is_absent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,6 +76,17 @@ static void test_words(void **state)
            VIR_ERR_XML_INVALID_SCHEMA, "colour", "line 5");
 }
 
+/* An error goes to the log, where the passwords of those who mistype a tag have no business. */
+static void test_no_password(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    assert_null(model_define(HEAD "<devices>\n<graphics type='vnc' passwd='hunter2' <</devices></domain>", 0, &err));
+    assert_int_equal(err.code, VIR_ERR_XML_DETAIL);
+    assert_non_null(strstr(err.detail, ":6: "));
+    assert_non_null(strstr(err.detail, "<graphics type='vnc' passwd\n"));
+    assert_null(strstr(err.detail, "hunter2"));
+}
+
 /* What must be there, and is there with nothing in it. */
 static void test_empty(void **state)
 {
@@ -237,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_no_password),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_what_qemu_takes_apart),
         cmocka_unit_test(test_no_effect),
