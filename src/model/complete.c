@@ -328,6 +328,16 @@ static void complete_inputs(DomainDef *d)
     add_input(d, INPUT_KEYBOARD);
 }
 
+/* Video memory comes in powers of two: the next one, as libvirt writes it. */
+static void round_up(OptU64 *n)
+{
+    uint64_t power = 1;
+    while (power < n->v)
+        power <<= 1;
+    if (n->set && n->v)
+        n->v = power;
+}
+
 static void complete_video(VideoDef *v, bool first)
 {
     if (!v->type)
@@ -357,6 +367,8 @@ static void complete_video(VideoDef *v, bool first)
     default:
         break;
     }
+    round_up(&v->ram);
+    round_up(&v->vram);
     if (!v->heads.set)
         v->heads = (OptU64){true, 1};
     if (first)

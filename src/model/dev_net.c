@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -162,6 +163,14 @@ static int ip_finish(ParseCtx *c, xmlNode *node, void *base)
         ip->family = g_strdup(strchr(ip->address, ':') ? "ipv6" : "ipv4");
     if (strcmp(ip->family, "ipv4") != 0 && strcmp(ip->family, "ipv6") != 0)
         return bad_value(c, node, "family", ip->family, "ipv4, ipv6");
+    bool v6 = strcmp(ip->family, "ipv6") == 0;
+    struct in6_addr address;
+    if (inet_pton(v6 ? AF_INET6 : AF_INET, ip->address, &address) != 1)
+        return bad_value(c, node, "address", ip->address, v6 ? "an IPv6 address" : "an IPv4 address");
+    if (!v6 && ip->prefix.set && ip->prefix.v > 32) {
+        g_autofree char *prefix = node_attr(node, "prefix");
+        return bad_value(c, node, "prefix", prefix, "0 to 32");
+    }
     return 0;
 }
 static TABLE(ip_table, "ip", NetIpDef, .finish = ip_finish);

@@ -330,7 +330,24 @@ static int check_nets(const DomainDef *d, Err *err)
         const NetDef *net = d->nets->pdata[i];
         if (net->model && net->model[strspn(net->model, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")])
             return err_set(err, VIR_ERR_INVALID_ARG, "Model name contains invalid characters");
+        if (net->mtu.set && net->type == NET_USER)
+            return REFUSED(err, "setting MTU on interface type %s is not supported yet", net_type_names[net->type]);
     }
+    return 0;
+}
+
+/* Sizes QEMU would take for others. */
+static int check_video_memory(const VideoDef *v, Err *err)
+{
+    const char *of_qxl = v->ram.set ? "ram" : v->vgamem.set ? "vgamem" : v->vram64.set ? "vram64" : NULL;
+    if (of_qxl && v->type != VIDEO_QXL)
+        return REFUSED(err, "%s attribute only supported for video type qxl", of_qxl);
+    if (v->vgamem.set && v->vgamem.v < 1024)
+        return REFUSED(err, "value for 'vgamem' must be at least 1 MiB (1024 KiB)");
+    if (v->vgamem.set && (v->vgamem.v & (v->vgamem.v - 1)))
+        return REFUSED(err, "value for 'vgamem' must be power of two");
+    if ((v->type == VIDEO_VGA || v->type == VIDEO_VMVGA) && v->vram.set && v->vram.v < 1024)
+        return REFUSED(err, "value for 'vram' must be at least 1 MiB (1024 KiB)");
     return 0;
 }
 
@@ -363,6 +380,8 @@ static int check_videos(const DomainDef *d, Err *err)
                                 video_type_names[v->type]);
         if (v->heads.set && v->heads.v > 1 && v->type != VIDEO_QXL && v->type != VIDEO_VIRTIO)
             return REFUSED(err, "video type '%s' doesn't support multiple 'heads'", video_type_names[v->type]);
+        if (check_video_memory(v, err) < 0)
+            return -1;
         if (v->accel2d == TRI_YES || v->accel3d == TRI_YES)
             return REFUSED(err, "<video><model><acceleration> is not supported");
     }

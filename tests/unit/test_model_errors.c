@@ -110,6 +110,12 @@ static void test_what_qemu_takes_apart(void **state)
     EXPECT(FORWARD("10.0.2.1", "65536"), 0, VIR_ERR_XML_ERROR, "'port'", "65535");
     EXPECT(HEAD "<cpu><model vendor_id='Gen,+x2apic,'>qemu64</model></cpu></domain>", 0, VIR_ERR_XML_ERROR, "'vendor_id'");
     EXPECT(HEAD "<cpu><model>qemu64</model><feature name='x2apic=off,enforce'/></cpu></domain>", 0, VIR_ERR_XML_ERROR, "'name'", "x2apic=off,enforce");
+#define USER(inside) HEAD "<devices><interface type='user'>" inside "</interface></devices></domain>"
+    EXPECT(USER("<ip address='1.2.3.4,hostfwd=x' prefix='24'/>"), 0, VIR_ERR_XML_ERROR, "'address'", "IPv4");
+    EXPECT(USER("<ip family='ipv6' address='1.2.3.4'/>"), 0, VIR_ERR_XML_ERROR, "'address'", "IPv6");
+    EXPECT(USER("<ip address='10.1.0.0' prefix='99'/>"), 0, VIR_ERR_XML_ERROR, "'prefix'", "0 to 32");
+    EXPECT(USER("<ip address='10.1.0.0' prefix='24'/><ip address='fd00::' prefix='64'/>"), 0, 0, NULL);
+    EXPECT(USER("<mtu size='9000'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "MTU");
     EXPECT(DISK("vd/../x"), 0, VIR_ERR_XML_ERROR, "vd/../x");
     EXPECT(DISK("vd"), 0, VIR_ERR_XML_ERROR, "'vd'");
     EXPECT(DISK("vda1"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "vda1");
@@ -136,6 +142,9 @@ static void test_no_effect(void **state)
     EXPECT(HEAD "<devices><disk type='file'><source file='/a'/><target dev='vda'/><vendor>v</vendor></disk></devices></domain>", 0,
            VIR_ERR_CONFIG_UNSUPPORTED, "vendor");
     EXPECT(VIDEO("type='cirrus'><resolution x='800' y='600'/></model>"), 0, VIR_ERR_XML_ERROR, "resolution", "cirrus");
+    EXPECT(VIDEO("type='vga' vram='100'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "'vram'");
+    EXPECT(VIDEO("type='vga' vgamem='8192'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "vgamem", "qxl");
+    EXPECT(VIDEO("type='qxl' vgamem='5000'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "vgamem", "power of two");
     EXPECT(VIDEO("type='vga' heads='2'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "heads");
     EXPECT(VNC("passwd='123456789'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "9 characters");
     EXPECT(VNC("passwd='12345678' connected='disconnect'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "keep");
