@@ -395,6 +395,10 @@ int main(int argc, char **argv)
     r = options_parse(argc, argv, geteuid() == 0, &d.options);
     if (r >= 0)
         return r;
+    sigset_t block;
+    sigemptyset(&block);
+    sigaddset(&block, SIGHUP); /* it would end us, where the others may: names in the configuration may be looked up far away */
+    pthread_sigmask(SIG_BLOCK, &block, NULL);
     if (daemon_read_config(&d.options, &d.config, &d.qemu_config, &err) < 0) {
         report(&err);
         return 1;
@@ -414,12 +418,9 @@ int main(int argc, char **argv)
     mallopt(M_TRIM_THRESHOLD, 256 * 1024);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, it would take from us how children ended */
-    sigset_t block;
-    sigemptyset(&block);
     sigaddset(&block, SIGTERM);
     sigaddset(&block, SIGINT);
     sigaddset(&block, SIGQUIT);
-    sigaddset(&block, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &block, NULL);
     if (d.options.daemonize && (r = go_background(&d)) < 0) {
         fprintf(stderr, "berthd: going to the background: %s\n", g_strerror(-r));
