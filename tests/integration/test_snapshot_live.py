@@ -289,3 +289,49 @@ def test_settled_before_anything_else(faulty):
     server.sh("undefine", "gone")
     server.faults.off()
     assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
+
+
+def _task_is_over(server, dom):
+    """The guest's end makes one that tries to settle it: it has the job before the second of these at the latest."""
+    for _ in range(2):
+        answer = server.virsh("start", dom, "--paused")
+        assert not answer.ok and "an earlier snapshot is not settled yet" in answer.err
+
+
+def test_settled_when_storage_is_back(faulty):
+    """Images that cannot be read, or are not there with all their storage, do not say that the guest is not on them."""
+    server = faulty
+    _ends_unsettled(server, "nfs")
+    _task_is_over(server, "nfs")
+    images = server.box.path("lib", "images")
+    away = os.path.join(images, "..", "away")
+    os.mkdir(away)
+    for name in ("nfs-a.s", "nfs-a.qcow2"):
+        os.rename(os.path.join(images, name), os.path.join(away, name))
+    server.faults.off()
+
+    def refused():
+        answer = server.virsh("start", "nfs", "--paused")
+        assert not answer.ok and "an earlier snapshot is not settled yet" in answer.err and "make its storage reachable" in answer.err, answer.err
+        assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == ["nfs.xml"]
+
+    refused()  # nothing is mounted
+    os.symlink("nfs-a.s", os.path.join(images, "nfs-a.s"))
+    refused()  # something is, and it gives errors
+    os.unlink(os.path.join(images, "nfs-a.s"))
+    for name in ("nfs-a.s", "nfs-a.qcow2"):
+        os.rename(os.path.join(away, name), os.path.join(images, name))
+    server.sh("start", "nfs", "--paused")
+    assert sources(server, "nfs", "--inactive")["vda"][0] == IMAGES + "nfs-a.s"
+    assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
+
+    server.sh("destroy", "nfs")
+    _ends_unsettled(server, "moved")
+    _task_is_over(server, "moved")
+    os.unlink(os.path.join(images, "moved-a.s"))
+    os.symlink("moved-a.s", os.path.join(images, "moved-a.s"))
+    server.faults.off()
+    other = server.sh("dumpxml", "moved", "--inactive").replace("moved-a.qcow2", "nfs-a.qcow2")
+    server.sh("define", server.file("moved.xml", other))
+    server.sh("start", "moved", "--paused")  # which image it shall have was said
+    assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
