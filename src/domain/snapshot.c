@@ -244,9 +244,9 @@ void domain_snapshots_drop(Domain *d)
         log_warning("%s: files of its snapshots stay behind: %s", d->name, err.detail);
 }
 
-int domain_snapshots_rename(DomainDriver *drv, const char *old_name, const char *new_name, Err *err)
+int domain_snapshots_move(void *driver, const char *old_name, const char *new_name, Err *err)
 {
-    g_autofree char *base = snapshot_base(drv);
+    g_autofree char *base = snapshot_base(driver);
     return snapshots_rename(base, old_name, new_name, err);
 }
 

@@ -335,3 +335,27 @@ def test_settled_when_storage_is_back(faulty):
     server.sh("define", server.file("moved.xml", other))
     server.sh("start", "moved", "--paused")  # which image it shall have was said
     assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
+
+
+def test_renamed_with_its_snapshots(faulty):
+    """Killed anywhere in a change of name: the machine has one of the two names, and its snapshots."""
+    server = faulty
+    two_disks(server, "n0")
+    server.sh("snapshot-create-as", "n0", "s", "--disk-only")
+    name, moved = "n0", []
+    for number, (step, nth) in enumerate([("rename:/etc/libvirt/qemu/n*", 1), ("rename:*/snapshot/*", 1), ("fsync:*/snapshot", 1),
+                                          ("rename:/etc/libvirt/qemu/n*", 2), ("fsync:/etc/libvirt/qemu", 2)]):
+        new = "n%d" % (number + 1)
+        server.faults.inject(step, nth=nth, action="kill-daemon")
+        server.virsh("domrename", name, new)
+        server.faults.off()
+        assert server.faults.fired, step
+        server.process.wait(30)
+        server.start()
+        there = server.sh("list", "--all", "--name").split()
+        assert there in ([name], [new])
+        moved.append(there == [new])
+        name = there[0]
+        assert server.sh("snapshot-list", name, "--name").split() == ["s"], step
+        assert os.listdir(server.box.path("lib", "qemu", "snapshot")) == [name]
+    assert moved == [False, True, True, True, True]
