@@ -102,6 +102,16 @@ static GPtrArray *to_rewrite(const SnapshotList *old, GHashTable *gone, GPtrArra
     return changed;
 }
 
+/* The first `n` of those that were to be rewritten are; the others are what they were: a later try finds them to be rewritten still. */
+static void keep_unwritten(const SnapshotList *old, GPtrArray *left, unsigned n)
+{
+    g_autoptr(GPtrArray) before = snapshot_list_members(old);
+    for (unsigned i = 0, written = 0; i < left->len; i++) {
+        if (left->pdata[i] != before->pdata[i] && written++ >= n)
+            left->pdata[i] = before->pdata[i];
+    }
+}
+
 /* Members of `gone` leave files and list; children of theirs that stay get their parent.  `current` (NULL: none) is marked.  The first failure
  * ends it: what went is gone, the list says what is left. */
 static int forget(Domain *d, const GPtrArray *gone, const char *current, Err *err)
@@ -117,9 +127,14 @@ static int forget(Domain *d, const GPtrArray *gone, const char *current, Err *er
     domain_unlock(d);
     pool_blocking_begin();
     int r = 0;
-    for (unsigned i = 0; r == 0 && i < changed->len; i++) {
-        const SnapshotDef *c = changed->pdata[i];
+    unsigned written = 0;
+    for (; r == 0 && written < changed->len; written += r == 0) {
+        const SnapshotDef *c = changed->pdata[written];
         r = snapshots_save(base, name, c, g_strcmp0(current, c->name) == 0, err);
+    }
+    if (r < 0) {
+        keep_unwritten(old, left, written);
+        current = old->current;
     }
     for (unsigned i = 0; r == 0 && i < gone->len; i++) {
         const SnapshotDef *s = gone->pdata[i];

@@ -359,3 +359,25 @@ def test_renamed_with_its_snapshots(faulty):
         assert server.sh("snapshot-list", name, "--name").split() == ["s"], step
         assert os.listdir(server.box.path("lib", "qemu", "snapshot")) == [name]
     assert moved == [False, True, True, True, True]
+
+
+def test_forgotten_when_there_is_room_again(faulty):
+    """What could not be written when a snapshot went is not taken for written: the tree is right when it goes later, and for the next daemon."""
+    server = faulty
+    two_disks(server, "room")
+    for name in ("a", "b", "c"):
+        server.sh("snapshot-create-as", "room", name, "--disk-only", "--diskspec", "vdb,snapshot=no")
+    server.sh("snapshot-create", "room", server.file("b.xml", server.sh("snapshot-dumpxml", "room", "b")), "--redefine", "--current")
+
+    def parent(name):
+        answer = server.virsh("snapshot-parent", "room", name)
+        return answer.out.strip() if answer.ok else None
+
+    server.faults.inject("rename:*/snapshot/room/*", persistent=True, error=errno.ENOSPC)
+    assert not server.virsh("snapshot-delete", "room", "b", "--metadata").ok
+    server.faults.off()
+    assert server.sh("snapshot-current", "room", "--name").strip() == "b" and parent("c") == "b"
+    server.sh("snapshot-delete", "room", "b", "--metadata")
+    for _ in range(2):
+        assert server.sh("snapshot-current", "room", "--name").strip() == "a" and (parent("c"), parent("a")) == ("a", None)
+        server.restart()
