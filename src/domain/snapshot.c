@@ -55,7 +55,8 @@ int snapshot_store(Domain *d, SnapshotDef *s, bool make_current, Err *err)
     domain_lock(d);
     if (r < 0)
         return -1;
-    if (d->removing) { /* a machine that was never stored has ended meanwhile */
+    /* A machine that was never stored has ended meanwhile, or is about to be torn down, which may have removed its snapshots already. */
+    if (d->removing || (!d->persistent && d->priv->dying)) {
         domain_unlock(d);
         r = snapshots_remove(base, name, s->name, err);
         domain_lock(d);
