@@ -335,8 +335,12 @@ void domain_snapshots_load_intents(DomainDriver *drv)
             continue;
         }
         SnapshotIntent *in = snapshot_intent_load(base, name, &err);
-        if (!in)
+        if (!in) {
             log_error("%s: a note of an interrupted snapshot is left alone: %s", name, err.detail);
+        } else if (in->def->domain && memcmp(in->def->domain->uuid, d->obj.uuid, UUID_LEN) != 0) {
+            log_warning("the note of a snapshot of an earlier machine named '%s' is left alone", name);
+            g_clear_pointer(&in, snapshot_intent_free);
+        }
         d->priv->snapshot_intent = in;
         object_unref(d);
     }

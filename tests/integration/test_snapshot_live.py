@@ -381,3 +381,22 @@ def test_forgotten_when_there_is_room_again(faulty):
     for _ in range(2):
         assert server.sh("snapshot-current", "room", "--name").strip() == "a" and (parent("c"), parent("a")) == ("a", None)
         server.restart()
+
+
+def test_note_of_another_machine(faulty):
+    """What was left of one that is gone is nothing to a machine that was given its name and its images."""
+    server = faulty
+    a, b = two_disks(server, "heir")
+    server.sh("start", "heir", "--paused")
+    server.faults.inject("rename:/etc/libvirt/qemu/*", persistent=True, error=errno.ENOSPC)
+    assert not server.virsh("snapshot-create-as", "heir", "s", "--disk-only").ok
+    server.sh("destroy", "heir")
+    server.stop(9)
+    server.faults.off()
+    os.unlink(server.box.path("etc", "qemu", "heir.xml"))
+    server.start()
+    assert "heir" not in server.sh("list", "--all", "--name").split()
+    server.define(xml.domain("heir", devices=xml.disk(a) + xml.disk(b, "vdb", fmt="raw"), uuid="1e6ac1ab-0000-4000-8000-000000000001"))
+    server.restart()
+    server.sh("start", "heir", "--paused")
+    assert sources(server, "heir", "--inactive") == {"vda": [a], "vdb": [b]} and server.sh("snapshot-list", "heir", "--name").split() == []
