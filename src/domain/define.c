@@ -163,6 +163,16 @@ static int check_nvram(const Domain *d, unsigned flags, char **ret_remove, Err *
     return 0;
 }
 
+/* The file of a definition, removed just before.  The nvram goes after it: what failed or was interrupted has cost no guest its variables. */
+static void put_back(DomainDriver *drv, const char *name, const StoredDef *def)
+{
+    g_auto(Err) err = ERR_INIT;
+    bool fixed = false;
+    g_autoptr(StoredDef) file = stored_def_for_file(def, &fixed, &err);
+    if (!file || defs_save(domain_driver_defs(drv), name, file, fixed, &err) < 0)
+        log_error("%s: its definition is gone from disk and cannot be written again: %s", name, err.detail);
+}
+
 int domain_undefine(Domain *d, unsigned flags, Err *err)
 {
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
@@ -178,14 +188,17 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
         r = domain_snapshots_undefine(d, flags, err);
     if (r == 0) {
         g_autofree char *name = g_strdup(d->name);
+        g_autoptr(StoredDef) config = stored_def_ref(d->config);
         bool linked = d->autostart, active = domain_is_active(d);
         domain_unlock(d);
-        if (nvram && unlink(nvram) < 0 && errno != ENOENT)
-            r = err_set_errno(err, errno, "cannot remove the nvram '%s'", nvram);
-        if (r == 0 && linked)
+        if (linked)
             r = autostart_set(o->autostart_dir, o->config_dir, name, false, err);
         if (r == 0) {
             r = defs_remove(domain_driver_defs(d->drv), name, err);
+            if (r == 0 && nvram && unlink(nvram) < 0 && errno != ENOENT) {
+                r = err_set_errno(err, errno, "cannot remove the nvram '%s'", nvram);
+                put_back(d->drv, name, config);
+            }
             if (r < 0 && linked)
                 autostart_set(o->autostart_dir, o->config_dir, name, true, NULL);
             else if (r == 0 && !active)
@@ -235,7 +248,8 @@ int domain_set_autostart(Domain *d, bool on, Err *err)
 
 /* ---- rename ------------------------------------------------------------------------------------------------------ */
 
-/* The new autostart link first, the old one last: at any moment one that leads somewhere.  No lock held. */
+/* The new autostart link first, the old one last: at any moment one that leads somewhere.  The snapshots go along with the file
+ * (domain_snapshots_move).  No lock held. */
 static int rename_files(DomainDriver *drv, const char *old_name, const char *new_name, const StoredDef *def, bool autostart,
                         Err *err)
 {
@@ -246,16 +260,11 @@ static int rename_files(DomainDriver *drv, const char *old_name, const char *new
         err_wrap(err, "the definition of '%s' cannot be stored as '%s'", old_name, new_name);
         return -1;
     }
-    if (domain_snapshots_rename(drv, old_name, new_name, err) < 0)
+    if (autostart && autostart_set(o->autostart_dir, o->config_dir, new_name, true, err) < 0)
         return -1;
-    if (autostart && autostart_set(o->autostart_dir, o->config_dir, new_name, true, err) < 0) {
-        domain_snapshots_rename(drv, new_name, old_name, NULL);
-        return -1;
-    }
     if (defs_rename(domain_driver_defs(drv), old_name, new_name, file, fixed, err) < 0) {
         if (autostart)
             autostart_set(o->autostart_dir, o->config_dir, new_name, false, NULL);
-        domain_snapshots_rename(drv, new_name, old_name, NULL);
         return -1;
     }
     if (autostart)
