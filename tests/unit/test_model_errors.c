@@ -99,6 +99,14 @@ static void test_empty(void **state)
     EXPECT(HEAD "<resource><partition/></resource></domain>", 0, VIR_ERR_XML_ERROR, "'partition'", "line 5");
 }
 
+/* What would be stored and then refused when it is read again. */
+static void test_ports_past_the_last(void **state)
+{
+#define SERIALS(port) HEAD "<devices><serial type='null'><target port='" port "'/></serial><serial type='null'/></devices></domain>"
+    EXPECT(SERIALS("4294967295"), 0, VIR_ERR_XML_ERROR, "4294967295");
+    EXPECT(SERIALS("4294967294"), 0, 0, NULL);
+}
+
 /* What QEMU would take for more than one thing. */
 static void test_what_qemu_takes_apart(void **state)
 {
@@ -259,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_no_password),
         cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_ports_past_the_last),
         cmocka_unit_test(test_what_qemu_takes_apart),
         cmocka_unit_test(test_no_effect),
         cmocka_unit_test(test_unknown_collected),
