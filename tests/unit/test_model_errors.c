@@ -164,6 +164,15 @@ static void test_no_effect(void **state)
     EXPECT(VNC("websocket='65536'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "websocket");
 }
 
+/* What would fail at a start, or be passed over then. */
+static void test_late(void **state)
+{
+#define SERIAL(target) HEAD "<devices><serial type='pty'>" target "</serial></devices></domain>"
+    EXPECT(SERIAL("<boot order='1'/>"), PARSE_VALIDATE, VIR_ERR_XML_INVALID_SCHEMA, "serial/boot");
+    EXPECT(SERIAL("<rom file='/r'/>"), PARSE_VALIDATE, VIR_ERR_XML_INVALID_SCHEMA, "serial/rom");
+    EXPECT(SERIAL("<boot order='1'/>"), 0, 0, NULL);
+}
+
 static void test_unknown_collected(void **state)
 {
     g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
@@ -267,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_no_password),
         cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_late),
         cmocka_unit_test(test_ports_past_the_last),
         cmocka_unit_test(test_what_qemu_takes_apart),
         cmocka_unit_test(test_no_effect),
