@@ -250,13 +250,23 @@ static bool is_generated_path(const char *path, const char *channel)
     return n > tail + 1 && p[n - tail - 1] == '.' && strcmp(p + n - tail, channel) == 0;
 }
 
+char *channel_socket_name(const ChrDef *channel)
+{
+    const DeviceAddress *a = &channel->info.addr;
+    if (channel->target_name && *channel->target_name)
+        return g_strdup(channel->target_name);
+    return g_strdup_printf("vioser-%02u-%02u-%02u.sock", a->virtio_serial.controller, a->virtio_serial.bus, a->virtio_serial.port);
+}
+
 void chrs_drop_generated(DomainDef *d)
 {
     for (guint i = 0; i < d->channels->len; i++) {
         ChrDef *chr = d->channels->pdata[i];
         ChrSource *s = &chr->source;
-        if (chr->target_type != CHR_TARGET_VIRTIO || s->type != CHR_UNIX || s->mode == CHR_MODE_CONNECT || !s->path ||
-            !chr->target_name || !is_generated_path(s->path, chr->target_name))
+        if (chr->target_type != CHR_TARGET_VIRTIO || s->type != CHR_UNIX || s->mode == CHR_MODE_CONNECT || !s->path)
+            continue;
+        g_autofree char *name = channel_socket_name(chr);
+        if (!is_generated_path(s->path, name))
             continue;
         g_clear_pointer(&s->path, g_free);
         s->mode = CHR_MODE_ABSENT;

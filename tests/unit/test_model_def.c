@@ -299,7 +299,10 @@ static void test_generated_path(void **state)
 {
     g_auto(Err) err = ERR_INIT;
 #define CHANNEL(path) "<channel type='unix'><source mode='bind' path='" path "'/><target type='virtio' name='c.0'/></channel>"
-    g_autoptr(DomainDef) d = domain_def_parse(GUEST(CHANNEL("/l/channel/target/domain-3-e/c.0") CHANNEL("/l/channel/target/mine/c.0")),
+#define NAMELESS \
+    "<channel type='unix'><source mode='bind' path='/l/channel/target/domain-3-e/vioser-00-00-02.sock'/><target type='virtio'/>" \
+    "<address type='virtio-serial' controller='0' bus='0' port='2'/></channel>"
+    g_autoptr(DomainDef) d = domain_def_parse(GUEST(CHANNEL("/l/channel/target/domain-3-e/c.0") CHANNEL("/l/channel/target/mine/c.0") NAMELESS),
                                               PARSE_STATUS, NULL, &err);
     assert_non_null(d);
     g_autofree char *live = domain_def_format(d, 0), *migratable = domain_def_format(d, FORMAT_MIGRATABLE);
