@@ -148,8 +148,10 @@ static void test_channel_without_name(void **state)
 {
     g_auto(Err) err = ERR_INIT;
     g_autoptr(DomainDef) def = domain_def_parse(
-        MINIMAL("x", "<channel type='unix'><target type='virtio'/><alias name='channel0'/><address type='virtio-serial' controller='1' port='12'/></channel>"), 0,
-        NULL, &err);
+        MINIMAL("x", "<controller type='pci' index='0' model='pcie-root'><alias name='pcie.0'/></controller><controller type='virtio-serial' index='1'>"
+                     "<alias name='virtio-serial1'/><address type='pci' bus='0' slot='5'/></controller><channel type='unix'><target type='virtio'/>"
+                     "<alias name='channel0'/><address type='virtio-serial' controller='1' port='12'/></channel>"),
+        0, NULL, &err);
     assert_non_null(def);
     g_autoptr(Argv) a = build(def, ARGV_NATIVE, &err);
     assert_non_null(a);
