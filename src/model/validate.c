@@ -17,6 +17,7 @@
 #include "model/iotune.h"
 
 #define VNC_PASSWORD_MAX 8u
+#define VIDEO_KIB_MAX (UINT64_C(1) << 31) /* the last power of two that is read */
 #define REFUSED(err, ...) err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, __VA_ARGS__)
 
 /* ---- machine --------------------------------------------------------------------------------------------------------------- */
@@ -378,6 +379,8 @@ static int check_video_memory(const VideoDef *v, Err *err)
     const char *of_qxl = v->ram.set ? "ram" : v->vgamem.set ? "vgamem" : v->vram64.set ? "vram64" : NULL;
     if (of_qxl && v->type != VIDEO_QXL)
         return REFUSED(err, "%s attribute only supported for video type qxl", of_qxl);
+    if (v->ram.v > VIDEO_KIB_MAX || v->vram.v > VIDEO_KIB_MAX)
+        return REFUSED(err, "value for '%s' must be at most 2 TiB", v->ram.v > VIDEO_KIB_MAX ? "ram" : "vram");
     if (v->vgamem.set && v->vgamem.v < 1024)
         return REFUSED(err, "value for 'vgamem' must be at least 1 MiB (1024 KiB)");
     if (v->vgamem.set && (v->vgamem.v & (v->vgamem.v - 1)))

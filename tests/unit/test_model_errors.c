@@ -100,11 +100,13 @@ static void test_empty(void **state)
 }
 
 /* What would be stored and then refused when it is read again. */
-static void test_ports_past_the_last(void **state)
+static void test_numbers_past_the_last(void **state)
 {
 #define SERIALS(port) HEAD "<devices><serial type='null'><target port='" port "'/></serial><serial type='null'/></devices></domain>"
     EXPECT(SERIALS("4294967295"), 0, VIR_ERR_XML_ERROR, "4294967295");
     EXPECT(SERIALS("4294967294"), 0, 0, NULL);
+    EXPECT(HEAD "<devices><video><model type='vga' vram='4294967295'/></video></devices></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "'vram'", "2 TiB");
+    EXPECT(HEAD "<devices><video><model type='qxl' ram='4294967295'/></video></devices></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "'ram'", "2 TiB");
 }
 
 /* What QEMU would take for more than one thing. */
@@ -301,7 +303,7 @@ int main(void)
         cmocka_unit_test(test_no_password),
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_late),
-        cmocka_unit_test(test_ports_past_the_last),
+        cmocka_unit_test(test_numbers_past_the_last),
         cmocka_unit_test(test_what_qemu_takes_apart),
         cmocka_unit_test(test_no_effect),
         cmocka_unit_test(test_unknown_collected),
