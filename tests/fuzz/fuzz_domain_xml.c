@@ -118,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-const char *const fuzz_documents[] = {"tests/golden/argv/q35-devices.xml", "tests/golden/argv/i440fx-from-user.xml", NULL};
+const char *const fuzz_documents[] = {"tests/golden/argv/q35-from-user.xml", "tests/golden/argv/i440fx-from-user.xml", NULL};
 
 const char *const fuzz_dirs[] = {"tests/fuzz/corpus/domain_xml", "tests/golden/xml", "tests/golden/argv", NULL};
 

@@ -222,6 +222,7 @@ static void refused_by_limit(const char *xml, const char *word)
 static void test_limits(void **state)
 {
     refused_by_limit("<!DOCTYPE d [<!ENTITY a 'x'><!ENTITY b '&a;&a;&a;'>]><domain>&b;</domain>", "entity");
+    refused_by_limit("<!DOCTYPE domain [<!ATTLIST domain a CDATA 'x' b (c|d) 'c'>]><domain/>", "attribute declarations");
     GString *deep = g_string_new("<domain>");
     for (unsigned i = 0; i < 100; i++)
         g_string_append(deep, "<a>");
