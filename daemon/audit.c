@@ -30,6 +30,7 @@
 #include "util/uuid.h"
 
 #define QUEUE_MAX 8192u
+#define OTHERS_MAX (QUEUE_MAX / 2) /* the rest is for changes: who is refused, or connects, again and again crowds out no record of one */
 #define GATHER_MS 10u    /* what comes so soon after a record is written with it: a wake-up costs more than a record */
 #define GATHER_MAX 1024u /* unless it is so much */
 #define MESSAGE_ID "3f0e2cbd5b7a4f2c9e1d6a8b47c0915e" /* of every record in the journal */
@@ -45,6 +46,7 @@ struct AuditRecord {
     char uuid[UUID_STRING_LEN];
     int code;                /* VIR_ERR_*; 0: done */
     bool unknown;            /* the daemon was killed before it ended */
+    bool change;             /* of a call that was carried out */
     char *texts[2];          /* proc and kind, where they are no constants */
     int slot;                /* freed when this is written; -1: none */
     unsigned lost;           /* this record stands for so many others */
@@ -401,7 +403,7 @@ static bool is_wanted(const Call *call)
 static void enqueue(Audit *a, AuditRecord *r)
 {
     mutex_lock(&a->lock);
-    bool full = a->queued >= QUEUE_MAX, wake = a->queued == 0;
+    bool full = a->queued >= (r->change ? QUEUE_MAX : OTHERS_MAX), wake = a->queued == 0;
     if (full) {
         a->lost++;
     } else {
@@ -512,6 +514,7 @@ void audit_begin(Audit *a, Call *call)
         return;
     rpc_conn_find_start(call->conn);
     call->audit = record_new(call->conn, call->proc->name, proc_object_name(call->proc->object));
+    call->audit->change = true;
     name_object(call, call->audit);
     take_slot(a, call->audit);
 }
@@ -556,6 +559,7 @@ AuditRecord *audit_admin_begin(Audit *a, RpcConn *conn, const char *proc, const 
         return NULL;
     rpc_conn_find_start(conn);
     AuditRecord *r = record_new(conn, proc, "server");
+    r->change = true;
     set_name(r, server, NULL);
     take_slot(a, r);
     return r;

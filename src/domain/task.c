@@ -10,7 +10,7 @@
 #include "util/log.h"
 #include "domain/private.h"
 
-/* A task waits for its turn longer than a client's call would: nobody is told when it does not happen. */
+/* So often the log tells of a task that waits for its turn. */
 #define TASK_WAIT_MS (10u * 60 * 1000)
 
 typedef struct Task {
@@ -53,11 +53,18 @@ static void task_granted(JobRequest *r)
     task_free(t);
 }
 
+/* Nobody else comes back to what a task was to do: as long as the machine lives the same life it goes on waiting. */
 static void task_refused(JobRequest *r, Err *err)
 {
     Task *t = (Task *)(void *)((char *)r - offsetof(Task, job));
-    log_error("%s: '%s' did not get its turn: %s", t->d->name, r->what, err->detail);
-    task_free(t);
+    g_autoptr(DomainView) v = domain_view(t->d);
+    log_error("%s: '%s' did not get its turn: %s", v->name, r->what, err->detail);
+    if (t->life && v->life != t->life) {
+        task_free(t);
+        return;
+    }
+    r->deadline = deadline_in_ms(TASK_WAIT_MS);
+    job_request(t->d, r);
 }
 
 void domain_task(Domain *d, JobKind kind, const char *what, uint64_t life, DomainTask fn, void *userdata,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -344,6 +345,43 @@ def test_a_journal_that_hangs_costs_records_not_calls():
                 assert time.monotonic() < end
                 with identity.Client(instance.socket, 0) as client:
                     client.open()
+        finally:
+            instance.close()
+
+
+def test_refusals_crowd_out_no_change():
+    """Of a queue that is full since the journal is slow, half is for what was carried out."""
+    instance = servers.new("berthd", libvirtd_conf="max_client_requests = 100\n")
+    instance.box.start()
+    instance.write_config()
+    directory = instance.box.path("journal")
+    os.mkdir(directory)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(os.path.join(directory, "socket"))
+        journal.settimeout(60)
+        assert instance.box.run(["sh", "-c", "mkdir -p /run/systemd/journal && mount --bind %s /run/systemd/journal" % directory]).returncode == 0
+        try:
+            instance.start()
+            instance.define(guest_xml.domain("vm"))
+            vm = rawrpc.domain("vm", bytes.fromhex(instance.sh("domuuid", "vm").strip().replace("-", "")))
+            rename = vm + rawrpc.optional(rawrpc.string("vm")) + struct.pack(">I", 0)  # to itself: carried out as far as that is found
+            with identity.Client(instance.box.path("run", "libvirt-sock-ro"), 65534) as refused, identity.Client(instance.socket, 0) as client:
+                refused.open()
+                client.open()
+                for _ in range(240):  # more than the queue and the socket hold
+                    for _ in range(50):
+                        refused.send(12, vm)
+                    for _ in range(50):
+                        assert refused.receive().error()[0] == 29
+                    journal.recv(65536)
+                for _ in range(50):
+                    assert client.call(358, rename).error()[0] == 55
+            instance.process.send_signal(signal.SIGTERM)
+            entries = []
+            while journal in select.select([journal, instance.process.pidfd], [], [], 60)[0]:
+                entries.append(journal.recv(65536).decode(errors="replace"))
+            assert sum("BERTH_LOST=" in entry for entry in entries) > 0
+            assert sum("BERTH_PROCEDURE=domain_rename\n" in entry for entry in entries) == 50
         finally:
             instance.close()
 

@@ -348,14 +348,14 @@ def test_a_polkit_that_hangs_harms_only_whom_it_is_asked_about(server):
 
 def test_a_yes_is_for_the_name_that_was_asked_about(server):
     """A machine that is renamed while polkit is being asked has become somebody else's."""
-    secret = guest_xml.domain("mine-1").replace("</devices>", "<graphics type='vnc' passwd='sword1sh' port='-1'/></devices>")
+    secret = guest_xml.domain("mine-1").replace("</devices>", "<graphics type='vnc' passwd='herring' port='-1'/></devices>")
     server.define(secret)
     uuid = bytes.fromhex(server.sh("domuuid", "mine-1").strip().replace("-", ""))
     daemons = [pid for pid, argv in server.box.processes() if argv[0] == polkit.POLKITD]
     with Session(server, GAMES) as inside:
         client = inside.open()
         dump = rawrpc.domain("mine-1", uuid) + struct.pack(">I", 1)
-        assert b"sword1sh" in client.call(14, dump).body
+        assert b"herring" in client.call(14, dump).body
         for pid in daemons:
             os.kill(pid, signal.SIGSTOP)
         try:

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "domain/lifecycle.h"
+#include "domain/private.h"
 #include "store/defs.h"
 #include "tests/unit/domain_script.h"
 #include "api_enums.h"
@@ -359,6 +360,44 @@ static void test_preserved(void **state)
     object_unref(d);
 }
 
+static void note_run(Domain *d, void *ran)
+{
+    g_atomic_int_set((gint *)ran, 1);
+}
+
+/* The time of who is parked is over; true when nobody is parked with that any more. */
+static bool expired(JobQueue *q, bool make)
+{
+    LOCK_SCOPE(&q->lock);
+    if (make && q->head)
+        q->head->deadline = (Deadline){1};
+    return !q->head || q->head->deadline.at_us != 1;
+}
+
+/* A long job keeps a task waiting beyond its time: it is done all the same. */
+static void test_task_waits_on(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    Domain *d = script_define("a", UUID_A, &err);
+    JobQueue *q = domain_jobs(d);
+    JobRequest r = {.kind = JOB_ASYNC, .what = "long", .deadline = deadline_in_ms(10000)};
+    gint ran = 0;
+    script_must(job_acquire(d, &r, &err), &err);
+    domain_task(d, JOB_MODIFY, "task", 0, note_run, &ran, NULL);
+    expired(q, true);
+    timer_arm(q->timer, deadline_in_ms(0));
+    Deadline end = deadline_in_ms(10000);
+    while (!expired(q, false) && !deadline_passed(end))
+        g_usleep(1000);
+    assert_true(expired(q, false));
+    assert_int_equal(g_atomic_int_get(&ran), 0);
+    job_end(&r);
+    while (!g_atomic_int_get(&ran) && !deadline_passed(end))
+        g_usleep(1000);
+    assert_int_equal(g_atomic_int_get(&ran), 1);
+    object_unref(d);
+}
+
 static void test_crash_wakes_waiters(void **state)
 {
     g_auto(Err) err = ERR_INIT;
@@ -468,7 +507,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, script_setup, script_teardown)
         T(test_define), T(test_second_daemon), T(test_definition_storm), T(test_start_pause_destroy),
-        T(test_start_fails), T(test_guest_shutdown), T(test_reboot), T(test_preserved), T(test_crash_wakes_waiters),
+        T(test_start_fails), T(test_guest_shutdown), T(test_reboot), T(test_preserved), T(test_task_waits_on), T(test_crash_wakes_waiters),
         T(test_autodestroy), T(test_events), T(test_owner_gone_once),
     };
     return cmocka_run_group_tests(tests, script_begin, script_end);
