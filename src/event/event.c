@@ -299,7 +299,8 @@ EventLoop *event_loop_new(const char *name)
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->ep = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event wake = {.events = EPOLLIN | EPOLLET}, sd = {.events = EPOLLIN};
-    if (l->wake_fd < 0 || l->ep < 0 || sd_event_new(&l->e) < 0)
+    /* A clock has its descriptor from the first timer on: taken now, no timer fails for want of one. */
+    if (l->wake_fd < 0 || l->ep < 0 || sd_event_new(&l->e) < 0 || sd_event_add_time(l->e, NULL, CLOCK_MONOTONIC, UINT64_MAX, 0, NULL, NULL) < 0)
         g_error("no event loop: %s", g_strerror(errno));
     sd.data.ptr = l->e;
     if (epoll_ctl(l->ep, EPOLL_CTL_ADD, l->wake_fd, &wake) < 0 || epoll_ctl(l->ep, EPOLL_CTL_ADD, sd_event_get_fd(l->e), &sd) < 0)

@@ -127,7 +127,7 @@ static bool is_named(const StorageSource *s, const StorageSource *parent, const 
     g_autofree char *dir = parent && parent->path ? g_path_get_dirname(parent->path) : NULL;
     if (*name != '/' && (!dir || *dir != '/'))
         return false;
-    g_autofree char *whole = g_canonicalize_filename(name, dir ? dir : "/"), *plain = g_canonicalize_filename(s->path, "/");
+    g_autofree char *whole = g_canonicalize_filename(name, dir && *dir == '/' ? dir : "/"), *plain = g_canonicalize_filename(s->path, "/");
     return strcmp(whole, plain) == 0;
 }
 

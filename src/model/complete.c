@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -174,7 +175,9 @@ static int complete_consoles(DomainDef *d, Err *err)
     return 0;
 }
 
-static void number_ports(GPtrArray *list)
+#define CHR_PORT_MAX UINT32_MAX /* what dev_chr.c reads */
+
+static int number_ports(GPtrArray *list, Err *err)
 {
     uint64_t next = 0;
     for (guint i = 0; i < list->len; i++) {
@@ -184,9 +187,13 @@ static void number_ports(GPtrArray *list)
     }
     for (guint i = 0; i < list->len; i++) {
         ChrDef *chr = list->pdata[i];
-        if (!chr->target_port.set)
-            chr->target_port = (OptU64){true, next++};
+        if (chr->target_port.set)
+            continue;
+        if (next > CHR_PORT_MAX) /* it would be stored, and refused when it is read again */
+            return err_set(err, VIR_ERR_XML_ERROR, "no port is left for a serial device beside port %" PRIu64, next - 1);
+        chr->target_port = (OptU64){true, next++};
     }
+    return 0;
 }
 
 static void number_by_place(GPtrArray *list)
@@ -243,13 +250,23 @@ static bool is_generated_path(const char *path, const char *channel)
     return n > tail + 1 && p[n - tail - 1] == '.' && strcmp(p + n - tail, channel) == 0;
 }
 
+char *channel_socket_name(const ChrDef *channel)
+{
+    const DeviceAddress *a = &channel->info.addr;
+    if (channel->target_name && *channel->target_name)
+        return g_strdup(channel->target_name);
+    return g_strdup_printf("vioser-%02u-%02u-%02u.sock", a->virtio_serial.controller, a->virtio_serial.bus, a->virtio_serial.port);
+}
+
 void chrs_drop_generated(DomainDef *d)
 {
     for (guint i = 0; i < d->channels->len; i++) {
         ChrDef *chr = d->channels->pdata[i];
         ChrSource *s = &chr->source;
-        if (chr->target_type != CHR_TARGET_VIRTIO || s->type != CHR_UNIX || s->mode == CHR_MODE_CONNECT || !s->path ||
-            !chr->target_name || !is_generated_path(s->path, chr->target_name))
+        if (chr->target_type != CHR_TARGET_VIRTIO || s->type != CHR_UNIX || s->mode == CHR_MODE_CONNECT || !s->path)
+            continue;
+        g_autofree char *name = channel_socket_name(chr);
+        if (!is_generated_path(s->path, name))
             continue;
         g_clear_pointer(&s->path, g_free);
         s->mode = CHR_MODE_ABSENT;
@@ -261,9 +278,8 @@ static int complete_chrs(DomainDef *d, Err *err)
     chrs_drop_generated(d);
     /* Consoles are numbered as they were written: the mirror of the serial port comes on top. */
     number_by_place(d->consoles);
-    number_ports(d->serials);
     number_by_place(d->parallels);
-    if (complete_consoles(d, err) < 0)
+    if (number_ports(d->serials, err) < 0 || complete_consoles(d, err) < 0)
         return -1;
     for (guint i = 0; i < d->serials->len; i++)
         complete_serial(d->serials->pdata[i]);

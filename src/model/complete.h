@@ -28,6 +28,8 @@ int controllers_add_implied(DomainDef *d, Err *err);
 
 /* complete.c: paths of channels a start chose. */
 void chrs_drop_generated(DomainDef *d);
+/* The file such a path ends with: the channel's name, or one of its place.  Caller frees. */
+char *channel_socket_name(const ChrDef *channel);
 
 /* addr_other.c */
 int addr_assign_drives(DomainDef *d, Err *err);

@@ -174,6 +174,7 @@ static const Field disk_table_fields[] = {
     L_STR("product", DiskDef, product, ABI),
     REFUSE("encryption"),
     IGNORE("privateData"),
+    INFO_BOOT,
     INFO_ROWS,
     M_PTR("source", DiskDef, src, storage_source_table, LIVE),
     M_PTR("mirror", DiskDef, mirror, storage_source_table, RUNTIME),

@@ -138,7 +138,7 @@ static const Field graphics_table_fields[] = {
     A_ENUM("sharePolicy", GraphicsDef, share_policy, vnc_share_policy_names, VNC_SHARE_MAX, 0),
     A_YESNO("powerControl", GraphicsDef, power_control, 0),
     A_STR("passwd", GraphicsDef, password, SECRET | LIVE | ALWAYS),
-    A_STR("passwdValidTo", GraphicsDef, password_valid_to, SECRET | LIVE),
+    A_STR("passwdValidTo", GraphicsDef, password_valid_to, SECRET | LIVE | ALWAYS),
     A_ENUM("connected", GraphicsDef, connected, graphics_connected_names, GRAPHICS_CONNECTED_MAX, SECRET | LIVE),
     {.name = "listen", .at = AT_CUSTOM, .flags = ALWAYS, .hooks = &listens_hooks, .sub = &listen_table},
     {.name = "listen", .at = AT_MEMORY, .type = T_LIST, .off = offsetof(GraphicsDef, listens), .sub = &listen_table},

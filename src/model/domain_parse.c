@@ -198,8 +198,10 @@ static int seclabel_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f
     g_autofree char *unasked = c->flags & PARSE_STATUS ? node_attr(node, "unasked") : NULL;
     d->seclabel = unasked ? SECLABEL_ABSENT : type ? type : SECLABEL_DYNAMIC;
     xmlNode *label = node_child(node, "label");
-    if (label && (!(c->flags & PARSE_INACTIVE) || (c->flags & PARSE_STATUS)))
+    if (label && (!(c->flags & PARSE_INACTIVE) || (c->flags & PARSE_STATUS))) {
+        g_free(d->seclabel_dac);
         d->seclabel_dac = node_text(label);
+    }
     return 0;
 }
 

@@ -223,13 +223,14 @@ extern const Table address_table, chr_source_table, storage_source_table, domain
 const Table *device_table(DeviceKind kind);
 
 /* The head of every device (model/dev_info.c), for a struct whose first member is `DeviceInfo info`.  Two macros, because controllers
- * write <master> between alias and address. */
+ * write <master> between alias and address.  <boot> is of what firmware can boot, <rom> of what has one: elsewhere they are unknown elements. */
 extern const FieldHooks address_hooks, info_alias_hooks;
 extern const Table info_boot_table, info_rom_table, info_acpi_table, info_alias_table;
-#define INFO_HEAD                                                                                                      \
-    GROUP("boot", info_boot_table, 0), CUSTOM("alias", info_alias_hooks, &info_alias_table, CHECKED)
+#define INFO_BOOT GROUP("boot", info_boot_table, 0)
+#define INFO_HEAD CUSTOM("alias", info_alias_hooks, &info_alias_table, CHECKED)
+#define INFO_ROM GROUP("rom", info_rom_table, 0)
 #define INFO_TAIL                                                                                                      \
-    GROUP("rom", info_rom_table, 0), GROUP("acpi", info_acpi_table, 0),                                               \
+    GROUP("acpi", info_acpi_table, 0),                                                                                 \
         CUSTOM("address", address_hooks, &address_table, ABI | CHECKED),                                                        \
         M_STR("alias/@name", DeviceInfo, alias, RUNTIME), M_BYTES("address", DeviceInfo, addr, ABI)
 #define INFO_ROWS INFO_HEAD, INFO_TAIL

@@ -95,7 +95,8 @@ static xmlDoc *metadata_doc(const char *metadata)
                     : NULL;
 }
 
-/* Puts every element of `from` into `to` (either may be NULL: none).  The depth is that of a parsed document: bounded. */
+/* Puts every element of `from` into `to` (either may be NULL: none), and the attributes that have its prefix.  The depth is that of a parsed
+ * document: bounded. */
 static void ns_replace(xmlNode *node, const xmlNs *from, xmlNs *to)
 {
     for (xmlNode *n = node; n; n = n->next) {
@@ -104,6 +105,10 @@ static void ns_replace(xmlNode *node, const xmlNs *from, xmlNs *to)
         bool same = from ? n->ns && xmlStrEqual(n->ns->href, from->href) : !n->ns;
         if (same)
             n->ns = to;
+        for (xmlAttr *a = from ? n->properties : NULL; a; a = a->next) {
+            if (a->ns == from)
+                a->ns = to;
+        }
         ns_replace(n->children, from, to);
     }
 }

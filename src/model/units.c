@@ -82,8 +82,7 @@ char *cpuset_normalize(const char *text)
                 return NULL;
             p = past_blanks(p + n);
         }
-        for (uint64_t i = first; i <= last; i++)
-            set[i] = !not;
+        memset(set + first, !not, last - first + 1);
         if (*p == ',' && *past_blanks(p + 1))
             p = past_blanks(p + 1);
         else if (*p)

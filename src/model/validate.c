@@ -17,6 +17,7 @@
 #include "model/iotune.h"
 
 #define VNC_PASSWORD_MAX 8u
+#define VIDEO_KIB_MAX (UINT64_C(1) << 31) /* the last power of two that is read */
 #define REFUSED(err, ...) err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, __VA_ARGS__)
 
 /* ---- machine --------------------------------------------------------------------------------------------------------------- */
@@ -261,8 +262,10 @@ static int check_disk(const DomainDef *d, const DiskDef *disk, Err *err)
         return REFUSED(err, "shared access for disk '%s' requires use of supported storage format", disk->dst);
     if (disk->shareable && disk->cache && disk->cache != DISK_CACHE_NONE && disk->cache != DISK_CACHE_DIRECTSYNC)
         return REFUSED(err, "shared access for disk '%s' requires use of cache='none' or 'directsync'", disk->dst);
-    if (disk->io == DISK_IO_NATIVE && disk->cache && disk->cache != DISK_CACHE_NONE && disk->cache != DISK_CACHE_DIRECTSYNC)
-        return REFUSED(err, "native I/O needs either no disk cache or directsync cache mode, QEMU will fallback to aio=threads");
+    if (disk->io == DISK_IO_NATIVE && disk->cache != DISK_CACHE_NONE && disk->cache != DISK_CACHE_DIRECTSYNC)
+        return REFUSED(err, "io='native' needs either no disk cache or directsync cache mode (disk '%s')", disk->dst);
+    if (disk->rerror_policy == DISK_ERROR_ENOSPACE)
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_CONFIG_UNSUPPORTED, 0, "Invalid disk read error policy: 'enospace' (disk '%s')", disk->dst);
     if (disk->src->format != STORAGE_FORMAT_RAW && disk->src->format != STORAGE_FORMAT_QCOW2)
         return REFUSED(err, "unsupported disk format '%s' for disk '%s', allowed: raw, qcow2", storage_format_names[disk->src->format], disk->dst);
     return check_target(disk, err) < 0 ? -1 : check_wwn(disk, err);
@@ -300,6 +303,31 @@ static int check_disks(const DomainDef *d, Err *err)
 
 /* ---- other devices --------------------------------------------------------------------------------------------------------- */
 
+/* The model of a serial port is one its type has; the other types are those of other architectures. */
+static int check_serial(const ChrDef *chr, Err *err)
+{
+    static const struct {
+        ChrTargetType type;
+        ChrTargetModel model;
+    } fit[] = {
+        {CHR_TARGET_ISA_SERIAL, CHR_MODEL_ISA_SERIAL},
+        {CHR_TARGET_USB_SERIAL, CHR_MODEL_USB_SERIAL},
+        {CHR_TARGET_PCI_SERIAL, CHR_MODEL_PCI_SERIAL},
+        {CHR_TARGET_ISA_DEBUG, CHR_MODEL_ISA_DEBUGCON},
+    };
+    const char *type = chr_target_type_names[chr->target_type], *model = chr_target_model_names[chr->target_model];
+    bool known = false;
+    for (size_t i = 0; i < N_ELEMENTS(fit); i++) {
+        if (fit[i].type == chr->target_type && fit[i].model == chr->target_model)
+            return 0;
+        if (fit[i].model == chr->target_model)
+            return REFUSED(err, "Target model '%s' requires target type '%s'", model, chr_target_type_names[fit[i].type]);
+        known |= fit[i].type == chr->target_type;
+    }
+    return known ? REFUSED(err, "Target model '%s' is not one of target type '%s'", model, type)
+                 : REFUSED(err, "Serial device with target type '%s' not compatible with guest architecture or machine type", type);
+}
+
 static int check_chrs(const DomainDef *d, Err *err)
 {
     GPtrArray *lists[] = {d->serials, d->parallels, d->consoles, d->channels};
@@ -310,8 +338,10 @@ static int check_chrs(const DomainDef *d, Err *err)
             if (chr_source_validate(&chr->source, err) < 0)
                 return -1;
             /* A start finds a place for a channel's socket, and for no other's. */
-            if (chr->source.type == CHR_UNIX && !chr->source.path && chr->kind != CHR_KIND_CHANNEL)
+            if (chr->source.type == CHR_UNIX && !chr->source.path && (chr->kind != CHR_KIND_CHANNEL || chr->target_type != CHR_TARGET_VIRTIO))
                 return err_set(err, VIR_ERR_XML_ERROR, "Missing source path attribute for char device of type unix");
+            if (chr->kind == CHR_KIND_SERIAL && check_serial(chr, err) < 0)
+                return -1;
             isa += chr->kind == CHR_KIND_SERIAL && chr->target_type == CHR_TARGET_ISA_SERIAL;
             if (chr->kind == CHR_KIND_CHANNEL && chr->target_type == CHR_TARGET_XEN)
                 return REFUSED(err, "<channel><target type='xen'> is not supported");
@@ -330,6 +360,13 @@ static int check_nets(const DomainDef *d, Err *err)
         const NetDef *net = d->nets->pdata[i];
         if (net->model && net->model[strspn(net->model, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")])
             return err_set(err, VIR_ERR_INVALID_ARG, "Model name contains invalid characters");
+        const OptU64 sizes[] = {net->rx_queue_size, net->tx_queue_size};
+        for (size_t k = 0; k < N_ELEMENTS(sizes); k++) {
+            if (sizes[k].v & (sizes[k].v - 1))
+                return REFUSED(err, "%s has to be a power of two", k ? "tx_queue_size" : "rx_queue_size");
+        }
+        if (net->info.rom_enabled == TRI_NO && (net->info.rom_bar || net->info.rom_file))
+            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_CONFIG_UNSUPPORTED, 0, "ROM tuning is not supported when ROM is disabled");
         if (net->mtu.set && net->type == NET_USER)
             return REFUSED(err, "setting MTU on interface type %s is not supported yet", net_type_names[net->type]);
     }
@@ -342,6 +379,8 @@ static int check_video_memory(const VideoDef *v, Err *err)
     const char *of_qxl = v->ram.set ? "ram" : v->vgamem.set ? "vgamem" : v->vram64.set ? "vram64" : NULL;
     if (of_qxl && v->type != VIDEO_QXL)
         return REFUSED(err, "%s attribute only supported for video type qxl", of_qxl);
+    if (v->ram.v > VIDEO_KIB_MAX || v->vram.v > VIDEO_KIB_MAX)
+        return REFUSED(err, "value for '%s' must be at most 2 TiB", v->ram.v > VIDEO_KIB_MAX ? "ram" : "vram");
     if (v->vgamem.set && v->vgamem.v < 1024)
         return REFUSED(err, "value for 'vgamem' must be at least 1 MiB (1024 KiB)");
     if (v->vgamem.set && (v->vgamem.v & (v->vgamem.v - 1)))
@@ -388,6 +427,19 @@ static int check_videos(const DomainDef *d, Err *err)
     return 0;
 }
 
+/* As a start reads it (UTC), and nothing else: a password that is thought to expire must. */
+static bool date_is_valid(const char *text)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:dd";
+    for (size_t i = 0; i < sizeof form; i++) {
+        if (form[i] == 'd' ? !g_ascii_isdigit(text[i]) : text[i] != form[i])
+            return false;
+    }
+    g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+    g_autoptr(GDateTime) t = g_date_time_new_from_iso8601(text, utc);
+    return t != NULL;
+}
+
 static int check_graphics(const DomainDef *d, Err *err)
 {
     for (guint i = 0; i < d->graphics->len; i++) {
@@ -402,6 +454,9 @@ static int check_graphics(const DomainDef *d, Err *err)
             return REFUSED(err, "vnc websocket port must be at most 65535");
         if (g->password && strlen(g->password) > VNC_PASSWORD_MAX) /* the protocol has no more: the rest would protect nothing */
             return REFUSED(err, "VNC password is %zu characters long, only %u permitted", strlen(g->password), VNC_PASSWORD_MAX);
+        if (g->password && g->password_valid_to && !date_is_valid(g->password_valid_to))
+            return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_XML_ERROR, 0, "cannot parse password validity time '%s', expect YYYY-MM-DDTHH:MM:SS",
+                                g->password_valid_to);
         if (g->connected && g->connected != GRAPHICS_CONNECTED_KEEP)
             return REFUSED(err, "VNC supports connected='keep' only");
     }

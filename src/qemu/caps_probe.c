@@ -420,8 +420,10 @@ static int sketch_with_models(const char *binary, CapsAccount account, bool kvm,
     g_autoptr(CapsSession) s = caps_session_start(binary, account, "tcg", d, err);
     if (!s)
         return -1;
-    GThread *beside = kvm ? g_thread_new("kvm", ask_kvm, &q) : NULL;
+    GThread *beside = kvm ? g_thread_try_new("kvm", ask_kvm, &q, NULL) : NULL;
     int r = sketch_models(s, doc, err);
+    if (kvm && !beside)
+        ask_kvm(&q);
     if (beside) {
         pool_blocking_begin();
         g_thread_join(beside);

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "model/complete.h"
 #include "qemu/build.h"
 
 /* ---- host side --------------------------------------------------------------------------------------------------------------- */
@@ -276,10 +277,11 @@ json_t *qemu_chr_props(const DomainDef *def, const ChrDef *c, Err *err)
 /* A channel whose socket gets its place at start, as it will be; NULL: nothing to fill in. Caller frees the path. */
 static char *default_channel_path(const ArgvBuild *b, const ChrDef *c)
 {
-    if (!build_native(b) || c->kind != CHR_KIND_CHANNEL || c->source.type != CHR_UNIX || c->source.path || b->env->private_dir == NULL)
+    if (!build_native(b) || c->target_type != CHR_TARGET_VIRTIO || c->kind != CHR_KIND_CHANNEL || c->source.type != CHR_UNIX || c->source.path ||
+        b->env->private_dir == NULL)
         return NULL;
-    g_autofree char *leaf = g_path_get_basename(b->env->private_dir);
-    return g_build_filename(b->env->channel_dir ? b->env->channel_dir : "", leaf, c->target_name, NULL);
+    g_autofree char *leaf = g_path_get_basename(b->env->private_dir), *name = channel_socket_name(c);
+    return g_build_filename(b->env->channel_dir ? b->env->channel_dir : "", leaf, name, NULL);
 }
 
 static int argv_chr_list(ArgvBuild *b, const GPtrArray *list, Err *err)

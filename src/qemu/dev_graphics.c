@@ -41,10 +41,10 @@ static int vnc_listen(ArgvBuild *b, GString *s, const GraphicsDef *g, Err *err)
                        enum_word(listen_type_names, LISTEN_MAX, (int)l->type));
     }
     int port = g->port;
-    if (build_native(b) && port <= 0)
+    if (build_native(b) && g->autoport && port <= 0)
         port = 5900; /* chosen at start: the first there is */
     if (port < 5900 || port > 65535)
-        return err_set(err, VIR_ERR_XML_ERROR, "vnc port %d is not between 5900 and 65535", port);
+        return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "vnc port must be in range [5900,65535], not %d", port);
     const char *address = vnc_address(b, l);
     bool v6 = strchr(address, ':') != NULL;
     g_string_append(s, v6 ? "[" : "");

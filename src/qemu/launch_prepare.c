@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "model/complete.h"
 #include "qemu/image_chain.h"
 #include "qemu/launch_private.h"
 
@@ -21,10 +22,10 @@ static void prepare_channels(Launch *l)
 {
     for (unsigned i = 0; i < l->def->channels->len; i++) {
         ChrDef *c = l->def->channels->pdata[i];
-        if (c->source.type != CHR_UNIX || c->source.path || c->target_name == NULL)
+        if (c->source.type != CHR_UNIX || c->source.path || c->target_type != CHR_TARGET_VIRTIO)
             continue;
-        g_autofree char *dir = g_path_get_basename(l->proc.private_dir);
-        c->source.path = g_strdup_printf("%s/channel/target/%s/%s", l->req->dirs->lib_dir, dir, c->target_name);
+        g_autofree char *dir = g_path_get_basename(l->proc.private_dir), *name = channel_socket_name(c);
+        c->source.path = g_strdup_printf("%s/channel/target/%s/%s", l->req->dirs->lib_dir, dir, name);
         if (c->source.mode == CHR_MODE_ABSENT)
             c->source.mode = CHR_MODE_BIND;
     }
@@ -62,8 +63,7 @@ static int prepare_vnc(Launch *l, GraphicsDef *g, Err *err)
         listen->address = g_strdup(c && c->vnc_listen ? c->vnc_listen : "127.0.0.1");
         listen->from_config = true;
     }
-    if (g->autoport || g->port <= 0) {
-        g->autoport = true;
+    if (g->autoport) {
         if (take_port(l, &g->port, c ? c->remote_display_port_min : 5900, c ? c->remote_display_port_max : 65535, err) < 0)
             return -1;
         g->port_reserved = true;

@@ -121,9 +121,9 @@ static gpointer sweep_some(gpointer arg)
 static void sweep(Sweep *w)
 {
     GThread *help[THREADS_MAX];
-    unsigned n = w->names->len < ALONE ? 0 : MIN(g_get_num_processors(), THREADS_MAX) - 1;
-    for (unsigned i = 0; i < n; i++)
-        help[i] = g_thread_new("load", sweep_some, w);
+    unsigned most = w->names->len < ALONE ? 0 : MIN(g_get_num_processors(), THREADS_MAX) - 1, n = 0;
+    while (n < most && (help[n] = g_thread_try_new("load", sweep_some, w, NULL)))
+        n++;
     sweep_some(w);
     for (unsigned i = 0; i < n; i++)
         g_thread_join(help[i]);

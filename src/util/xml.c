@@ -80,6 +80,14 @@ static void guard_entity(void *ud, const xmlChar *name, int type, const xmlChar 
     guard_stop(ctxt, ctxt->_private, "entity declarations are not allowed");
 }
 
+/* Attributes that are there though nobody wrote them: as many as one likes, each compared with each before it, and for every such element. */
+static void guard_attribute(void *ud, const xmlChar *element, const xmlChar *name, int type, int def, const xmlChar *value, xmlEnumeration *tree)
+{
+    xmlParserCtxt *ctxt = ud;
+    xmlFreeEnumeration(tree);
+    guard_stop(ctxt, ctxt->_private, "attribute declarations are not allowed");
+}
+
 static void quiet(void *ud, xmlErrorPtr error)
 {
 }
@@ -221,6 +229,7 @@ static xmlDoc *parse(const Limits *limits, const char *text, size_t len, const c
     ctxt->sax->startElementNs = guard_start;
     ctxt->sax->endElementNs = guard_end;
     ctxt->sax->entityDecl = guard_entity;
+    ctxt->sax->attributeDecl = guard_attribute;
     ctxt->sax->serror = quiet;
     xmlDoc *doc = xmlCtxtReadMemory(ctxt, text, (int)len, NULL, NULL,
                                     XML_PARSE_NONET | XML_PARSE_NOWARNING | XML_PARSE_NOBLANKS | XML_PARSE_COMPACT |

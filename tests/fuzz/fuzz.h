@@ -15,6 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 uint8_t *fuzz_seed(unsigned i, size_t *ret_size);
 /* Directories, below the source tree, of files that are inputs as they are; ended by NULL. */
 extern const char *const fuzz_dirs[];
+/* Documents, below the source tree, that replay.c runs with each change of mutate_xml.c; ended by NULL.  Only targets that link that file have it. */
+extern const char *const fuzz_documents[] __attribute__((weak));
 
 /* ---- inputs.c ---------------------------------------------------------------------------------------------------------------- */
 
@@ -26,3 +28,10 @@ unsigned fuzz_each_file(FuzzInputFn *fn, void *arg);
 uint8_t *fuzz_text_seed(const char *text, size_t *ret_size);
 /* Ends the program with words when ok is false. */
 void fuzz_check(int ok, const char *what);
+
+/* ---- mutate_xml.c ------------------------------------------------------------------------------------------------------------ */
+
+/* How many changes a document has; 0: it is none. */
+unsigned fuzz_xml_changes(const uint8_t *data, size_t size) __attribute__((weak));
+/* The document with change number i, in malloc'd memory. */
+uint8_t *fuzz_xml_changed(const uint8_t *data, size_t size, unsigned i, size_t *ret_size) __attribute__((weak));

@@ -93,6 +93,12 @@ static void call(DomainDef **d, const char *text)
     case 'm':
         call_metadata(*d, text + 1);
         break;
+    case 'g': {
+        g_auto(Err) err = ERR_INIT;
+        g_autofree char *got = domain_def_get_metadata(*d, VIR_DOMAIN_METADATA_ELEMENT, text + 1, &err);
+        fuzz_check(got || err.detail, "metadata not given without words");
+        break;
+    }
     case 't':
         call_text(*d, VIR_DOMAIN_METADATA_TITLE, text + 1);
         break;
@@ -164,6 +170,7 @@ uint8_t *fuzz_seed(unsigned i, size_t *ret_size)
             CALL("m", "<x><y/>t</x>") CALL("m", "") CALL("u", "<disk device='cdrom'><target dev='sda' bus='sata'/></disk>") CALL("f", "sda"),
         DOMAIN "<metadata><a:b xmlns:a='u'/></metadata><devices>" EMULATOR "</devices></domain>" CALL("t", "title") CALL("m", "<x:y xmlns:x='z'/>") CALL("d", "words")
             CALL("t", "") CALL("c", "") CALL("s", "") CALL("a", ""),
+        DOMAIN "<metadata><a:b xmlns:a='u' a:c='1' d='2'><a:e a:f='3'/></a:b></metadata><devices>" EMULATOR "</devices></domain>" CALL("g", "u"),
     };
     if (i >= N_ELEMENTS(seeds))
         return NULL;

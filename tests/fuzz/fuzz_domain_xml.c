@@ -1,4 +1,4 @@
-/* tests/fuzz/fuzz_domain_xml.c - fuzz target: domain and device documents
+/* tests/fuzz/fuzz_domain_xml.c - fuzz target: domain and device documents, through a define and as far as the command line of a start
  *
  * Owns:    nothing; the input is the document
  * Threads: one
@@ -11,6 +11,9 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "qemu/argv.h"
+#include "qemu/caps_private.h"
+#include "qemu/cpu_guest.h"
 #include "unit/model_env.h"
 
 static void check_device(const char *xml)
@@ -39,6 +42,55 @@ static void check_status(const char *xml)
     fuzz_check(strcmp(once, same) == 0, "a copy differs");
 }
 
+/* A binary that knows the models and machines of the seeds. */
+static const char binary[] =
+    "{\"version\": 7002000, \"arch\": \"x86_64\", \"machines\": [{\"name\": \"pc-q35-7.2\", \"alias\": \"q35\", \"cpu-max\": 288, "
+    "\"default-cpu-type\": \"qemu64-x86_64-cpu\"}, {\"name\": \"pc-i440fx-7.2\", \"alias\": \"pc\", \"cpu-max\": 255, "
+    "\"default-cpu-type\": \"qemu64-x86_64-cpu\"}], \"flags\": [], \"cpus\": {\"tcg\": [{\"name\": \"EPYC\"}, {\"name\": \"qemu64\"}]}, "
+    "\"models\": {\"EPYC\": {\"vendor\": \"AuthenticAMD\", \"family\": 23, \"model\": 1, \"stepping\": 2, "
+    "\"features\": [\"avx\", \"sse4.1\", \"svm\", \"lm\"]}, "
+    "\"qemu64\": {\"vendor\": \"AuthenticAMD\", \"family\": 15, \"model\": 107, \"stepping\": 1, \"features\": [\"lm\", \"svm\"]}}, "
+    "\"max\": {\"tcg\": {\"features\": [\"avx\", \"sse4.1\", \"lm\", \"svm\", \"vmx\"]}}}";
+
+static QemuCaps *caps(void)
+{
+    static QemuCaps *made;
+    if (!made) {
+        json_t *doc = json_loads(binary, 0, NULL);
+        made = caps_from_document("/x", doc, NULL);
+        json_decref(doc);
+        fuzz_check(made != NULL, "the binary");
+    }
+    return made;
+}
+
+/* A start, up to the command line; `d` is live after it. */
+static void check_start(DomainDef *d)
+{
+    g_auto(Err) cpu_err = ERR_INIT;
+    if (qemu_cpu_resolve(caps(), QEMU_ACCEL_TCG, &d->cpu, &cpu_err) < 0) {
+        fuzz_check(cpu_err.detail != NULL, "a CPU refused without words");
+        return;
+    }
+    domain_def_assign_aliases(d);
+    unsigned next = 0;
+    qemu_assign_nodes(d, &next);
+    for (unsigned native = 0; native <= 1; native++) {
+        g_auto(Err) err = ERR_INIT;
+        ArgvEnv env = {.caps = caps(), .private_dir = "/p", .channel_dir = "/c", .now = 1800000000, .vhost_net = true, .flags = native ? ARGV_NATIVE : 0};
+        g_autoptr(Argv) argv = qemu_argv_build(d, &env, &err);
+        fuzz_check(argv || err.detail, "a start refused without words");
+        g_autofree char *line = argv ? qemu_argv_to_string(argv, true) : NULL;
+    }
+    qemu_cpu_make_live(caps(), QEMU_ACCEL_TCG, &d->cpu);
+    g_autofree char *status = domain_def_format(d, FORMAT_STATUS);
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) again = domain_def_parse(status, PARSE_STATUS | PARSE_OWN, NULL, &err);
+    if (!again)
+        fprintf(stderr, "%s\n%s\n", err.detail, status);
+    fuzz_check(again != NULL, "our own status is refused");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size || size > 1u << 20 || memchr(data, 0, size))
@@ -62,9 +114,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_autoptr(DomainDef) third = model_define(second, 0, NULL);
     g_autofree char *fixed = domain_def_format(third, FORMAT_INACTIVE | FORMAT_SECURE);
     fuzz_check(strcmp(second, fixed) == 0, "a definition moves when read again");
-    domain_def_assign_aliases(d);
+    check_start(d);
     return 0;
 }
+
+const char *const fuzz_documents[] = {"tests/golden/argv/q35-from-user.xml", "tests/golden/argv/i440fx-from-user.xml", NULL};
 
 const char *const fuzz_dirs[] = {"tests/fuzz/corpus/domain_xml", "tests/golden/xml", "tests/golden/argv", NULL};
 

@@ -43,10 +43,10 @@ tests_fuzz_fuzz_frame_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_frame_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_frame_LDADD = librpc.a libevent.a libutil.a $(SYSTEMD_LIBS) $(GLIB_LIBS) $(TIRPC_LIBS)
 
-tests_fuzz_fuzz_domain_xml_SOURCES = tests/fuzz/fuzz_domain_xml.c tests/unit/model_env.h $(fuzz_common)
+tests_fuzz_fuzz_domain_xml_SOURCES = tests/fuzz/fuzz_domain_xml.c tests/fuzz/mutate_xml.c tests/unit/model_env.h $(fuzz_common)
 tests_fuzz_fuzz_domain_xml_CPPFLAGS = $(fuzz_cppflags)
 tests_fuzz_fuzz_domain_xml_LDFLAGS = $(fuzz_ldflags)
-tests_fuzz_fuzz_domain_xml_LDADD = $(fuzz_model_libs)
+tests_fuzz_fuzz_domain_xml_LDADD = $(fuzz_qemu_libs)
 
 tests_fuzz_fuzz_definition_SOURCES = tests/fuzz/fuzz_definition.c tests/unit/model_env.h $(fuzz_common)
 tests_fuzz_fuzz_definition_CPPFLAGS = $(fuzz_cppflags)

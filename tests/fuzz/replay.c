@@ -1,4 +1,4 @@
-/* tests/fuzz/replay.c - runs a fuzz target without a fuzzer: its files, then its seeds and simple changes of them
+/* tests/fuzz/replay.c - runs a fuzz target without a fuzzer: its files, its seeds and simple changes of them, and documents changed
  *
  * Owns:    main() of the targets in `make check`; with arguments, only the files these name are run
  * Threads: one
@@ -46,6 +46,23 @@ static void run_changed(uint8_t *data, size_t size)
     }
 }
 
+static unsigned run_documents(void)
+{
+    unsigned n = 0;
+    for (const char *const *name = fuzz_documents; name && *name; name++) {
+        g_autofree char *path = g_build_filename(TEST_SRCDIR, *name, NULL), *data = NULL;
+        size_t size, changed_size;
+        if (!g_file_get_contents(path, &data, &size, NULL))
+            fuzz_check(false, path);
+        unsigned changes = fuzz_xml_changes((uint8_t *)data, size);
+        for (unsigned i = 0; i < changes; i++, n++) {
+            g_autofree uint8_t *changed = fuzz_xml_changed((uint8_t *)data, size, i, &changed_size);
+            run(changed, changed_size);
+        }
+    }
+    return n;
+}
+
 int main(int argc, char **argv)
 {
     unsigned seeds = 0;
@@ -69,6 +86,7 @@ int main(int argc, char **argv)
         free(seed);
         seeds++;
     }
-    printf("%u files, %u seeds\n", files, seeds);
+    unsigned changes = run_documents();
+    printf("%u files, %u seeds, %u changed documents\n", files, seeds, changes);
     return EXIT_SUCCESS;
 }

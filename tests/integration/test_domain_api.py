@@ -48,6 +48,18 @@ def test_state_and_info(conn, running):
     assert code(conn.lookupByName, "vm")[0] == L.VIR_ERR_NO_DOMAIN
 
 
+def test_what_a_start_chooses(conn):
+    """The socket of a channel nobody named, of this life only; but no port for a display that is told not to have one chosen."""
+    channel = "<channel type='unix'><target type='virtio'/></channel>"
+    dom = conn.createXML(xml.domain("vm", devices=channel), L.VIR_DOMAIN_START_PAUSED)
+    chosen = "/channel/target/domain-%d-vm/vioser-00-00-01.sock'" % dom.ID()
+    assert chosen in dom.XMLDesc()
+    assert chosen not in conn.defineXML(dom.XMLDesc()).XMLDesc(L.VIR_DOMAIN_XML_INACTIVE)
+    dom.destroy()
+    mute = xml.domain("vm", devices="<graphics type='vnc' port='0' autoport='no'/>")
+    assert code(conn.defineXML(mute).create) == (L.VIR_ERR_CONFIG_UNSUPPORTED, L.VIR_FROM_QEMU)
+
+
 def test_statistics_of_all(conn, running):
     (dom, stats), = conn.getAllDomainStats(0, 0)
     assert dom.name() == "vm"

@@ -143,6 +143,22 @@ static void test_native(void **state)
     "<domain type='qemu'><name>" name "</name><uuid>11111111-2222-3333-4444-555555555599</uuid><memory>262144</memory><os>" \
     "<type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os><devices><emulator>/usr/bin/qemu</emulator>" rest "</devices></domain>"
 
+/* A channel nobody named has its socket by its place, as libvirt calls it. */
+static void test_channel_without_name(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) def = domain_def_parse(
+        MINIMAL("x", "<controller type='pci' index='0' model='pcie-root'><alias name='pcie.0'/></controller><controller type='virtio-serial' index='1'>"
+                     "<alias name='virtio-serial1'/><address type='pci' bus='0' slot='5'/></controller><channel type='unix'><target type='virtio'/>"
+                     "<alias name='channel0'/><address type='virtio-serial' controller='1' port='12'/></channel>"),
+        0, NULL, &err);
+    assert_non_null(def);
+    g_autoptr(Argv) a = build(def, ARGV_NATIVE, &err);
+    assert_non_null(a);
+    g_autofree char *line = qemu_argv_to_string(a, false);
+    assert_non_null(strstr(line, "path=/lib/channel/target/domain-1-golden/vioser-01-00-12.sock,"));
+}
+
 static void test_quoting(void **state)
 {
     g_auto(Err) err = ERR_INIT;
@@ -171,6 +187,8 @@ static void test_refused(void **state)
         {MINIMAL("x", "<interface type='network'><mac address='52:54:00:00:00:01'/><source network='default'/></interface>"), "network"},
         {MINIMAL("x", "<controller type='pci' index='0' model='pcie-root'/><controller type='pci' index='1' model='auto'/>"), "auto"},
         {MINIMAL("x", "<graphics type='sdl'/>"), "sdl"},
+        {MINIMAL("x", "<graphics type='vnc' port='0' autoport='no'/>"), "vnc port"},
+        {MINIMAL("x", "<graphics type='vnc' port='5899' autoport='no'/>"), "vnc port"},
         {MINIMAL("x", BRIDGED("<driver queues='4294967295'/>")), "4294967295 queues"},
         {MINIMAL("x", BRIDGED("<port isolated='yes'/>")), "isolated"},
         {MINIMAL("x", BRIDGED("<script path='/etc/qemu-ifup'/>")), "/etc/qemu-ifup"},
@@ -323,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),  cmocka_unit_test(test_fd_plan),          cmocka_unit_test(test_native),
+        cmocka_unit_test(test_channel_without_name),
         cmocka_unit_test(test_quoting), cmocka_unit_test(test_refused),          cmocka_unit_test(test_props_are_shared),
         cmocka_unit_test(test_node_numbers), cmocka_unit_test(test_network), cmocka_unit_test(test_impossible_clock),
         cmocka_unit_test(test_not_forgotten),

@@ -93,6 +93,23 @@ static void test_names(void **state)
     }
 }
 
+/* An export of a server above the image has no directory a name could be in. */
+static void test_image_below_an_export(void **state)
+{
+    g_autoptr(DomainDef) def = parse("<disk type='network'>"
+                                     "<driver type='qcow2'/><source protocol='nbd' name='export' index='2'><host name='h'/></source>"
+                                     "<backingStore type='file' index='1'><format type='raw'/><source file='/i/base'/></backingStore>"
+                                     "<target dev='vda' bus='virtio'/></disk>");
+    DiskDef *vda = def->disks->pdata[0];
+    g_auto(Err) err = ERR_INIT;
+    assert_null(chain_image(vda, vda->src, "/i/none", NULL, &err));
+    assert_int_equal(err.code, VIR_ERR_INVALID_ARG);
+    err_clear(&err);
+    assert_null(chain_image(vda, vda->src, "base", NULL, &err));
+    err_clear(&err);
+    assert_ptr_equal(chain_image(vda, vda->src, "/i/./base", NULL, &err), vda->src->backing);
+}
+
 static void test_images(void **state)
 {
     g_autoptr(DomainDef) def = parse(two_disks);
@@ -518,7 +535,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
-        cmocka_unit_test(test_images),
+        cmocka_unit_test(test_images), cmocka_unit_test(test_image_below_an_export),
         cmocka_unit_test_setup_teardown(test_attach, setup, teardown),
         cmocka_unit_test_setup_teardown(test_paused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rollback, setup, teardown),

@@ -155,6 +155,18 @@ static void test_metadata(void **state)
 }
 
 /* Each would have made a stored definition that is not XML, or says something else. */
+/* The prefix goes with its declaration, of attributes too. */
+static void test_metadata_attributes(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) d = domain_def_parse("<domain type='qemu'><name>a</name><memory>1</memory><metadata><k:x xmlns:k='u' xmlns:j='u' k:a='1' b='2' j:c='3'>"
+                                              "<k:y k:z='4'/></k:x></metadata><os><type>hvm</type></os></domain>", PARSE_INACTIVE, NULL, &err);
+    assert_non_null(d);
+    g_autofree char *got = domain_def_get_metadata(d, VIR_DOMAIN_METADATA_ELEMENT, "u", &err);
+    assert_string_equal(got, "<x xmlns:j=\"u\" a=\"1\" b=\"2\" j:c=\"3\">\n  <y z=\"4\"/>\n</x>");
+    assert_int_equal(domain_def_set_metadata(d, VIR_DOMAIN_METADATA_ELEMENT, got, "k", "u", &err), 0);
+}
+
 static void test_metadata_that_is_no_text(void **state)
 {
     const struct {
@@ -299,7 +311,10 @@ static void test_generated_path(void **state)
 {
     g_auto(Err) err = ERR_INIT;
 #define CHANNEL(path) "<channel type='unix'><source mode='bind' path='" path "'/><target type='virtio' name='c.0'/></channel>"
-    g_autoptr(DomainDef) d = domain_def_parse(GUEST(CHANNEL("/l/channel/target/domain-3-e/c.0") CHANNEL("/l/channel/target/mine/c.0")),
+#define NAMELESS \
+    "<channel type='unix'><source mode='bind' path='/l/channel/target/domain-3-e/vioser-00-00-02.sock'/><target type='virtio'/>" \
+    "<address type='virtio-serial' controller='0' bus='0' port='2'/></channel>"
+    g_autoptr(DomainDef) d = domain_def_parse(GUEST(CHANNEL("/l/channel/target/domain-3-e/c.0") CHANNEL("/l/channel/target/mine/c.0") NAMELESS),
                                               PARSE_STATUS, NULL, &err);
     assert_non_null(d);
     g_autofree char *live = domain_def_format(d, 0), *migratable = domain_def_format(d, FORMAT_MIGRATABLE);
@@ -312,7 +327,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),   cmocka_unit_test(test_secret), cmocka_unit_test(test_diff),
-        cmocka_unit_test(test_metadata), cmocka_unit_test(test_metadata_that_is_no_text), cmocka_unit_test(test_metadata_has_a_bound),
+        cmocka_unit_test(test_metadata), cmocka_unit_test(test_metadata_attributes), cmocka_unit_test(test_metadata_that_is_no_text), cmocka_unit_test(test_metadata_has_a_bound),
         cmocka_unit_test(test_device), cmocka_unit_test(test_tables),
         cmocka_unit_test(test_cpuset), cmocka_unit_test(test_support_table), cmocka_unit_test(test_asked_cpu),
         cmocka_unit_test(test_generated_path), cmocka_unit_test(test_white_space), cmocka_unit_test(test_empty_is_absent),

@@ -99,6 +99,16 @@ static void test_empty(void **state)
     EXPECT(HEAD "<resource><partition/></resource></domain>", 0, VIR_ERR_XML_ERROR, "'partition'", "line 5");
 }
 
+/* What would be stored and then refused when it is read again. */
+static void test_numbers_past_the_last(void **state)
+{
+#define SERIALS(port) HEAD "<devices><serial type='null'><target port='" port "'/></serial><serial type='null'/></devices></domain>"
+    EXPECT(SERIALS("4294967295"), 0, VIR_ERR_XML_ERROR, "4294967295");
+    EXPECT(SERIALS("4294967294"), 0, 0, NULL);
+    EXPECT(HEAD "<devices><video><model type='vga' vram='4294967295'/></video></devices></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "'vram'", "2 TiB");
+    EXPECT(HEAD "<devices><video><model type='qxl' ram='4294967295'/></video></devices></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "'ram'", "2 TiB");
+}
+
 /* What QEMU would take for more than one thing. */
 static void test_what_qemu_takes_apart(void **state)
 {
@@ -156,6 +166,39 @@ static void test_no_effect(void **state)
     EXPECT(VNC("websocket='65536'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "websocket");
 }
 
+/* What would fail at a start, or be passed over then. */
+static void test_late(void **state)
+{
+#define DRIVEN(driver) \
+    HEAD "<devices><disk type='file'><driver name='qemu' " driver "/><source file='/a'/><target dev='vda' bus='virtio'/></disk></devices></domain>"
+#define SERIAL(target) HEAD "<devices><serial type='pty'>" target "</serial></devices></domain>"
+#define VALID_TO(date) VNC("passwd='x' passwdValidTo='" date "'")
+    EXPECT(DRIVEN("io='native'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "native", "vda");
+    EXPECT(DRIVEN("io='native' cache='none'"), 0, 0, NULL);
+    EXPECT(DRIVEN("rerror_policy='enospace'"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "enospace");
+    EXPECT(DRIVEN("error_policy='enospace'"), 0, 0, NULL);
+    EXPECT(USER("<driver rx_queue_size='300'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "rx_queue_size");
+    EXPECT(USER("<driver tx_queue_size='3'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "tx_queue_size");
+    EXPECT(USER("<driver rx_queue_size='0' tx_queue_size='256'/>"), 0, 0, NULL);
+    EXPECT(USER("<rom enabled='no' file='/r'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "ROM");
+    EXPECT(USER("<rom enabled='no'/>"), 0, 0, NULL);
+    EXPECT(VALID_TO("gestern"), 0, VIR_ERR_XML_ERROR, "'gestern'", "YYYY");
+    EXPECT(VALID_TO("2030-13-01T00:00:00"), 0, VIR_ERR_XML_ERROR, "2030-13");
+    EXPECT(VALID_TO("2030-12-01T00:00:00Z"), 0, VIR_ERR_XML_ERROR, "00Z");
+    EXPECT(VALID_TO(""), 0, VIR_ERR_XML_ERROR, "validity");
+    EXPECT(VALID_TO("2030-12-01T00:00:00"), 0, 0, NULL);
+    EXPECT(SERIAL("<target type='isa-serial'><model name='pci-serial'/></target>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "'pci-serial' requires", "'pci-serial'");
+    EXPECT(SERIAL("<target type='isa-serial'><model name='pl011'/></target>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "pl011");
+    EXPECT(SERIAL("<target type='system-serial'/>"), 0, VIR_ERR_CONFIG_UNSUPPORTED, "system-serial");
+    EXPECT(SERIAL("<target type='pci-serial'/>"), 0, 0, NULL);
+    EXPECT(HEAD "<devices><channel type='unix'><target type='guestfwd' address='10.0.2.1' port='22'/></channel></devices></domain>", 0, VIR_ERR_XML_ERROR,
+           "source path");
+    EXPECT(HEAD "<devices><channel type='unix'><target type='virtio'/></channel></devices></domain>", 0, 0, NULL);
+    EXPECT(SERIAL("<boot order='1'/>"), PARSE_VALIDATE, VIR_ERR_XML_INVALID_SCHEMA, "serial/boot");
+    EXPECT(SERIAL("<rom file='/r'/>"), PARSE_VALIDATE, VIR_ERR_XML_INVALID_SCHEMA, "serial/rom");
+    EXPECT(SERIAL("<boot order='1'/>"), 0, 0, NULL);
+}
+
 static void test_unknown_collected(void **state)
 {
     g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
@@ -179,6 +222,7 @@ static void refused_by_limit(const char *xml, const char *word)
 static void test_limits(void **state)
 {
     refused_by_limit("<!DOCTYPE d [<!ENTITY a 'x'><!ENTITY b '&a;&a;&a;'>]><domain>&b;</domain>", "entity");
+    refused_by_limit("<!DOCTYPE domain [<!ATTLIST domain a CDATA 'x' b (c|d) 'c'>]><domain/>", "attribute declarations");
     GString *deep = g_string_new("<domain>");
     for (unsigned i = 0; i < 100; i++)
         g_string_append(deep, "<a>");
@@ -259,6 +303,8 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_no_password),
         cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_late),
+        cmocka_unit_test(test_numbers_past_the_last),
         cmocka_unit_test(test_what_qemu_takes_apart),
         cmocka_unit_test(test_no_effect),
         cmocka_unit_test(test_unknown_collected),

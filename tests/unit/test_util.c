@@ -7,11 +7,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "event/event.h"
+#include "event/timer.h"
 #include "util/arena.h"
 #include "util/dirsync.h"
 #include "util/err.h"
@@ -427,6 +428,27 @@ static void changes_are_synced_together(void **state)
     close(s.fd);
 }
 
+static void ring(void *userdata)
+{
+    event_loop_stop(userdata, 0);
+}
+
+/* The first timer of a loop comes when it must, also when no descriptor is left. */
+static void a_timer_needs_no_descriptor(void **state)
+{
+    EventLoop *l = event_loop_new("test");
+    Timer *t = timer_new(l, ring, l);
+    struct rlimit old, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    timer_arm(t, deadline_in_ms(1));
+    assert_int_equal(event_loop_run(l), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    timer_free(t);
+    event_loop_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +465,7 @@ int main(void)
         cmocka_unit_test(some_are_always_there),
         cmocka_unit_test(posts_keep_their_order),
         cmocka_unit_test(strangers_are_late),
+        cmocka_unit_test(a_timer_needs_no_descriptor),
     };
     return cmocka_run_group_tests_name("util", tests, NULL, NULL);
 }
