@@ -167,7 +167,9 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
 {
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
     if ((flags & VIR_DOMAIN_UNDEFINE_NVRAM) && (flags & VIR_DOMAIN_UNDEFINE_KEEP_NVRAM))
-        return err_set(err, VIR_ERR_INVALID_ARG, "nvram can be kept or removed, not both");
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot both keep and delete nvram");
+    if ((flags & VIR_DOMAIN_UNDEFINE_TPM) && (flags & VIR_DOMAIN_UNDEFINE_KEEP_TPM))
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot both keep and delete TPM");
     if (!d->persistent)
         return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot undefine transient domain");
     if (domain_config_begin(d, err) < 0)

@@ -344,6 +344,10 @@ def test_error_codes_and_origins(conn, domain_xml):
     assert code(dom.blockInfo, "vdz")[0] == L.VIR_ERR_INVALID_ARG
     other = domain_xml("vm", real=False, uuid="3b9c5c4e-0ac5-4d83-a1bb-0c1a5e1ff0aa")
     assert code(conn.defineXML, other) == (L.VIR_ERR_OPERATION_FAILED, L.VIR_FROM_DOMAIN)
+    for both in (L.VIR_DOMAIN_UNDEFINE_NVRAM | L.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM,
+                 L.VIR_DOMAIN_UNDEFINE_TPM | L.VIR_DOMAIN_UNDEFINE_KEEP_TPM):
+        assert code(dom.undefineFlags, both) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
+    assert code(dom.createWithFlags, L.VIR_DOMAIN_START_VALIDATE) == (L.VIR_ERR_INVALID_ARG, L.VIR_FROM_QEMU)  # no XML to validate
     dom.create()
     assert code(dom.create) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
     assert code(conn.createXML, domain_xml("vm", real=False)) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
