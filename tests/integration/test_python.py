@@ -348,6 +348,9 @@ def test_error_codes_and_origins(conn, domain_xml):
                  L.VIR_DOMAIN_UNDEFINE_TPM | L.VIR_DOMAIN_UNDEFINE_KEEP_TPM):
         assert code(dom.undefineFlags, both) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
     assert code(dom.createWithFlags, L.VIR_DOMAIN_START_VALIDATE) == (L.VIR_ERR_INVALID_ARG, L.VIR_FROM_QEMU)  # no XML to validate
+    for name in ("a/b", ".", ".hidden"):
+        snapshot = "<domainsnapshot><name>%s</name></domainsnapshot>" % name
+        assert code(dom.snapshotCreateXML, snapshot, L.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY) == (L.VIR_ERR_XML_DETAIL, L.VIR_FROM_QEMU)
     dom.create()
     assert code(dom.create) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
     assert code(conn.createXML, domain_xml("vm", real=False)) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
