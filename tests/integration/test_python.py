@@ -367,6 +367,7 @@ def test_no_agent(conn, domain_xml):
     channel = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
     dom = conn.createXML(domain_xml("vm", real=False, devices=channel))
     assert code(dom.shutdownFlags, L.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT) == (L.VIR_ERR_AGENT_UNRESPONSIVE, L.VIR_FROM_QEMU)
+    assert code(dom.vcpusFlags, L.VIR_DOMAIN_VCPU_GUEST) == (L.VIR_ERR_AGENT_UNRESPONSIVE, L.VIR_FROM_QEMU)
 
 
 @pytest.mark.parametrize("call", ["fsInfo", "fsFreeze", "getTime"])
@@ -374,6 +375,8 @@ def test_no_agent_for(conn, domain_xml, call):
     channel = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
     dom = conn.createXML(domain_xml("vm", real=False, devices=channel))
     assert code(getattr(dom, call)) == (L.VIR_ERR_AGENT_UNRESPONSIVE, L.VIR_FROM_QEMU)
+    dom.suspend()
+    assert code(getattr(dom, call)) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
     dom.destroy()
     dom = conn.createXML(domain_xml("vm", real=False))
     assert code(getattr(dom, call)) == (L.VIR_ERR_ARGUMENT_UNSUPPORTED, L.VIR_FROM_QEMU)
