@@ -337,7 +337,7 @@ def test_error_codes_and_origins(conn, domain_xml):
     for call in (dom.resume, dom.reset, dom.jobInfo, dom.memoryStats, dom.controlInfo, dom.injectNMI):
         assert code(call) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN), call
     assert code(dom.vcpusFlags, L.VIR_DOMAIN_AFFECT_LIVE) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
-    assert code(dom.shutdown)[0] == L.VIR_ERR_OPERATION_INVALID
+    assert code(dom.shutdown) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
     assert code(conn.defineXML, domain_xml("v2", real=False, features="<no-such/>")) == (L.VIR_ERR_CONFIG_UNSUPPORTED, L.VIR_FROM_DOMAIN)
     assert code(dom.metadata, L.VIR_DOMAIN_METADATA_DESCRIPTION, None) == (L.VIR_ERR_NO_DOMAIN_METADATA, L.VIR_FROM_DOMAIN)
     assert code(dom.metadata, L.VIR_DOMAIN_METADATA_ELEMENT, "urn:none") == (L.VIR_ERR_NO_DOMAIN_METADATA, L.VIR_FROM_DOMAIN)
@@ -353,6 +353,10 @@ def test_error_codes_and_origins(conn, domain_xml):
         assert code(dom.snapshotCreateXML, snapshot, L.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY) == (L.VIR_ERR_XML_DETAIL, L.VIR_FROM_QEMU)
     dom.create()
     assert code(dom.create) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
+    dom.suspend()
+    assert code(dom.shutdown) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
+    dom.reboot()
+    dom.resume()
     assert code(conn.createXML, domain_xml("vm", real=False)) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
     assert code(dom.blockStats, "vdz")[0] == L.VIR_ERR_INVALID_ARG
     assert code(dom.interfaceStats, "vnet99") == (L.VIR_ERR_INVALID_ARG, L.VIR_FROM_DOMAIN)
