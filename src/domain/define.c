@@ -125,7 +125,7 @@ Domain *domain_define_checked(DomainDriver *drv, const char *xml, unsigned flags
     Domain *d = claim_turn(drv, name, def, check, err);
     if (!d)
         return NULL;
-    bool had = d->persistent || domain_is_active(d);
+    bool had = d->persistent; /* a transient machine that runs gets its first definition */
     int r = d->persistent ? 0 : drop_stale_autostart(d, err);
     if (r == 0)
         r = domain_config_commit(d, stored_def_ref(def), err);
