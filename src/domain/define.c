@@ -301,7 +301,7 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
     int r = registry_reserve_name(reg, &d->obj, new_name); /* the old one stays ours until its file is gone */
     if (r < 0) {
         domain_config_end(d);
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain with name '%s' already exists", new_name);
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain with name '%s' already exists", new_name);
     }
     bool autostart = d->autostart;
     domain_unlock(d);

@@ -354,11 +354,14 @@ SnapshotDef *snapshot_def_parse(const char *text, size_t len, SnapshotParseFlags
 {
     bool file = flags & SNAPSHOT_PARSE_FILE, past = file || (flags & SNAPSHOT_PARSE_REDEFINE);
     g_autoptr(xmlDoc) doc = (file ? xml_parse_own : xml_parse)(text, len, "(domain_snapshot)", err);
-    if (!doc)
+    if (!doc) {
+        if (err)
+            err->domain = ERR_FROM;
         return NULL;
+    }
     xmlNode *root = xmlDocGetRootElement(doc);
     if (!node_is(root, "domainsnapshot")) {
-        err_set(err, VIR_ERR_XML_ERROR, "expecting root element of 'domainsnapshot', not '%s'", (const char *)root->name);
+        err_set_full(err, VIR_FROM_XML, VIR_ERR_XML_ERROR, 0, "expecting root element of 'domainsnapshot', not '%s'", (const char *)root->name);
         return NULL;
     }
     g_autoptr(SnapshotDef) s = snapshot_def_new();

@@ -344,10 +344,14 @@ def test_error_codes_and_origins(conn, domain_xml):
     assert code(dom.blockInfo, "vdz")[0] == L.VIR_ERR_INVALID_ARG
     other = domain_xml("vm", real=False, uuid="3b9c5c4e-0ac5-4d83-a1bb-0c1a5e1ff0aa")
     assert code(conn.defineXML, other) == (L.VIR_ERR_OPERATION_FAILED, L.VIR_FROM_DOMAIN)
+    conn.defineXML(domain_xml("v3", real=False))
+    assert code(dom.rename, "v3") == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
     for both in (L.VIR_DOMAIN_UNDEFINE_NVRAM | L.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM,
                  L.VIR_DOMAIN_UNDEFINE_TPM | L.VIR_DOMAIN_UNDEFINE_KEEP_TPM):
         assert code(dom.undefineFlags, both) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
     assert code(dom.createWithFlags, L.VIR_DOMAIN_START_VALIDATE) == (L.VIR_ERR_INVALID_ARG, L.VIR_FROM_QEMU)  # no XML to validate
+    assert code(dom.snapshotCreateXML, "") == (L.VIR_ERR_XML_DETAIL, L.VIR_FROM_DOMAIN_SNAPSHOT)
+    assert code(dom.snapshotCreateXML, "<domain/>") == (L.VIR_ERR_XML_ERROR, L.VIR_FROM_XML)
     for name in ("a/b", ".", ".hidden"):
         snapshot = "<domainsnapshot><name>%s</name></domainsnapshot>" % name
         assert code(dom.snapshotCreateXML, snapshot, L.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY) == (L.VIR_ERR_XML_DETAIL, L.VIR_FROM_QEMU)
@@ -357,6 +361,8 @@ def test_error_codes_and_origins(conn, domain_xml):
     assert code(dom.shutdown) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
     dom.reboot()
     dom.resume()
+    for text, want in (("", (L.VIR_ERR_XML_DETAIL, L.VIR_FROM_DOMAIN)), ("<domain/>", (L.VIR_ERR_XML_ERROR, L.VIR_FROM_XML))):
+        assert code(dom.blockCopy, "vda", text) == want
     assert code(conn.createXML, domain_xml("vm", real=False)) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
     assert code(dom.blockStats, "vdz")[0] == L.VIR_ERR_INVALID_ARG
     assert code(dom.interfaceStats, "vnet99") == (L.VIR_ERR_INVALID_ARG, L.VIR_FROM_DOMAIN)
