@@ -49,8 +49,8 @@ static void refused(void **state)
         const char *word;
     } cases[] = {
         {"<domain/>", 0, VIR_ERR_XML_ERROR, "domainsnapshot"},
-        {SNAP("<name>a/b</name>"), 0, VIR_ERR_XML_ERROR, "a/b"},
-        {SNAP("<name>.a</name>"), 0, VIR_ERR_XML_ERROR, ".a"},
+        {SNAP("<name>a/b</name>"), 0, VIR_ERR_XML_DETAIL, "a/b"},
+        {SNAP("<name>.a</name>"), 0, VIR_ERR_XML_DETAIL, ".a"},
         {SNAP("<name>a\tb</name>"), 0, VIR_ERR_XML_ERROR, "control"},
         {SNAP("<disks><disk snapshot='no'/></disks>"), 0, VIR_ERR_XML_ERROR, "missing name"},
         {SNAP("<disks><disk name='vda' snapshot='odd'/></disks>"), 0, VIR_ERR_XML_ERROR, "odd"},
