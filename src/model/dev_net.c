@@ -13,9 +13,11 @@
 #include "base.h"
 #include "errors.h"
 #define ERR_FROM VIR_FROM_XML
+#include "model/complete.h"
 #include "model/field.h"
 
-/* ---- <mac> ----------------------------------------------------------------------------------------------------------------- */
+/* ---- <mac>
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 static bool mac_read(const char *text, uint8_t mac[6])
 {
@@ -61,12 +63,14 @@ static const Field mac_table_fields[] = {IGNORE("@address"), IGNORE("@type"), RE
 GROUP_TABLE(mac_table, "mac");
 static const FieldHooks mac_hooks = {mac_parse, mac_format};
 
-/* ---- <source> -------------------------------------------------------------------------------------------------------------- */
+/* ---- <source>
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static const Field source_table_fields[] = {
-    IGNORE("@bridge"),  IGNORE("@network"), IGNORE("@dev"),    IGNORE("@portgroup"), IGNORE("@portid"), REFUSE("@mode"),
-    REFUSE("@type"),    REFUSE("@path"),    REFUSE("@address"), REFUSE("@port"),     REFUSE("@name"),   REFUSE("@managed"),
-    REFUSE("@startMode"), REFUSE("local"),  REFUSE("address"), REFUSE("reconnect"),  REFUSE("ip"),      REFUSE("route"),
+    IGNORE("@bridge"),   IGNORE("@network"), IGNORE("@dev"),       IGNORE("@portgroup"), IGNORE("@portid"),
+    REFUSE("@mode"),     REFUSE("@type"),    REFUSE("@path"),      REFUSE("@address"),   REFUSE("@port"),
+    REFUSE("@name"),     REFUSE("@managed"), REFUSE("@startMode"), REFUSE("local"),      REFUSE("address"),
+    REFUSE("reconnect"), REFUSE("ip"),       REFUSE("route"),
 };
 GROUP_TABLE(source_table, "source");
 
@@ -104,7 +108,8 @@ static void source_format(FormatCtx *c, const void *base, const Field *f)
 }
 static const FieldHooks source_hooks = {source_parse, source_format};
 
-/* ---- tables ---------------------------------------------------------------------------------------------------------------- */
+/* ---- tables
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static const Field script_table_fields[] = {A_STR("path", NetDef, script, REQUIRED | NO_START)};
 GROUP_TABLE(script_table, "script");
@@ -137,7 +142,8 @@ static const Field driver_table_fields[] = {
     REFUSE("guest"),
 };
 GROUP_TABLE(driver_table, "driver");
-static const Field filterref_table_fields[] = {A_STR("filter", NetDef, filter, REQUIRED | NO_START), REFUSE("parameter")};
+static const Field filterref_table_fields[] = {A_STR("filter", NetDef, filter, REQUIRED | NO_START),
+                                               REFUSE("parameter")};
 GROUP_TABLE(filterref_table, "filterref");
 static const Field tune_table_fields[] = {L_OPT("sndbuf", NetDef, sndbuf, 0)};
 GROUP_TABLE(tune_table, "tune");
@@ -215,6 +221,13 @@ static void net_init(void *base)
     ((NetDef *)base)->ips = g_ptr_array_new();
 }
 
+void net_drop_generated(NetDef *net)
+{
+    if (net->ifname && (g_str_has_prefix(net->ifname, "vnet") || g_str_has_prefix(net->ifname, "vif")) &&
+        net->target_managed != TRI_NO)
+        g_clear_pointer(&net->ifname, g_free);
+}
+
 static int net_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     NetDef *net = base;
@@ -235,11 +248,8 @@ static int net_finish(ParseCtx *c, xmlNode *node, void *base)
     default:
         return refuse_element(c, node, "type");
     }
-    /* A name QEMU or the kernel gave last time means nothing now. */
-    if (net->ifname && (c->flags & PARSE_INACTIVE) && !(c->flags & PARSE_STATUS) &&
-        (g_str_has_prefix(net->ifname, "vnet") || g_str_has_prefix(net->ifname, "vif")) &&
-        net->target_managed != TRI_NO)
-        g_clear_pointer(&net->ifname, g_free);
+    if ((c->flags & PARSE_INACTIVE) && !(c->flags & PARSE_STATUS))
+        net_drop_generated(net);
     return 0;
 }
 
