@@ -16,8 +16,7 @@
 #include "model/complete.h"
 #include "model/field.h"
 
-/* ---- <mac>
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- <mac> ----------------------------------------------------------------------------------------------------------------- */
 
 static bool mac_read(const char *text, uint8_t mac[6])
 {
@@ -63,14 +62,12 @@ static const Field mac_table_fields[] = {IGNORE("@address"), IGNORE("@type"), RE
 GROUP_TABLE(mac_table, "mac");
 static const FieldHooks mac_hooks = {mac_parse, mac_format};
 
-/* ---- <source>
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- <source> -------------------------------------------------------------------------------------------------------------- */
 
 static const Field source_table_fields[] = {
-    IGNORE("@bridge"),   IGNORE("@network"), IGNORE("@dev"),       IGNORE("@portgroup"), IGNORE("@portid"),
-    REFUSE("@mode"),     REFUSE("@type"),    REFUSE("@path"),      REFUSE("@address"),   REFUSE("@port"),
-    REFUSE("@name"),     REFUSE("@managed"), REFUSE("@startMode"), REFUSE("local"),      REFUSE("address"),
-    REFUSE("reconnect"), REFUSE("ip"),       REFUSE("route"),
+    IGNORE("@bridge"),  IGNORE("@network"), IGNORE("@dev"),    IGNORE("@portgroup"), IGNORE("@portid"), REFUSE("@mode"),
+    REFUSE("@type"),    REFUSE("@path"),    REFUSE("@address"), REFUSE("@port"),     REFUSE("@name"),   REFUSE("@managed"),
+    REFUSE("@startMode"), REFUSE("local"),  REFUSE("address"), REFUSE("reconnect"),  REFUSE("ip"),      REFUSE("route"),
 };
 GROUP_TABLE(source_table, "source");
 
@@ -108,8 +105,7 @@ static void source_format(FormatCtx *c, const void *base, const Field *f)
 }
 static const FieldHooks source_hooks = {source_parse, source_format};
 
-/* ---- tables
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------------------------------------- */
 
 static const Field script_table_fields[] = {A_STR("path", NetDef, script, REQUIRED | NO_START)};
 GROUP_TABLE(script_table, "script");
@@ -142,8 +138,7 @@ static const Field driver_table_fields[] = {
     REFUSE("guest"),
 };
 GROUP_TABLE(driver_table, "driver");
-static const Field filterref_table_fields[] = {A_STR("filter", NetDef, filter, REQUIRED | NO_START),
-                                               REFUSE("parameter")};
+static const Field filterref_table_fields[] = {A_STR("filter", NetDef, filter, REQUIRED | NO_START), REFUSE("parameter")};
 GROUP_TABLE(filterref_table, "filterref");
 static const Field tune_table_fields[] = {L_OPT("sndbuf", NetDef, sndbuf, 0)};
 GROUP_TABLE(tune_table, "tune");

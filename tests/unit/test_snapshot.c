@@ -65,7 +65,7 @@ static void refused(void **state)
         {SNAP("<name>a</name><creationTime>-1</creationTime>"), SNAPSHOT_PARSE_REDEFINE, VIR_ERR_XML_ERROR, "creationTime"},
         {SNAP("<name>a</name><creationTime>1</creationTime>"), SNAPSHOT_PARSE_REDEFINE, VIR_ERR_XML_ERROR, "state"},
         {SNAP("<name>a</name><creationTime>1</creationTime><state>odd</state>"), SNAPSHOT_PARSE_REDEFINE, VIR_ERR_CONFIG_UNSUPPORTED, "odd"},
-        {PAST("a", "<parent><name>../b</name></parent>"), SNAPSHOT_PARSE_FILE, VIR_ERR_XML_ERROR, "../b"},
+        {PAST("a", "<parent><name>../b</name></parent>"), SNAPSHOT_PARSE_FILE, VIR_ERR_XML_DETAIL, "../b"},
         {PAST("a", "<memory snapshot='internal'/>"), SNAPSHOT_PARSE_FILE, VIR_ERR_XML_ERROR, "memory"},
         {PAST("a", "<domain type='qemu'><name>m</name></domain>"), SNAPSHOT_PARSE_FILE, VIR_ERR_XML_ERROR, "domain"},
         {SNAP("<creationTime>1</creationTime>"), SNAPSHOT_PARSE_REDEFINE, VIR_ERR_XML_ERROR, "name"},
