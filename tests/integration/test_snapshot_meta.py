@@ -98,6 +98,8 @@ def test_reuse_and_no_metadata(box):
     assert "re-over.qcow2" in box.sh("domblklist", "re")
     take(box, "re", "x")
     refused(box.virsh("snapshot-create-as", "re", "x", "--disk-only", "--reuse-external"), "x")
+    take(box, "re", "x", "--no-metadata", "--diskspec", "vda,file=" + IMAGES + "re-last", "--diskspec", "vdb,snapshot=no")  # a name nobody keeps
+    assert names(box, "re") == ["x"] and "re-last" in box.sh("domblklist", "re")
 
 
 def test_tree(box):
