@@ -125,7 +125,7 @@ Domain *domain_define_checked(DomainDriver *drv, const char *xml, unsigned flags
     Domain *d = claim_turn(drv, name, def, check, err);
     if (!d)
         return NULL;
-    bool had = d->persistent || domain_is_active(d);
+    bool had = d->persistent; /* a transient machine that runs gets its first definition */
     int r = d->persistent ? 0 : drop_stale_autostart(d, err);
     if (r == 0)
         r = domain_config_commit(d, stored_def_ref(def), err);
@@ -177,7 +177,9 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
 {
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
     if ((flags & VIR_DOMAIN_UNDEFINE_NVRAM) && (flags & VIR_DOMAIN_UNDEFINE_KEEP_NVRAM))
-        return err_set(err, VIR_ERR_INVALID_ARG, "nvram can be kept or removed, not both");
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot both keep and delete nvram");
+    if ((flags & VIR_DOMAIN_UNDEFINE_TPM) && (flags & VIR_DOMAIN_UNDEFINE_KEEP_TPM))
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot both keep and delete TPM");
     if (!d->persistent)
         return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot undefine transient domain");
     if (domain_config_begin(d, err) < 0)
@@ -308,7 +310,7 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
     int r = registry_reserve_name(reg, &d->obj, new_name); /* the old one stays ours until its file is gone */
     if (r < 0) {
         domain_config_end(d);
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain with name '%s' already exists", new_name);
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain with name '%s' already exists", new_name);
     }
     bool autostart = d->autostart;
     domain_unlock(d);

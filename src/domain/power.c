@@ -29,8 +29,7 @@ static bool is_refused(QmpStatus s)
 static int check_way(const Domain *d, unsigned flags, unsigned acpi, unsigned agent, const char *what, Err *err)
 {
     if (flags & ~(acpi | agent))
-        return err_set(err, VIR_ERR_INVALID_ARG, "unsupported flags (0x%x) in function %s", flags & ~(acpi | agent),
-                       what);
+        return err_set_arg(err, "unsupported flags (0x%x) in function %s", flags & ~(acpi | agent), what);
     if (!(flags & agent))
         return 0;
     if (d->state != VIR_DOMAIN_RUNNING)
@@ -64,6 +63,8 @@ int domain_shutdown(Domain *d, unsigned flags, Err *err)
     if (check_way(d, flags, VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, VIR_DOMAIN_SHUTDOWN_GUEST_AGENT,
                   "qemuDomainShutdownFlags", err) < 0)
         return -1;
+    if (d->state != VIR_DOMAIN_RUNNING) /* a guest whose vCPUs stand would power off whenever it is resumed */
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running");
     return press(d, d->live->on_poweroff == ON_RESTART, err);
 }
 

@@ -34,6 +34,21 @@ def test_check_config(berthd, tmp_path):
     assert done.returncode == 1 and "lock_manager is not supported" in done.stderr
 
 
+def test_an_account_that_does_not_exist(berthd, tmp_path):
+    """Found by the check and by a reload: else the next start of a guest would, and the next of the daemon."""
+    (tmp_path / "qemu.conf").write_text('user = "nobody-here"\n')
+    done = run(berthd, "--check-config", "--sysconfdir", str(tmp_path))
+    assert done.returncode == 1 and '"nobody-here"' in done.stderr, done
+    server = berthd().open()
+    try:
+        with open(server.box.path("etc", "qemu.conf"), "a") as conf:
+            conf.write('group = "nobody-here"\n')
+        server.reload()
+        assert 'group "nobody-here" of qemu.conf does not exist' in server.text()
+    finally:
+        server.close()
+
+
 def test_a_named_file_must_be_there(berthd, tmp_path):
     (tmp_path / "there.conf").write_text("")
     for option in ("--config", "--berthd-config", "--qemu-config"):
