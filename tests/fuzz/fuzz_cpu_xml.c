@@ -12,6 +12,7 @@
 
 #include "api_enums.h"
 #include "fuzz.h"
+#include "fuzz_caps.h"
 #include "qemu/caps_private.h"
 #include "qemu/cpu_compute.h"
 
@@ -33,13 +34,7 @@ static const char binary[] =
 static QemuCaps *caps(void)
 {
     static QemuCaps *made;
-    if (!made) {
-        json_t *doc = json_loads(binary, 0, NULL);
-        made = caps_from_document("/x", doc, NULL);
-        json_decref(doc);
-        fuzz_check(made != NULL, "the binary");
-    }
-    return made;
+    return fuzz_caps(&made, binary);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "fuzz_caps.h"
 #include "qemu/argv.h"
 #include "qemu/caps_private.h"
 #include "qemu/cpu_guest.h"
@@ -55,13 +56,7 @@ static const char binary[] =
 static QemuCaps *caps(void)
 {
     static QemuCaps *made;
-    if (!made) {
-        json_t *doc = json_loads(binary, 0, NULL);
-        made = caps_from_document("/x", doc, NULL);
-        json_decref(doc);
-        fuzz_check(made != NULL, "the binary");
-    }
-    return made;
+    return fuzz_caps(&made, binary);
 }
 
 /* A start, up to the command line; `d` is live after it. */

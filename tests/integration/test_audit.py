@@ -1,5 +1,6 @@
 """Audit records: one for each call that changes something, for each refusal and each connection; nothing secret in them."""
 
+import contextlib
 import json
 import os
 import re
@@ -287,8 +288,10 @@ def test_a_full_file_system_spoils_no_other_record():
         server.close()
 
 
-def test_records_go_to_the_journal():
-    instance = servers.new("berthd")
+@contextlib.contextmanager
+def with_journal(conf=""):
+    """A daemon that has a journal, and that one's socket, which nobody reads but the test."""
+    instance = servers.new("berthd", libvirtd_conf=conf)
     instance.box.start()
     instance.write_config()
     directory = instance.box.path("journal")
@@ -299,91 +302,72 @@ def test_records_go_to_the_journal():
         assert instance.box.run(["sh", "-c", "mkdir -p /run/systemd/journal && mount --bind %s /run/systemd/journal" % directory]).returncode == 0
         try:
             instance.start()
-            instance.define(guest_xml.domain("web"))
-            while True:
-                entry = journal.recv(65536).decode(errors="replace")
-                if "BERTH_OBJECT=web\n" in entry:
-                    break
-            for field in ("MESSAGE_ID=3f0e2cbd5b7a4f2c9e1d6a8b47c0915e", "BERTH_RESULT=0", "BERTH_FROM=local", "BERTH_WHO=uid 0",
-                          "BERTH_PROCEDURE=domain_define_xml"):
-                assert field in entry, entry
+            yield instance, journal
         finally:
             instance.close()
+
+
+def test_records_go_to_the_journal():
+    with with_journal() as (instance, journal):
+        instance.define(guest_xml.domain("web"))
+        while True:
+            entry = journal.recv(65536).decode(errors="replace")
+            if "BERTH_OBJECT=web\n" in entry:
+                break
+        for field in ("MESSAGE_ID=3f0e2cbd5b7a4f2c9e1d6a8b47c0915e", "BERTH_RESULT=0", "BERTH_FROM=local", "BERTH_WHO=uid 0",
+                      "BERTH_PROCEDURE=domain_define_xml"):
+            assert field in entry, entry
 
 
 def test_a_journal_that_hangs_costs_records_not_calls():
     """Nobody reads the journal's socket: calls go on, the queue fills, and how many records were lost is a record and a warning."""
     calls = 12000  # more than the queue and the socket hold
-    instance = servers.new("berthd", libvirtd_conf="max_client_requests = 100\n")
-    instance.box.start()
-    instance.write_config()
-    directory = instance.box.path("journal")
-    os.mkdir(directory)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
-        journal.bind(os.path.join(directory, "socket"))
-        journal.settimeout(60)
-        assert instance.box.run(["sh", "-c", "mkdir -p /run/systemd/journal && mount --bind %s /run/systemd/journal" % directory]).returncode == 0
-        try:
-            instance.start()
+    with with_journal("max_client_requests = 100\n") as (instance, journal):
+        with identity.Client(instance.socket, 0) as client:
+            client.open()
+            body = rawrpc.domain("nobody", bytes(range(16)))
+            for _ in range(calls // 50):
+                for _ in range(50):
+                    client.send(12, body)
+                for _ in range(50):
+                    assert client.receive().error()[0] == 42
+        seen, lost = 0, 0
+        while not lost or seen + lost < calls:
+            entry = journal.recv(65536).decode(errors="replace")
+            seen += "BERTH_PROCEDURE=domain_destroy\n" in entry
+            found = re.search(r"BERTH_LOST=(\d+)", entry)
+            lost += int(found.group(1)) if found else 0
+        assert seen + lost == calls and lost > 0
+        end = time.monotonic() + 60
+        while "audit records were not taken in time and are lost" not in instance.text():
+            assert time.monotonic() < end
             with identity.Client(instance.socket, 0) as client:
                 client.open()
-                body = rawrpc.domain("nobody", bytes(range(16)))
-                for _ in range(calls // 50):
-                    for _ in range(50):
-                        client.send(12, body)
-                    for _ in range(50):
-                        assert client.receive().error()[0] == 42
-            seen, lost = 0, 0
-            while not lost or seen + lost < calls:
-                entry = journal.recv(65536).decode(errors="replace")
-                seen += "BERTH_PROCEDURE=domain_destroy\n" in entry
-                found = re.search(r"BERTH_LOST=(\d+)", entry)
-                lost += int(found.group(1)) if found else 0
-            assert seen + lost == calls and lost > 0
-            end = time.monotonic() + 60
-            while "audit records were not taken in time and are lost" not in instance.text():
-                assert time.monotonic() < end
-                with identity.Client(instance.socket, 0) as client:
-                    client.open()
-        finally:
-            instance.close()
 
 
 def test_refusals_crowd_out_no_change():
     """Of a queue that is full since the journal is slow, half is for what was carried out."""
-    instance = servers.new("berthd", libvirtd_conf="max_client_requests = 100\n")
-    instance.box.start()
-    instance.write_config()
-    directory = instance.box.path("journal")
-    os.mkdir(directory)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
-        journal.bind(os.path.join(directory, "socket"))
-        journal.settimeout(60)
-        assert instance.box.run(["sh", "-c", "mkdir -p /run/systemd/journal && mount --bind %s /run/systemd/journal" % directory]).returncode == 0
-        try:
-            instance.start()
-            instance.define(guest_xml.domain("vm"))
-            vm = rawrpc.domain("vm", bytes.fromhex(instance.sh("domuuid", "vm").strip().replace("-", "")))
-            rename = vm + rawrpc.optional(rawrpc.string("vm")) + struct.pack(">I", 0)  # to itself: carried out as far as that is found
-            with identity.Client(instance.box.path("run", "libvirt-sock-ro"), 65534) as refused, identity.Client(instance.socket, 0) as client:
-                refused.open()
-                client.open()
-                for _ in range(240):  # more than the queue and the socket hold
-                    for _ in range(50):
-                        refused.send(12, vm)
-                    for _ in range(50):
-                        assert refused.receive().error()[0] == 29
-                    journal.recv(65536)
+    with with_journal("max_client_requests = 100\n") as (instance, journal):
+        instance.define(guest_xml.domain("vm"))
+        vm = rawrpc.domain("vm", bytes.fromhex(instance.sh("domuuid", "vm").strip().replace("-", "")))
+        rename = vm + rawrpc.optional(rawrpc.string("vm")) + struct.pack(">I", 0)  # to itself: carried out as far as that is found
+        with identity.Client(instance.box.path("run", "libvirt-sock-ro"), 65534) as refused, identity.Client(instance.socket, 0) as client:
+            refused.open()
+            client.open()
+            for _ in range(240):  # more than the queue and the socket hold
                 for _ in range(50):
-                    assert client.call(358, rename).error()[0] == 55
-            instance.process.send_signal(signal.SIGTERM)
-            entries = []
-            while journal in select.select([journal, instance.process.pidfd], [], [], 60)[0]:
-                entries.append(journal.recv(65536).decode(errors="replace"))
-            assert sum("BERTH_LOST=" in entry for entry in entries) > 0
-            assert sum("BERTH_PROCEDURE=domain_rename\n" in entry for entry in entries) == 50
-        finally:
-            instance.close()
+                    refused.send(12, vm)
+                for _ in range(50):
+                    assert refused.receive().error()[0] == 29
+                journal.recv(65536)
+            for _ in range(50):
+                assert client.call(358, rename).error()[0] == 55
+        instance.process.send_signal(signal.SIGTERM)
+        entries = []
+        while journal in select.select([journal, instance.process.pidfd], [], [], 60)[0]:
+            entries.append(journal.recv(65536).decode(errors="replace"))
+        assert sum("BERTH_LOST=" in entry for entry in entries) > 0
+        assert sum("BERTH_PROCEDURE=domain_rename\n" in entry for entry in entries) == 50
 
 
 def test_level_two_wants_a_place():
