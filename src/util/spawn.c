@@ -475,13 +475,15 @@ static int read_report(int fd, StepReport *ret, Deadline d)
     return n == (ssize_t)sizeof(*ret) ? 1 : 0;
 }
 
-/* One that does not execute hangs in the kernel.  It may not even die; but once it was killed no instruction of its own runs any more, so what it
- * borrowed from us is free. */
-static int give_up(Child *c, const SpawnOpts *o, Err *err)
+/* One that does not execute hangs in the kernel.  It may not even die; it runs no instruction of its own any more, but is there with our memory and
+ * perhaps other ids: then the mark on that stays, and the child's stack. */
+static int give_up(Plan *p, Child *c, Err *err)
 {
+    const SpawnOpts *o = p->opts;
     syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
     pool_blocking_begin();
-    child_wait(c, deadline_in_ms(DEATH_MS), NULL);
+    if (child_wait(c, deadline_in_ms(DEATH_MS), NULL) == 0)
+        p->stack = NULL;
     pool_blocking_end();
     fd_close(&c->pidfd);
     err_set(err, VIR_ERR_OPERATION_TIMEOUT, "%s was not executed in time", o->argv[0]);
@@ -565,7 +567,7 @@ int spawn(const SpawnOpts *opts, Child *ret, Err *err)
     StepReport report;
     int reported = read_report(report_fd, &report, opts->exec_by.at_us ? opts->exec_by : deadline_in_ms(EXEC_MS));
     if (reported < 0)
-        return give_up(&child, opts, err);
+        return give_up(&p, &child, err);
     if (reported) {
         child_kill(&child);
         return report_failure(&report, opts, err);
