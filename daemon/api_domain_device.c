@@ -27,7 +27,7 @@ static int open_chr(Call *call, Domain *dom, const char *name, bool channel, boo
     bool is_socket = false;
     if (domain_console_find(v, name, channel, &path, &is_socket, err) < 0)
         return -1;
-    return console_open(call, path, is_socket, force, err);
+    return console_open(call, path, is_socket, channel, force, err);
 }
 
 int api_domain_open_console(Call *call, Domain *dom, const remote_domain_open_console_args *args, Err *err)

@@ -56,7 +56,7 @@ static void on_ended(void *ud, RpcStream *st, RpcStreamEnd how)
     holder_unref(h);
 }
 
-int console_open(Call *call, const char *path, bool is_socket, bool force, Err *err)
+int console_open(Call *call, const char *path, bool is_socket, bool channel, bool force, Err *err)
 {
     pthread_once(&once, table_init);
     Holder *h = g_new0(Holder, 1);
@@ -68,8 +68,8 @@ int console_open(Call *call, const char *path, bool is_socket, bool force, Err *
         const Holder *have = g_hash_table_lookup(table.by_path, path);
         if (have && !force) {
             holder_unref(h);
-            err_set(err, VIR_ERR_OPERATION_FAILED, "Active console session exists for this domain");
-            return err_hint(err, "`virsh console --force` takes it over");
+            err_set(err, VIR_ERR_OPERATION_FAILED, "Active %s exists for this domain", channel ? "channel stream" : "console session");
+            return err_hint(err, channel ? "VIR_DOMAIN_CHANNEL_FORCE takes it over" : "`virsh console --force` takes it over");
         }
         if (have && have->stream)
             old = rpc_stream_ref(have->stream);

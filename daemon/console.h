@@ -6,5 +6,5 @@
 
 #include "daemon/call.h"
 
-/* Opens the device behind a stream on the call.  flags: VIR_DOMAIN_CONSOLE_FORCE, _SAFE. */
-int console_open(Call *call, const char *path, bool is_socket, bool force, Err *err);
+/* Opens the device behind a stream on the call.  force: VIR_DOMAIN_CONSOLE_FORCE, or that of a channel. */
+int console_open(Call *call, const char *path, bool is_socket, bool channel, bool force, Err *err);

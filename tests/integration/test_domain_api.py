@@ -125,6 +125,14 @@ def test_console_stream(conn, domain_xml):
     dom.destroy()
 
 
+def test_second_user_of_a_channel(conn, domain_xml):
+    dom = conn.createXML(domain_xml("vm", real=False, devices="<channel type='unix'><target type='virtio' name='c.0'/></channel>"))
+    dom.openChannel("c.0", conn.newStream(0), 0)
+    with pytest.raises(L.libvirtError, match="Active channel stream exists for this domain"):
+        dom.openChannel("c.0", conn.newStream(0), 0)
+    dom.openChannel("c.0", conn.newStream(0), L.VIR_DOMAIN_CHANNEL_FORCE)
+
+
 def test_screenshot_stream(conn, domain_xml):
     dom = conn.createXML(domain_xml("vm", real=False,
                                     devices="<graphics type='vnc' port='-1'/><video><model type='vga'/></video>"))
