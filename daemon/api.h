@@ -59,6 +59,9 @@ typedef struct Domain Domain;
 #define API_RET_R(type) type##_ret *ret,
 #define API_RET__(type)
 
+/* Refuses what an agent in the guest would have to do (api_agent.c); -1. */
+int api_no_agent(Call *call, Domain *dom, Err *err);
+
 #define API(fn, type, a, r, obj) API_WEAK int fn(Call *call, API_DOM_##obj API_ARGS_##a(type) API_RET_##r(type) Err *err);
 #define PROC(nr, NAME, name, a, r, perm, obj, ...) API(api_##name, remote_##name, a, r, obj)
 #define QEMU_PROC(nr, NAME, name, a, r, perm, obj, ...) API(api_qemu_##name, qemu_##name, a, r, obj)

@@ -13,9 +13,11 @@
 
 #define AGENT_CHANNEL "org.qemu.guest_agent.0"
 
-static int no_agent(Call *call, Domain *dom, Err *err)
+int api_no_agent(Call *call, Domain *dom, Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);
+    if (v->state != VIR_DOMAIN_RUNNING)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain is not running"); /* a guest whose vCPUs stand answers nothing */
     for (unsigned i = 0; v->live && i < v->live->channels->len; i++) {
         const ChrDef *c = v->live->channels->pdata[i];
         if (!c->target_name || strcmp(c->target_name, AGENT_CHANNEL) != 0)
@@ -32,13 +34,13 @@ static int no_agent(Call *call, Domain *dom, Err *err)
     API_INSTEAD(domain_##name, "no agent") \
     int api_domain_##name(Call *call, Domain *dom, const remote_domain_##name##_args *args, remote_domain_##name##_ret *ret, Err *err) \
     { \
-        return no_agent(call, dom, err); \
+        return api_no_agent(call, dom, err); \
     }
 #define TELLS(name) \
     API_INSTEAD(domain_##name, "no agent") \
     int api_domain_##name(Call *call, Domain *dom, const remote_domain_##name##_args *args, Err *err) \
     { \
-        return no_agent(call, dom, err); \
+        return api_no_agent(call, dom, err); \
     }
 
 #include "daemon/agent_calls.def"
@@ -47,7 +49,7 @@ API_INSTEAD(qemu_domain_agent_command, "no agent")
 int api_qemu_domain_agent_command(Call *call, Domain *dom, const qemu_domain_agent_command_args *args,
                                   qemu_domain_agent_command_ret *ret, Err *err)
 {
-    return no_agent(call, dom, err);
+    return api_no_agent(call, dom, err);
 }
 
 API_INSTEAD(domain_interface_addresses, "no agent")
@@ -56,7 +58,7 @@ int api_domain_interface_addresses(Call *call, Domain *dom, const remote_domain_
                                    remote_domain_interface_addresses_ret *ret, Err *err)
 {
     if (args->source == VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
-        return no_agent(call, dom, err);
+        return api_no_agent(call, dom, err);
     if (args->source == VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE)
         return 0;
     return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "Unsupported IP address data source %u: the ARP table is not looked at yet",

@@ -104,7 +104,7 @@ int api_domain_get_max_memory(Call *call, Domain *dom, const remote_domain_get_m
     return 0;
 }
 
-static int vcpu_count(Domain *dom, unsigned flags, Err *err)
+static int vcpu_count(Call *call, Domain *dom, unsigned flags, Err *err)
 {
     g_autoptr(DomainView) v = domain_view(dom);
     if (view_check_affect(v, flags, err) < 0)
@@ -112,7 +112,7 @@ static int vcpu_count(Domain *dom, unsigned flags, Err *err)
     if ((flags & VIR_DOMAIN_VCPU_GUEST) && (!v->live || flags & VIR_DOMAIN_AFFECT_CONFIG))
         return err_set(err, VIR_ERR_INVALID_ARG, "only a guest that runs can be asked for its vCPUs (VIR_DOMAIN_VCPU_GUEST)");
     if (flags & VIR_DOMAIN_VCPU_GUEST)
-        return err_set(err, VIR_ERR_ARGUMENT_UNSUPPORTED, "QEMU guest agent is not configured");
+        return api_no_agent(call, dom, err);
     DefNumbers def = view_numbers(v, flags & VIR_DOMAIN_AFFECT_CONFIG);
     return (int)((flags & VIR_DOMAIN_VCPU_MAXIMUM) ? def.max_vcpus : def.cur_vcpus);
 }
@@ -120,14 +120,14 @@ static int vcpu_count(Domain *dom, unsigned flags, Err *err)
 int api_domain_get_vcpus_flags(Call *call, Domain *dom, const remote_domain_get_vcpus_flags_args *args,
                                remote_domain_get_vcpus_flags_ret *ret, Err *err)
 {
-    ret->num = vcpu_count(dom, args->flags, err);
+    ret->num = vcpu_count(call, dom, args->flags, err);
     return ret->num < 0 ? -1 : 0;
 }
 
 int api_domain_get_max_vcpus(Call *call, Domain *dom, const remote_domain_get_max_vcpus_args *args,
                              remote_domain_get_max_vcpus_ret *ret, Err *err)
 {
-    ret->num = vcpu_count(dom, VIR_DOMAIN_VCPU_MAXIMUM | VIR_DOMAIN_AFFECT_LIVE, err); /* of a machine that is off: refused, as by libvirt */
+    ret->num = vcpu_count(call, dom, VIR_DOMAIN_VCPU_MAXIMUM | VIR_DOMAIN_AFFECT_LIVE, err); /* of a machine that is off: refused, as by libvirt */
     return ret->num < 0 ? -1 : 0;
 }
 

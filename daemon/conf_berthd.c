@@ -22,7 +22,8 @@ const ConfKey berthd_config_keys[] = {
         .text = "Bytes that may wait for a client to read them. A client with more is disconnected, with the reason in the log, "
                 "and costs nobody else anything."),
     ROW(client_stall_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 86400,
-        .text = "Seconds a client may go without reading anything while something waits for it."),
+        .text = "Seconds a client may go without reading anything while more than 1 MiB waits for it, or without sending anything in the midst "
+                "of a packet of which it has sent more than that."),
     ROW(handshake_timeout, CONF_INT, "10", RELOAD, .min = 1, .max = 600,
         .text = "Seconds a client of the TLS port has for its handshake."),
     ROW(auth_timeout, CONF_INT, "60", RELOAD, .min = 1, .max = 3600,

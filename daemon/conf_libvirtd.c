@@ -93,9 +93,10 @@ const ConfKey libvirtd_config_keys[] = {
         .text = "Clients connected at once; further ones wait to be accepted."),
     ROW(max_queued_clients, CONF_INT, "1000", RESTART, .min = 1, .max = 65535, .text = "Connections waiting to be accepted."),
     ROW(max_anonymous_clients, CONF_INT, "20", RELOAD, .min = 0, .max = 1000000,
-        .text = "Clients connected and not yet authenticated, on the local sockets and on the network each; while so many there are, no "
-                "further ones are accepted there, but on the network the oldest makes room once it has had half a second. 0: no limit of its "
-                "own."),
+        .text = "Clients connected and not yet authenticated, on the local sockets and on the network each. While so many there are, further "
+                "ones of the network are not accepted, but the oldest makes room once it has had half a second. Local users share: further "
+                "ones wait, but the user who has most loses one, a silent one first, to a user who has less; root's are not counted and do "
+                "not wait. 0: no limit of its own."),
     ROW(min_workers, CONF_INT, "1", RELOAD, .min = 0, .max = 10000,
         .text = "Workers that are always there. Further ones are made when there is work, and end when there is none for some seconds."),
     ROW(max_workers, CONF_INT, "20", RELOAD, .min = 1, .max = 10000,

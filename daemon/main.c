@@ -78,6 +78,20 @@ static int signals_init(Daemon *d, Err *err)
     return r < 0 ? err_set_errno(err, -r, "catching signals") : 0;
 }
 
+/* Who starts us may have closed the three every program has: their numbers would go to files and sockets of ours, and what is written to
+ * stderr, or put in their place in the background, with them. */
+static int standard_fds_open(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR); /* not for children, who get theirs by name */
+    while (fd >= 0 && fd <= 2);
+    if (fd < 0)
+        return -errno;
+    close(fd);
+    return 0;
+}
+
 /* ---- background and pid file ----------------------------------------------------------------------------------------------- */
 
 /* Forks; the parent waits for one byte that says the daemon serves, and ends with that verdict. */
@@ -372,9 +386,19 @@ int main(int argc, char **argv)
 {
     static Daemon d = {.ready_pipe = -1};
     g_auto(Err) err = ERR_INIT;
-    int r = options_parse(argc, argv, geteuid() == 0, &d.options);
+    int r = standard_fds_open();
+    if (r < 0) {
+        err_set_errno(&err, -r, "opening /dev/null");
+        report(&err);
+        return 1;
+    }
+    r = options_parse(argc, argv, geteuid() == 0, &d.options);
     if (r >= 0)
         return r;
+    sigset_t block;
+    sigemptyset(&block);
+    sigaddset(&block, SIGHUP); /* it would end us, where the others may: names in the configuration may be looked up far away */
+    pthread_sigmask(SIG_BLOCK, &block, NULL);
     if (daemon_read_config(&d.options, &d.config, &d.qemu_config, &err) < 0) {
         report(&err);
         return 1;
@@ -393,12 +417,10 @@ int main(int argc, char **argv)
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 256 * 1024);
     signal(SIGPIPE, SIG_IGN);
-    sigset_t block;
-    sigemptyset(&block);
+    signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, it would take from us how children ended */
     sigaddset(&block, SIGTERM);
     sigaddset(&block, SIGINT);
     sigaddset(&block, SIGQUIT);
-    sigaddset(&block, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &block, NULL);
     if (d.options.daemonize && (r = go_background(&d)) < 0) {
         fprintf(stderr, "berthd: going to the background: %s\n", g_strerror(-r));

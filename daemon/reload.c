@@ -49,7 +49,7 @@ int daemon_read_config(const Options *o, DaemonConfig **ret, QemuConfig **ret_qe
     if (!c)
         return -1;
     g_autoptr(QemuConfig) q = qemu_config_load(o->qemu_conf, err);
-    if (!q)
+    if (!q || (geteuid() == 0 && qemu_config_check_accounts(q, err) < 0))
         return -1;
     *ret = g_steal_pointer(&c);
     *ret_qemu = g_steal_pointer(&q);

@@ -306,9 +306,24 @@ static int parse(int argc, char **argv, Options *o)
     return -1;
 }
 
+/* The option that means nothing to the command, which would look elsewhere or do less than was asked for; NULL: none. */
+static const char *misplaced(const Options *o, const char *command)
+{
+    bool init = strcmp(command, "init") == 0, pair = strcmp(command, "server") == 0 || strcmp(command, "client") == 0;
+    if (o->output && !pair && strcmp(command, "check") != 0)
+        return "--output goes with server, client and check (--root makes all of it elsewhere)";
+    if (o->name && !init)
+        return "--name goes with init";
+    if ((o->organisation || o->days || o->force) && !init && !pair)
+        return "--organisation, --days and --force go with init, server and client";
+    return NULL;
+}
+
 static int run(const Options *o, const PkiPaths *tree, char **args, int n)
 {
-    const char *command = args[0];
+    const char *command = args[0], *wrong = misplaced(o, command);
+    if (wrong)
+        return usage(wrong);
     if (strcmp(command, "init") == 0 && n == 1)
         return do_init(o, tree);
     if (strcmp(command, "server") == 0 && n >= 2 && n <= HOSTS_MAX)

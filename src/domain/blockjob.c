@@ -191,6 +191,11 @@ static void forget(Domain *d, BlockJob *job)
     domain_ring(d);
 }
 
+void blockjob_set_asking(BlockJob *job, bool asking)
+{
+    job->asking = asking;
+}
+
 void blockjob_started(Domain *d, BlockJob *job)
 {
     domain_assert_locked(d);
@@ -476,7 +481,7 @@ static bool lacks_end(const BlockJob *job, json_t *info)
     bool goes_on = !g_strcmp0(status, "running") || !g_strcmp0(status, "ready") || !g_strcmp0(status, "paused") ||
                    !g_strcmp0(status, "standby");
     bool asked = job->state == BLOCKJOB_ABORTING || (job->state == BLOCKJOB_PIVOTING && !job->ops->finalized_by_us);
-    return asked && goes_on && !job->end_sent;
+    return asked && goes_on && !job->end_sent && !job->asking;
 }
 
 static void send_ends(Domain *d, json_t *jobs)
@@ -506,6 +511,8 @@ bool blockjob_compare(Domain *d, json_t *jobs)
         json_t *info = find_info(jobs, job->id);
         if (info) {
             learn_from_query(d, job, info);
+        } else if (job->state == BLOCKJOB_STARTING && job->asking) {
+            continue; /* QEMU has not got it yet */
         } else if (!(job->said & (1u << NEWS_CONCLUDED))) {
             job->quiet = job->state == BLOCKJOB_STARTING; /* the daemon was killed before the command was sent */
             learn_gone(job);

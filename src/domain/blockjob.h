@@ -113,6 +113,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlockJob, blockjob_unref)
 /* Writes the new job to the status file; without that it must not be started.  The lock is released meanwhile.  -1: refused (and forgotten),
  * or the machine ended. */
 int blockjob_write_down(Domain *d, BlockJob *job, Err *err);
+/* Around the command that begins the job or ends it, from what is noted of it to QEMU's answer: a resync may run beside the call that sends it
+ * (JOB_QUERY beside an ASYNC job).  Domain lock held. */
+void blockjob_set_asking(BlockJob *job, bool asking);
 /* QEMU accepted the command (news may be there already).  Domain lock held. */
 void blockjob_started(Domain *d, BlockJob *job);
 /* QEMU refused it: the object is forgotten.  Domain lock held. */

@@ -147,7 +147,7 @@ static int find_base(CommitPlan *c, const char *name, bool shallow, Err *err)
     }
     c->base = shallow ? top->backing : chain_base(c->disk->src);
     if (c->base == top)
-        return err_set(err, VIR_ERR_INVALID_ARG, "could not find base image in chain for '%s'", c->disk->dst);
+        return err_set_full(err, VIR_FROM_STORAGE, VIR_ERR_INVALID_ARG, 0, "could not find base image in chain for '%s'", c->disk->dst);
     return 0;
 }
 

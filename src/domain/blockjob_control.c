@@ -58,9 +58,10 @@ static void take_back(Domain *d, BlockJob *job, BlockJobState was)
 static int ask_end(Domain *d, BlockJob *job, bool pivot, Err *err)
 {
     BlockJobState was = blockjob_state(job);
-    if (note_end(d, job, pivot, err) < 0)
-        return -1;
-    QmpStatus s = blockjob_send_end(d, job, err);
+    blockjob_set_asking(job, true);
+    int noted = note_end(d, job, pivot, err);
+    QmpStatus s = noted < 0 ? QMP_CLOSED : blockjob_send_end(d, job, err);
+    blockjob_set_asking(job, false);
     if (s == QMP_OK)
         return 0;
     if (s == QMP_REFUSED || qmp_status_is_reply(s)) {

@@ -14,6 +14,7 @@
 #include "util/log.h"
 #include "domain/blockjob_disk.h"
 #include "domain/private.h"
+#include "domain/reconnect.h"
 #include "qemu/props.h"
 #include "qmp/commands.h"
 #include "api_enums.h"
@@ -73,6 +74,14 @@ static char *new_id(const BlockJobOps *ops, const DiskDef *disk)
     return g_strdup_printf(BLOCKJOB_ID_PREFIX "%s-%s-%" PRIx64, ops->name, disk->dst, (uint64_t)g_get_real_time());
 }
 
+/* The call is over and does not know what became of it.  Had QEMU been lost and reached again meanwhile, that comparison left the job out. */
+static void asked_in_vain(Domain *d, BlockJob *job)
+{
+    blockjob_set_asking(job, false);
+    if (blockjob_state(job) != BLOCKJOB_OVER && domain_is_active(d) && !d->priv->dying)
+        domain_resync_later(d);
+}
+
 int blockjob_begin(Domain *d, const BlockJobOps *ops, const DiskDef *disk, const BlockJobParams *params, const StorageSource *mirror,
                    const char *command, json_t *args, uint64_t speed, bool *ret_unsure, Err *err)
 {
@@ -85,9 +94,11 @@ int blockjob_begin(Domain *d, const BlockJobOps *ops, const DiskDef *disk, const
         json_decref(args);
         return -1;
     }
+    blockjob_set_asking(job, true);
     if (mirror)
         set_mirror(d, job, mirror);
     if (blockjob_write_down(d, job, err) < 0) {
+        asked_in_vain(d, job);
         json_decref(args);
         if (mirror)
             set_mirror(d, job, NULL);
@@ -99,6 +110,9 @@ int blockjob_begin(Domain *d, const BlockJobOps *ops, const DiskDef *disk, const
     props_bool(args, "auto-finalize", !ops->finalized_by_us);
     props_bool(args, "auto-dismiss", ops->goes_by_itself);
     QmpStatus s = domain_qmp_status(d, qmp_command_find(command), args, NULL, err);
+    if (s == QMP_CLOSED)
+        asked_in_vain(d, job);
+    blockjob_set_asking(job, false);
     if (s == QMP_OK) {
         blockjob_started(d, job);
         return 0;

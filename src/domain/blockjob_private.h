@@ -25,6 +25,7 @@ struct BlockJob {
     unsigned said;               /* bits of BlockJobNews that were kept once */
     BlockJobNews news[NEWS_MAX]; /* not yet applied, oldest first */
     unsigned n_news;
+    bool asking;            /* a call is about to give QEMU a command of it: who asks QEMU beside that call is not to wonder */
     bool end_sent;          /* QEMU has taken the command for the end that `state` says */
     bool io_error;          /* one was logged */
     bool quiet;             /* nobody was told that it began */

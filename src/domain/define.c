@@ -125,7 +125,7 @@ Domain *domain_define_checked(DomainDriver *drv, const char *xml, unsigned flags
     Domain *d = claim_turn(drv, name, def, check, err);
     if (!d)
         return NULL;
-    bool had = d->persistent || domain_is_active(d);
+    bool had = d->persistent; /* a transient machine that runs gets its first definition */
     int r = d->persistent ? 0 : drop_stale_autostart(d, err);
     if (r == 0)
         r = domain_config_commit(d, stored_def_ref(def), err);
@@ -163,11 +163,23 @@ static int check_nvram(const Domain *d, unsigned flags, char **ret_remove, Err *
     return 0;
 }
 
+/* The file of a definition, removed just before.  The nvram goes after it: what failed or was interrupted has cost no guest its variables. */
+static void put_back(DomainDriver *drv, const char *name, const StoredDef *def)
+{
+    g_auto(Err) err = ERR_INIT;
+    bool fixed = false;
+    g_autoptr(StoredDef) file = stored_def_for_file(def, &fixed, &err);
+    if (!file || defs_save(domain_driver_defs(drv), name, file, fixed, &err) < 0)
+        log_error("%s: its definition is gone from disk and cannot be written again: %s", name, err.detail);
+}
+
 int domain_undefine(Domain *d, unsigned flags, Err *err)
 {
     const DomainDriverOpts *o = domain_driver_opts(d->drv);
     if ((flags & VIR_DOMAIN_UNDEFINE_NVRAM) && (flags & VIR_DOMAIN_UNDEFINE_KEEP_NVRAM))
-        return err_set(err, VIR_ERR_INVALID_ARG, "nvram can be kept or removed, not both");
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot both keep and delete nvram");
+    if ((flags & VIR_DOMAIN_UNDEFINE_TPM) && (flags & VIR_DOMAIN_UNDEFINE_KEEP_TPM))
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot both keep and delete TPM");
     if (!d->persistent)
         return err_set(err, VIR_ERR_OPERATION_INVALID, "cannot undefine transient domain");
     if (domain_config_begin(d, err) < 0)
@@ -178,14 +190,17 @@ int domain_undefine(Domain *d, unsigned flags, Err *err)
         r = domain_snapshots_undefine(d, flags, err);
     if (r == 0) {
         g_autofree char *name = g_strdup(d->name);
+        g_autoptr(StoredDef) config = stored_def_ref(d->config);
         bool linked = d->autostart, active = domain_is_active(d);
         domain_unlock(d);
-        if (nvram && unlink(nvram) < 0 && errno != ENOENT)
-            r = err_set_errno(err, errno, "cannot remove the nvram '%s'", nvram);
-        if (r == 0 && linked)
+        if (linked)
             r = autostart_set(o->autostart_dir, o->config_dir, name, false, err);
         if (r == 0) {
             r = defs_remove(domain_driver_defs(d->drv), name, err);
+            if (r == 0 && nvram && unlink(nvram) < 0 && errno != ENOENT) {
+                r = err_set_errno(err, errno, "cannot remove the nvram '%s'", nvram);
+                put_back(d->drv, name, config);
+            }
             if (r < 0 && linked)
                 autostart_set(o->autostart_dir, o->config_dir, name, true, NULL);
             else if (r == 0 && !active)
@@ -235,7 +250,8 @@ int domain_set_autostart(Domain *d, bool on, Err *err)
 
 /* ---- rename ------------------------------------------------------------------------------------------------------ */
 
-/* The new autostart link first, the old one last: at any moment one that leads somewhere.  No lock held. */
+/* The new autostart link first, the old one last: at any moment one that leads somewhere.  The snapshots go along with the file
+ * (domain_snapshots_move).  No lock held. */
 static int rename_files(DomainDriver *drv, const char *old_name, const char *new_name, const StoredDef *def, bool autostart,
                         Err *err)
 {
@@ -246,16 +262,11 @@ static int rename_files(DomainDriver *drv, const char *old_name, const char *new
         err_wrap(err, "the definition of '%s' cannot be stored as '%s'", old_name, new_name);
         return -1;
     }
-    if (domain_snapshots_rename(drv, old_name, new_name, err) < 0)
+    if (autostart && autostart_set(o->autostart_dir, o->config_dir, new_name, true, err) < 0)
         return -1;
-    if (autostart && autostart_set(o->autostart_dir, o->config_dir, new_name, true, err) < 0) {
-        domain_snapshots_rename(drv, new_name, old_name, NULL);
-        return -1;
-    }
     if (defs_rename(domain_driver_defs(drv), old_name, new_name, file, fixed, err) < 0) {
         if (autostart)
             autostart_set(o->autostart_dir, o->config_dir, new_name, false, NULL);
-        domain_snapshots_rename(drv, new_name, old_name, NULL);
         return -1;
     }
     if (autostart)
@@ -299,7 +310,7 @@ int domain_rename(Domain *d, const char *new_name, Err *err)
     int r = registry_reserve_name(reg, &d->obj, new_name); /* the old one stays ours until its file is gone */
     if (r < 0) {
         domain_config_end(d);
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain with name '%s' already exists", new_name);
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_INVALID, 0, "domain with name '%s' already exists", new_name);
     }
     bool autostart = d->autostart;
     domain_unlock(d);

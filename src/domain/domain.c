@@ -52,6 +52,7 @@ static void domain_free(Object *o)
     stored_def_unref(p->last);
     launched_process_clear(&p->proc);
     g_free(p->vcpu_tids);
+    json_decref(p->early_shutdown);
     g_clear_pointer(&p->blockjobs, g_ptr_array_unref);
     g_clear_pointer(&p->verdicts, g_ptr_array_unref);
     snapshot_list_unref(p->snapshots);

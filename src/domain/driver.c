@@ -268,6 +268,7 @@ DomainDriver *domain_driver_new(const DomainDriverOpts *opts, Err *err)
     drv->to_reconnect = g_ptr_array_new();
     g_autofree char *index = opts->cache_dir ? g_build_filename(opts->cache_dir, "definitions", NULL) : NULL;
     drv->defs = defs_open(drv->opts.config_dir, index);
+    defs_set_move(drv->defs, domain_snapshots_move, drv);
     /* A directory that cannot be read is not an empty one: running machines would be taken for leftovers. */
     if (make_dirs(&drv->opts, err) < 0 || take_lock(drv, err) < 0 || load_definitions(drv, err) < 0 || load_status(drv, err) < 0) {
         domain_driver_free(drv);

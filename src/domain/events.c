@@ -92,6 +92,11 @@ static void on_shutdown(Domain *d, const EventCtx *c)
 {
     DomainPrivate *p = d->priv;
     bool asked;
+    if (p->starting) { /* may come together with the answer to `cont`: nobody has been told of the start yet */
+        json_decref(p->early_shutdown);
+        p->early_shutdown = c->data ? json_deep_copy(c->data) : json_object();
+        return;
+    }
     {
         LOCK_SCOPE(&p->kill.lock);
         asked = p->kill.asked_life == p->kill.life;
@@ -486,6 +491,15 @@ void domain_event_apply(Domain *d, const char *name, json_t *data, uint64_t usec
     const EventRow *row = row_of(name);
     if (row)
         apply(d, row, name, data, usec);
+}
+
+void domain_event_early_shutdown(Domain *d)
+{
+    json_t *data = g_steal_pointer(&d->priv->early_shutdown);
+    domain_assert_locked(d);
+    if (data)
+        apply(d, row_of("SHUTDOWN"), "SHUTDOWN", data, 0);
+    json_decref(data);
 }
 
 void domain_event_missed(Domain *d, const char *name, json_t *data)

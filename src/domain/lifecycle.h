@@ -38,7 +38,8 @@ int domain_start(Domain *d, unsigned flags, uint64_t owner_conn, Err *err);
 void domain_kill(Domain *d, unsigned flags);
 /* The rest, under the DESTROY job and lock: waits for the process (deadline), tears down, publishes STOPPED/DESTROYED. */
 int domain_destroy(Domain *d, unsigned flags, Err *err);
-/* MODIFY job, active. flags: VIR_DOMAIN_SHUTDOWN_*, VIR_DOMAIN_REBOOT_*. */
+/* MODIFY job. flags: VIR_DOMAIN_SHUTDOWN_*, VIR_DOMAIN_REBOOT_*.  Shutting down refuses a machine that does not run, also a paused one; rebooting
+ * wants it active. */
 int domain_shutdown(Domain *d, unsigned flags, Err *err);
 int domain_reboot(Domain *d, unsigned flags, Err *err);
 int domain_reset(Domain *d, Err *err);

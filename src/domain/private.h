@@ -71,6 +71,7 @@ typedef struct DomainPrivate {
     uint64_t balloon_kib;
     pid_t *vcpu_tids; /* by vcpu index; NULL: not known */
     unsigned n_vcpu_tids;
+    json_t *early_shutdown; /* the data of a SHUTDOWN during the start; NULL: none */
     GPtrArray *blockjobs; /* NULL until the first (blockjob.c) */
     BlockJob *leaving;    /* OVER, and QEMU is still being told to let its nodes go; NULL: none */
     GPtrArray *verdicts;  /* JobVerdict* that are not in the history on disk yet (blockjob_verdict.c); NULL until the first */
@@ -179,6 +180,8 @@ void domain_drop_monitor(Domain *d, const char *reason);
 
 /* Applies one QMP event.  Lock held. */
 void domain_event_apply(Domain *d, const char *name, json_t *data, uint64_t usec);
+/* The start was told: now a SHUTDOWN that came before.  Lock held. */
+void domain_event_early_shutdown(Domain *d);
 /* The guest opened or closed the port of a channel; reason is VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_*. */
 void domain_channel_state(Domain *d, const char *alias, bool open, int reason);
 

@@ -337,6 +337,7 @@ static void make_off(Domain *d, const Verdict *v)
     p->autodestroy = 0;
     p->owner_gone = false;
     p->balloon_kib = 0;
+    g_clear_pointer(&p->early_shutdown, json_decref);
     g_clear_pointer(&p->vcpu_tids, g_free);
     p->n_vcpu_tids = 0;
     domain_stats_reset(d);

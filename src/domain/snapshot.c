@@ -55,7 +55,8 @@ int snapshot_store(Domain *d, SnapshotDef *s, bool make_current, Err *err)
     domain_lock(d);
     if (r < 0)
         return -1;
-    if (d->removing) { /* a machine that was never stored has ended meanwhile */
+    /* A machine that was never stored has ended meanwhile, or is about to be torn down, which may have removed its snapshots already. */
+    if (d->removing || (!d->persistent && d->priv->dying)) {
         domain_unlock(d);
         r = snapshots_remove(base, name, s->name, err);
         domain_lock(d);
@@ -102,6 +103,16 @@ static GPtrArray *to_rewrite(const SnapshotList *old, GHashTable *gone, GPtrArra
     return changed;
 }
 
+/* The first `n` of those that were to be rewritten are; the others are what they were: a later try finds them to be rewritten still. */
+static void keep_unwritten(const SnapshotList *old, GPtrArray *left, unsigned n)
+{
+    g_autoptr(GPtrArray) before = snapshot_list_members(old);
+    for (unsigned i = 0, written = 0; i < left->len; i++) {
+        if (left->pdata[i] != before->pdata[i] && written++ >= n)
+            left->pdata[i] = before->pdata[i];
+    }
+}
+
 /* Members of `gone` leave files and list; children of theirs that stay get their parent.  `current` (NULL: none) is marked.  The first failure
  * ends it: what went is gone, the list says what is left. */
 static int forget(Domain *d, const GPtrArray *gone, const char *current, Err *err)
@@ -117,9 +128,14 @@ static int forget(Domain *d, const GPtrArray *gone, const char *current, Err *er
     domain_unlock(d);
     pool_blocking_begin();
     int r = 0;
-    for (unsigned i = 0; r == 0 && i < changed->len; i++) {
-        const SnapshotDef *c = changed->pdata[i];
+    unsigned written = 0;
+    for (; r == 0 && written < changed->len; written += r == 0) {
+        const SnapshotDef *c = changed->pdata[written];
         r = snapshots_save(base, name, c, g_strcmp0(current, c->name) == 0, err);
+    }
+    if (r < 0) {
+        keep_unwritten(old, left, written);
+        current = old->current;
     }
     for (unsigned i = 0; r == 0 && i < gone->len; i++) {
         const SnapshotDef *s = gone->pdata[i];
@@ -244,9 +260,9 @@ void domain_snapshots_drop(Domain *d)
         log_warning("%s: files of its snapshots stay behind: %s", d->name, err.detail);
 }
 
-int domain_snapshots_rename(DomainDriver *drv, const char *old_name, const char *new_name, Err *err)
+int domain_snapshots_move(void *driver, const char *old_name, const char *new_name, Err *err)
 {
-    g_autofree char *base = snapshot_base(drv);
+    g_autofree char *base = snapshot_base(driver);
     return snapshots_rename(base, old_name, new_name, err);
 }
 

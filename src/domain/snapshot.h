@@ -30,4 +30,4 @@ int snapshot_settle(Domain *d, Err *err);
 /* The same as a task. */
 void snapshot_settle_later(Domain *d);
 /* Moves the files along with the machine's name.  No lock held. */
-int domain_snapshots_rename(DomainDriver *drv, const char *old_name, const char *new_name, Err *err);
+int domain_snapshots_move(void *driver, const char *old_name, const char *new_name, Err *err);

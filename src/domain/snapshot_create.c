@@ -74,8 +74,8 @@ static int describe(SnapshotDef *s, const Domain *d, unsigned flags, Err *err)
     s->creation_time = (int64_t)time(NULL);
     if (!s->name)
         s->name = g_strdup_printf("%" PRId64, s->creation_time);
-    if (snapshot_list_find(l, s->name))
-        return err_set(err, VIR_ERR_OPERATION_FAILED, "domain moment %s already exists", s->name);
+    if (!(flags & FLAG(NO_METADATA)) && snapshot_list_find(l, s->name))
+        return err_set_full(err, VIR_FROM_DOMAIN, VIR_ERR_OPERATION_FAILED, 0, "domain moment %s already exists", s->name);
     s->state = active ? SNAPSHOT_STATE_DISK : SNAPSHOT_STATE_SHUTOFF;
     s->memory = SNAPSHOT_NO;
     s->parent = l && l->current ? g_strdup(l->current) : NULL;

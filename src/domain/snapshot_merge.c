@@ -157,6 +157,12 @@ typedef struct Commit {
     unsigned top_index, base_index, flags;
 } Commit;
 
+/* A destroy tears down beside our ASYNC job: after each wait the machine may be off. */
+static int check_lives(const Domain *d, Err *err)
+{
+    return !d->live || d->priv->dying ? domain_err_inactive(err) : 0;
+}
+
 static int plan(Domain *d, const SnapshotDisk *of, Commit *c, Err *err)
 {
     const DiskDef *disk = domain_def_find_disk(d->live, of->name);
@@ -187,12 +193,12 @@ static int merge(Domain *d, const SnapshotDisk *of, Err *err)
 {
     const char *target = of->name;
     Commit c;
-    if (plan(d, of, &c, err) < 0)
+    if (check_lives(d, err) < 0 || plan(d, of, &c, err) < 0)
         return -1;
     if (!is_under_way(d, target, &c) && domain_block_commit(d, target, c.base, c.active ? NULL : c.top, 0, c.flags, err) < 0)
         return -1;
     int r = wait_for(d, target, c.active ? VIR_DOMAIN_BLOCK_JOB_READY : VIR_DOMAIN_BLOCK_JOB_COMPLETED, err);
-    if (r == 0 && c.active)
+    if (r == 0 && c.active && (r = check_lives(d, err)) == 0)
         r = domain_block_job_abort(d, target, VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT, err);
     g_auto(Err) undo = ERR_INIT;
     if (r < 0 && d->live && !d->priv->dying && job_of(d, target) &&

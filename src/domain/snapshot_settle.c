@@ -6,10 +6,12 @@
  * Errors:  those of the definition's file
  *
  * What is done here can be done twice.  QEMU is asked where it runs.  Where it does not, an overlay that stands on the image the machine
- * had is taken for the machine's: either it was in use, or it is empty and reads as that image does.
+ * had is taken for the machine's: either it was in use, or it is empty and reads as that image does.  Storage that cannot be read says neither: the
+ * note stays until it can.
  */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -142,18 +144,57 @@ static bool is_taken(const json_t *nodes, const SnapshotIntent *in)
     return false;
 }
 
-/* The overlay we meant to make, and nobody else's file of that name. */
-static bool is_ours(const SnapshotIntent *in, const SnapshotIntentDisk *one)
+typedef enum {
+    OURS_NO,
+    OURS_YES,
+    OURS_UNKNOWN, /* storage that would tell is not there */
+} Ours;
+
+/* No overlay: it was never made, or the storage it is on is not mounted.  Then its directory or the image below it is likely to be missing too. */
+static Ours missing(const SnapshotIntentDisk *one, const char *path, Err *err)
+{
+    g_autofree char *dir = g_path_get_dirname(path);
+    const char *const needed[] = {dir, one->old_path};
+    for (unsigned i = 0; i < N_ELEMENTS(needed); i++) {
+        ImageFound f;
+        if (needed[i][0] != '/') /* on the network */
+            continue;
+        if (image_find(needed[i], deadline_in_ms(LOOK_MS), &f, err) < 0)
+            return OURS_UNKNOWN;
+        if (!f.exists) {
+            err_set_errno(err, ENOENT, "cannot open '%s'", needed[i]);
+            return OURS_UNKNOWN;
+        }
+    }
+    return OURS_NO;
+}
+
+/* The overlay we meant to make, and nobody else's file of that name?  Err is set when that is not known. */
+static Ours look(const SnapshotIntent *in, const SnapshotIntentDisk *one, Err *err)
 {
     const SnapshotDisk *to = snapshot_def_disk(in->def, one->target);
     ImageWant want = {.path = to->path, .open_flags = O_RDONLY, .fmt = qemu_image_fmt(to->format), .flags = IMAGE_WANT_PROBE};
-    g_autoptr(ImageSet) set = image_look(&want, 1, deadline_in_ms(LOOK_MS));
+    g_auto(Err) own = ERR_INIT;
+    g_autoptr(ImageSet) set = image_open(&want, 1, deadline_in_ms(LOOK_MS), &own);
+    if (!set) {
+        if (own.os_errno == ENOENT)
+            return missing(one, to->path, err);
+        if ((!own.os_errno && own.code != VIR_ERR_OPERATION_TIMEOUT) || own.os_errno == EISDIR || own.os_errno == EINVAL)
+            return OURS_NO; /* read, and it is something else */
+        err_move(err, &own);
+        return OURS_UNKNOWN;
+    }
     ImageNode *n = image_set_node(set, 0, 0);
     if (!n || !n->header.backing || strcmp(n->header.backing, one->old_path) == 0)
-        return n && n->header.backing;
-    g_auto(Err) err = ERR_INIT; /* one that was there before may name it in its own way */
-    g_autofree char *path = image_backing_path(to->path, &n->header, &err);
-    return g_strcmp0(path, one->old_path) == 0;
+        return n && n->header.backing ? OURS_YES : OURS_NO;
+    g_autofree char *path = image_backing_path(to->path, &n->header, &own); /* one that was there before may name it in its own way */
+    return g_strcmp0(path, one->old_path) == 0 ? OURS_YES : OURS_NO;
+}
+
+static bool is_ours(const SnapshotIntent *in, const SnapshotIntentDisk *one)
+{
+    g_auto(Err) err = ERR_INIT;
+    return look(in, one, &err) == OURS_YES;
 }
 
 /* Made, and not written by qemu-img any more. */
@@ -200,15 +241,35 @@ static int complete(Domain *d, const SnapshotIntent *in, Err *err)
     return 0;
 }
 
-/* The machine is off: see the head of this file.  All images, or none. */
-static bool stands(Domain *d, const SnapshotIntent *in)
+/* Is the disk still on what the snapshot was about?  One defined anew with another image needs no outcome.  NULL: not known. */
+static bool matters(const DomainDef *def, const SnapshotIntent *in, const SnapshotIntentDisk *one)
 {
+    const DiskDef *disk = def ? domain_def_find_disk(def, one->target) : NULL;
+    g_autofree char *now = disk && disk->src->path ? qemu_backing_name(disk->src) : NULL;
+    return !def || (now && (strcmp(now, one->old_path) == 0 || strcmp(now, snapshot_def_disk(in->def, one->target)->path) == 0));
+}
+
+/* The machine is off: see the head of this file.  All images, or none; -1 while storage does not tell. */
+static int stands(Domain *d, const SnapshotIntent *in, Err *err)
+{
+    g_auto(Err) unread = ERR_INIT;
+    g_autoptr(DomainDef) def = domain_parse_config(d, &unread);
     domain_unlock(d);
-    bool all = true;
-    for (unsigned i = 0; all && i < in->disks->len; i++)
-        all = is_ours(in, in->disks->pdata[i]);
+    int r = 1;
+    for (unsigned i = 0; r >= 0 && i < in->disks->len; i++) {
+        const SnapshotIntentDisk *one = in->disks->pdata[i];
+        g_auto(Err) own = ERR_INIT;
+        Ours ours = look(in, one, &own);
+        if (ours == OURS_UNKNOWN && matters(def, in, one)) {
+            err_move(err, &own);
+            err_wrap(err, "whether disk '%s' is on its new image is not known", one->target);
+            r = err_hint(err, "make its storage reachable; if that is gone for good, define the disk with the image it shall have");
+        } else if (ours != OURS_YES) {
+            r = 0;
+        }
+    }
     domain_lock(d);
-    return all;
+    return r;
 }
 
 int snapshot_settle(Domain *d, Err *err)
@@ -230,7 +291,10 @@ int snapshot_settle(Domain *d, Err *err)
         taken = is_taken(nodes, in);
         json_decref(nodes);
     } else {
-        taken = stands(d, in);
+        int r = stands(d, in, err);
+        if (r < 0)
+            return -1;
+        taken = r > 0;
     }
     log_info("%s: snapshot '%s' was interrupted: it %s", d->name, in->def->name, taken ? "is taken" : "was not taken");
     if (taken && complete(d, in, err) < 0)
@@ -271,8 +335,12 @@ void domain_snapshots_load_intents(DomainDriver *drv)
             continue;
         }
         SnapshotIntent *in = snapshot_intent_load(base, name, &err);
-        if (!in)
+        if (!in) {
             log_error("%s: a note of an interrupted snapshot is left alone: %s", name, err.detail);
+        } else if (in->def->domain && memcmp(in->def->domain->uuid, d->obj.uuid, UUID_LEN) != 0) {
+            log_warning("the note of a snapshot of an earlier machine named '%s' is left alone", name);
+            g_clear_pointer(&in, snapshot_intent_free);
+        }
         d->priv->snapshot_intent = in;
         object_unref(d);
     }

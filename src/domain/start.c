@@ -414,6 +414,7 @@ int domain_launch(Domain *d, DomainDef *def, unsigned flags, uint64_t owner_conn
     domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_STARTED, VIR_DOMAIN_EVENT_STARTED_BOOTED);
     if (flags & VIR_DOMAIN_START_PAUSED)
         domain_publish_lifecycle(d, VIR_DOMAIN_EVENT_SUSPENDED, VIR_DOMAIN_EVENT_SUSPENDED_PAUSED);
+    domain_event_early_shutdown(d);
     if (p->owner_gone) {
         p->owner_gone = false;
         domain_autodestroy_now(d);

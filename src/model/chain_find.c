@@ -2,7 +2,7 @@
  *
  * Owns:    the form "vda[2]"
  * Threads: any; pure
- * Errors:  VIR_ERR_INVALID_ARG
+ * Errors:  VIR_ERR_INVALID_ARG, of VIR_FROM_STORAGE where an image is looked for in a chain
  */
 #include "config.h"
 
@@ -137,7 +137,7 @@ StorageSource *chain_image(const DiskDef *disk, const StorageSource *above, cons
     uint64_t index = 0;
     bool indexed = split_indexed(name, &target, &index);
     if (indexed && !strchr(target, '/') && strcmp(target, disk->dst) != 0 && *target) {
-        err_set(err, VIR_ERR_INVALID_ARG, "requested target '%s' does not match target '%s'", target, disk->dst);
+        err_set_full(err, VIR_FROM_STORAGE, VIR_ERR_INVALID_ARG, 0, "requested target '%s' does not match target '%s'", target, disk->dst);
         return NULL;
     }
     bool by_index = indexed && !strchr(target, '/');
@@ -151,10 +151,10 @@ StorageSource *chain_image(const DiskDef *disk, const StorageSource *above, cons
         return s;
     }
     if (by_index)
-        err_set(err, VIR_ERR_INVALID_ARG, "could not find backing store index '%" PRIu64 "' in chain for '%s'", index, disk->dst);
+        err_set_full(err, VIR_FROM_STORAGE, VIR_ERR_INVALID_ARG, 0, "could not find backing store index '%" PRIu64 "' in chain for '%s'", index, disk->dst);
     else if (above)
-        err_set(err, VIR_ERR_INVALID_ARG, "could not find image '%s' beneath '%s' in chain for '%s'", name, above->path, disk->dst);
+        err_set_full(err, VIR_FROM_STORAGE, VIR_ERR_INVALID_ARG, 0, "could not find image '%s' beneath '%s' in chain for '%s'", name, above->path, disk->dst);
     else
-        err_set(err, VIR_ERR_INVALID_ARG, "could not find image '%s' in chain for '%s'", name, disk->dst);
+        err_set_full(err, VIR_FROM_STORAGE, VIR_ERR_INVALID_ARG, 0, "could not find image '%s' in chain for '%s'", name, disk->dst);
     return NULL;
 }

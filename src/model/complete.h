@@ -26,6 +26,9 @@ DiskBus disk_default_bus(const DiskDef *disk);
 int controllers_add_default(DomainDef *d, Err *err);
 int controllers_add_implied(DomainDef *d, Err *err);
 
+/* dev_net.c: a host device's name that the kernel gave, which means nothing to the next life. */
+void net_drop_generated(NetDef *net);
+
 /* complete.c: paths of channels a start chose. */
 void chrs_drop_generated(DomainDef *d);
 /* The file such a path ends with: the channel's name, or one of its place.  Caller frees. */

@@ -74,11 +74,14 @@ const FieldHooks mirror_hooks = {mirror_parse, mirror_format};
 StorageSource *mirror_target_parse(const char *xml, Err *err)
 {
     g_autoptr(xmlDoc) doc = xml_parse(xml, strlen(xml), "(disk_definition)", err);
-    xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
-    if (!root)
+    if (!doc) {
+        if (err)
+            err->domain = VIR_FROM_DOMAIN;
         return NULL;
+    }
+    xmlNode *root = xmlDocGetRootElement(doc);
     if (!node_is(root, "disk")) {
-        err_set(err, VIR_ERR_XML_ERROR, "expecting root element of 'disk', not '%s'", (const char *)root->name);
+        err_set_full(err, VIR_FROM_XML, VIR_ERR_XML_ERROR, 0, "expecting root element of 'disk', not '%s'", (const char *)root->name);
         return NULL;
     }
     ParseCtx c = {.flags = PARSE_INACTIVE, .err = err};

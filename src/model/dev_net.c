@@ -13,6 +13,7 @@
 #include "base.h"
 #include "errors.h"
 #define ERR_FROM VIR_FROM_XML
+#include "model/complete.h"
 #include "model/field.h"
 
 /* ---- <mac> ----------------------------------------------------------------------------------------------------------------- */
@@ -218,6 +219,13 @@ static void net_init(void *base)
     ((NetDef *)base)->ips = g_ptr_array_new();
 }
 
+void net_drop_generated(NetDef *net)
+{
+    if (net->ifname && (g_str_has_prefix(net->ifname, "vnet") || g_str_has_prefix(net->ifname, "vif")) &&
+        net->target_managed != TRI_NO)
+        g_clear_pointer(&net->ifname, g_free);
+}
+
 static int net_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     NetDef *net = base;
@@ -238,11 +246,8 @@ static int net_finish(ParseCtx *c, xmlNode *node, void *base)
     default:
         return refuse_element(c, node, "type");
     }
-    /* A name QEMU or the kernel gave last time means nothing now. */
-    if (net->ifname && (c->flags & PARSE_INACTIVE) && !(c->flags & PARSE_STATUS) &&
-        (g_str_has_prefix(net->ifname, "vnet") || g_str_has_prefix(net->ifname, "vif")) &&
-        net->target_managed != TRI_NO)
-        g_clear_pointer(&net->ifname, g_free);
+    if ((c->flags & PARSE_INACTIVE) && !(c->flags & PARSE_STATUS))
+        net_drop_generated(net);
     return 0;
 }
 

@@ -18,6 +18,8 @@ char *domain_def_format(const DomainDef *d, FormatFlags flags)
         d = sorted = domain_def_copy(d);
         domain_def_resort(sorted);
         chrs_drop_generated(sorted);
+        for (unsigned i = 0; i < sorted->nets->len; i++)
+            net_drop_generated(sorted->nets->pdata[i]);
     }
     FormatCtx c = {.flags = flags, .def = d};
     xml_writer_init(&c.w);

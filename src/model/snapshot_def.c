@@ -2,7 +2,7 @@
  *
  * Owns:    the order of elements; the machine inside is domain_parse.c's
  * Threads: any
- * Errors:  VIR_ERR_XML_ERROR, VIR_ERR_INTERNAL_ERROR where libvirt has that; other kinds of storage: VIR_ERR_CONFIG_UNSUPPORTED
+ * Errors:  VIR_ERR_XML_ERROR, VIR_ERR_XML_DETAIL for names that are no files', VIR_ERR_INTERNAL_ERROR where libvirt has that; other kinds of storage: VIR_ERR_CONFIG_UNSUPPORTED
  */
 #include "config.h"
 
@@ -126,9 +126,9 @@ int snapshot_name_check(const char *name, Err *err)
     if (!*name)
         return err_set(err, VIR_ERR_XML_ERROR, "the snapshot's name is empty");
     if (strchr(name, '/'))
-        return err_set_bare(err, ERR_FROM, VIR_ERR_XML_ERROR, "invalid snapshot name '%s': name can't contain '/'", name);
+        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_XML_DETAIL, 0, "invalid snapshot name '%s': name can't contain '/'", name);
     if (name[0] == '.')
-        return err_set_bare(err, ERR_FROM, VIR_ERR_XML_ERROR, "invalid snapshot name '%s': name can't start with '.'", name);
+        return err_set_full(err, VIR_FROM_QEMU, VIR_ERR_XML_DETAIL, 0, "invalid snapshot name '%s': name can't start with '.'", name);
     for (const unsigned char *p = (const unsigned char *)name; *p; p++) {
         if (*p < 0x20 || *p == 0x7f)
             return err_set(err, VIR_ERR_XML_ERROR, "a snapshot's name cannot contain control characters (byte %u)", *p);
@@ -354,11 +354,14 @@ SnapshotDef *snapshot_def_parse(const char *text, size_t len, SnapshotParseFlags
 {
     bool file = flags & SNAPSHOT_PARSE_FILE, past = file || (flags & SNAPSHOT_PARSE_REDEFINE);
     g_autoptr(xmlDoc) doc = (file ? xml_parse_own : xml_parse)(text, len, "(domain_snapshot)", err);
-    if (!doc)
+    if (!doc) {
+        if (err)
+            err->domain = ERR_FROM;
         return NULL;
+    }
     xmlNode *root = xmlDocGetRootElement(doc);
     if (!node_is(root, "domainsnapshot")) {
-        err_set(err, VIR_ERR_XML_ERROR, "expecting root element of 'domainsnapshot', not '%s'", (const char *)root->name);
+        err_set_full(err, VIR_FROM_XML, VIR_ERR_XML_ERROR, 0, "expecting root element of 'domainsnapshot', not '%s'", (const char *)root->name);
         return NULL;
     }
     g_autoptr(SnapshotDef) s = snapshot_def_new();

@@ -153,7 +153,7 @@ CapsSession *caps_session_start(const char *binary, CapsAccount account, const c
                                 "socket,id=mon,fd=3", "-mon", "chardev=mon,mode=control", NULL};
     const SpawnFd fds[] = {{.fd = theirs, .target = 3}};
     SpawnOpts opts = {.argv = argv, .fd_in = -1, .fd_out = -1, .fd_err = s->err_fd, .fds = fds, .n_fds = 1, .new_session = true,
-                      .die_with_parent = true, .no_new_privs = true};
+                      .die_with_parent = true, .no_new_privs = true, .exec_by = d};
     gid_t groups[64];
     if (account.uid != (uid_t)-1 && account.uid != 0 && geteuid() == 0) {
         opts.change_ids = true;

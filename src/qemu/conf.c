@@ -359,3 +359,14 @@ int qemu_config_ids(const QemuConfig *c, uid_t *ret_uid, gid_t *ret_gid, Err *er
     *ret_gid = gid;
     return 0;
 }
+
+int qemu_config_check_accounts(const QemuConfig *c, Err *err)
+{
+    uid_t uid;
+    gid_t gid;
+    if (c->user && strcmp(c->user, DEFAULT_USER) != 0 && find_user(c->user, &uid, err) < 0)
+        return -1;
+    if (c->group && strcmp(c->group, DEFAULT_GROUP) != 0 && find_group(c->group, &gid, err) < 0)
+        return -1;
+    return 0;
+}

@@ -163,5 +163,7 @@ QemuConfig *qemu_config_ref(QemuConfig *c);
 QemuConfig *qemu_config_unref(QemuConfig *c);
 /* The numeric ids `user` and `group` stand for.  Fails naming the account that does not exist. Reads the account database: may block. */
 int qemu_config_ids(const QemuConfig *c, uid_t *ret_uid, gid_t *ret_gid, Err *err);
+/* Whether this host has the accounts the file names.  Those that are preset come with the installation and are not looked for. */
+int qemu_config_check_accounts(const QemuConfig *c, Err *err);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QemuConfig, qemu_config_unref)

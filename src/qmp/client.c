@@ -9,7 +9,7 @@
  * QEMU answers in order, but the slot is found by id all the same.  A slot ends in exactly one of four ways:
  *   answer    loop thread removes it from the table and wakes the sleeper or runs the callback
  *   close     whoever closes answers every synchronous slot at once; asynchronous ones are answered on the loop thread
- *   deadline  its chunk still unsent: taken out, as if it had never been; else the slot stays as "abandoned" to catch the late reply
+ *   deadline  its chunk still unsent: taken out, as if it had been refused; else the slot stays as "abandoned" to catch the late reply
  *   refusal   before a slot exists
  * While a slot is abandoned the client counts as unresponsive and takes no new command: QEMU executes them one after the other, so a
  * new one would wait behind the one that hangs.  Unless QEMU has answered something since: it is back, and catching up.
@@ -342,7 +342,6 @@ static json_t *command_object(const QmpCommand *cmd, json_t *args)
 /* The deadline of a sleeper has passed. */
 static void slot_expired_locked(QmpClient *c, Slot *s)
 {
-    s->status = QMP_TIMEOUT;
     for (GList *l = c->out.head; l; l = l->next) {
         Chunk *ch = l->data;
         if (ch->id != s->id || ch->sent)
@@ -351,8 +350,11 @@ static void slot_expired_locked(QmpClient *c, Slot *s)
         g_queue_delete_link(&c->out, l);
         qmp_chunk_free(ch);
         g_hash_table_remove(c->slots, &s->id);
+        s->status = QMP_REFUSED;
+        err_set(&s->err, VIR_ERR_OPERATION_TIMEOUT, "QEMU takes no command, '%s' is not sent", s->name);
         return;
     }
+    s->status = QMP_TIMEOUT;
     s->abandoned = c->silent = true;
     c->abandoned++;
 }

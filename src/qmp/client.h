@@ -21,7 +21,7 @@ typedef struct QmpClient QmpClient;
  * them (a device already gone is no error of a detach). */
 typedef enum QmpStatus {
     QMP_OK = 0,
-    QMP_REFUSED = -1,             /* not sent: queue full, arguments unusable, client unresponsive */
+    QMP_REFUSED = -1,             /* not sent: queue full, arguments unusable, client unresponsive, deadline passed before */
     QMP_CLOSED = -2,              /* connection ended before the reply (VIR_ERR_OPERATION_FAILED) */
     QMP_TIMEOUT = -3,             /* deadline passed; the command may still run (VIR_ERR_OPERATION_TIMEOUT) */
     QMP_GENERIC_ERROR = -4,       /* QEMU's own answer, by class */

@@ -154,8 +154,35 @@ void conn_handshake(RpcConn *c)
 static bool may_take(const RpcConn *c)
 {
     RpcConnState state = rpc_conn_state(c);
-    return !c->dead && !c->switching && (state == RPC_CONN_AUTH || state == RPC_CONN_OPEN) &&
+    return !c->dead && !c->switching && c->place != PLACE_WAITS && (state == RPC_CONN_AUTH || state == RPC_CONN_OPEN) &&
            conn_in_flight(c) < c->server->limits.max_client_requests && c->answers <= RPC_ANSWERS_BYTES;
+}
+
+static void watch_sender(RpcConn *c);
+
+/* Nothing came for the whole time, of a long packet that has begun: its sender hangs.  What we did not read is not held against it. */
+static int on_sender_stalls(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    RpcConn *c = userdata;
+    c->rx_stall = sd_event_source_disable_unref(c->rx_stall);
+    if (c->dead || frame_reader_holds(&c->reader) <= RPC_STALL_BYTES)
+        return 0;
+    if (c->bytes_in == c->rx_stall_bytes && may_take(c) && !c->muted && !c->turn_posted)
+        conn_fail(c, "has sent nothing for %u s, in the midst of a packet: %zu bytes of it are here", c->server->limits.stall_timeout_ms / 1000,
+                  frame_reader_holds(&c->reader));
+    else
+        watch_sender(c);
+    return 0;
+}
+
+static void watch_sender(RpcConn *c)
+{
+    unsigned ms = c->server->limits.stall_timeout_ms;
+    if (c->rx_stall || ms == 0 || frame_reader_holds(&c->reader) <= RPC_STALL_BYTES)
+        return;
+    c->rx_stall_bytes = c->bytes_in;
+    if (sd_event_add_time_relative(event_loop_sd(c->loop), &c->rx_stall, CLOCK_MONOTONIC, (uint64_t)ms * 1000, 0, on_sender_stalls, c) < 0)
+        conn_fail(c, "no timer");
 }
 
 /* Takes packets out of the input there is, as far as the caps and this turn allow. */
@@ -217,6 +244,7 @@ void conn_process(RpcConn *c)
     } while (turn > 0 && may_take(c) && frame_reader_has_input(&c->reader));
     frame_reader_pause(&c->reader);
     c->processing = false;
+    watch_sender(c);
     if (c->dead)
         return;
     if (!may_take(c))
@@ -284,6 +312,15 @@ static void on_io(void *userdata, uint32_t revents)
     }
 }
 
+void conn_let_in(RpcConn *c)
+{
+    if (c->dead)
+        return;
+    if (rpc_conn_state(c) == RPC_CONN_AUTH)
+        set_deadline(c, c->server->limits.auth_timeout_ms);
+    conn_next_turn(c);
+}
+
 /* ---- the end ---- */
 
 static void set_reason(RpcConn *c, char *reason)
@@ -331,6 +368,7 @@ void conn_close_impl(RpcConn *c)
     c->deadline = sd_event_source_disable_unref(c->deadline);
     c->keepalive = sd_event_source_disable_unref(c->keepalive);
     c->stall = sd_event_source_disable_unref(c->stall);
+    c->rx_stall = sd_event_source_disable_unref(c->rx_stall);
     while (c->streams->len > 0) {
         RpcStream *st = g_ptr_array_steal_index(c->streams, c->streams->len - 1);
         stream_conn_closed(st);

@@ -102,6 +102,11 @@ bool frame_reader_has_input(const FrameReader *r)
     return r->in_len > 0;
 }
 
+size_t frame_reader_holds(const FrameReader *r)
+{
+    return r->msg ? r->msg->body_len : r->body_len;
+}
+
 bool frame_reader_is_empty(const FrameReader *r)
 {
     return r->in_len == 0 && r->head_len == 0 && !r->msg && r->n_fds == 0;

@@ -78,5 +78,7 @@ int frame_reader_next(FrameReader *r, RpcMsg **ret, const char **why);
 void frame_reader_pause(FrameReader *r);
 /* True while unparsed input is held. */
 bool frame_reader_has_input(const FrameReader *r);
+/* Bytes held of the packet that has begun. */
+size_t frame_reader_holds(const FrameReader *r);
 /* Nothing was fed that has not come out as a packet, not even a part of one. */
 bool frame_reader_is_empty(const FrameReader *r);

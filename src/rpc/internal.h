@@ -15,6 +15,7 @@
 #define RPC_DIRECT_MAX (64u * 1024u)     /* longest answer a worker writes itself */
 #define RPC_FLUSH_TIMEOUT_MS 10000u      /* CLOSING: what has not left by then is dropped */
 #define RPC_STREAMS_MAX 64u              /* per connection */
+#define RPC_WAITING_MAX 200u             /* local clients connected that wait for a place, see places.c */
 #define RPC_STREAM_FINISH_MS 30000u      /* a console that takes no input does not hold a finish for ever */
 
 #define KEEPALIVE_PROG 0x6b656570u
@@ -77,6 +78,16 @@ struct RpcListener {
 
 void listener_unref(RpcListener *l);
 
+/* What a local client that has not shown who it is has of the few there are for those. */
+typedef enum {
+    PLACE_NONE, /* needs none */
+    PLACE_TAKEN,
+    PLACE_WAITS, /* is not read */
+    PLACE_MAX,
+} Place;
+
+typedef struct LocalUser LocalUser;
+
 struct RpcServer {
     int refs; /* atomic: owner, connections */
     EventLoop *loop;
@@ -87,6 +98,10 @@ struct RpcServer {
     GHashTable *conns;    /* id -> RpcConn, a ref each */
     unsigned n_anonymous;
     GQueue strangers;     /* those of them that come from the network, through their `stranger` link, oldest first */
+    GQueue locals;        /* the same of local ones that have a place */
+    GQueue waiting;       /* ... and of those that wait for one */
+    GHashTable *users;    /* uid -> LocalUser, while it has any of those two */
+    bool letting_in;      /* posted: places are free for some that wait */
     sd_event_source *room; /* the oldest stranger has had its time */
     uint64_t told_full_us;
     uint64_t last_id;
@@ -102,6 +117,16 @@ void server_unref(RpcServer *s);
 void server_count_anonymous(RpcConn *c);
 /* Listeners are watched only while there is room for clients. */
 void server_update_accept(RpcServer *s);
+/* Those that wait for a place are not counted. */
+bool server_below_max_clients(const RpcServer *s);
+
+/* places.c */
+/* A client is anonymous: it takes a place if it needs one, or waits; another one may have to go for it, or it itself. */
+void places_enter(RpcConn *c);
+/* It is not any more. */
+void places_leave(RpcConn *c);
+/* Posts that those who wait get the places that are free. */
+void places_let_in_soon(RpcServer *s);
 
 typedef enum {
     CONN_WRITER_NONE,
@@ -142,7 +167,7 @@ struct RpcConn {
     int fd;
     RpcTransport *transport;
     EventIo *io;
-    sd_event_source *deadline, *keepalive, *stall;
+    sd_event_source *deadline, *keepalive, *stall, *rx_stall;
     FrameReader reader;
     OutQueue out;
     size_t answers;    /* bytes of answers, pongs too, in `out` */
@@ -150,7 +175,9 @@ struct RpcConn {
     bool muted;        /* it has input we may not take: not watched for more */
     bool turn_posted;
     bool anonymous;    /* counted in server->n_anonymous */
-    GList stranger;    /* in server->strangers; data: this, while it is there */
+    GList stranger;    /* in server->strangers, locals or waiting; data: this, while it is there */
+    Place place;
+    LocalUser *user;   /* borrowed, while it has a place or waits */
     uint64_t accepted_us;
     bool processing;   /* in conn_process: sends are batched */
     bool reading;      /* in conn_read */
@@ -161,6 +188,7 @@ struct RpcConn {
     uint64_t calls, bytes_in;
     uint64_t last_rx_us;
     uint64_t stall_bytes; /* bytes_out when the stall timer was armed */
+    uint64_t rx_stall_bytes; /* bytes_in when its sister was */
     unsigned pings;    /* sent without any packet since */
 };
 
@@ -170,6 +198,8 @@ RpcConn *conn_new(RpcServer *s, RpcListener *l, int fd, Err *err);
 void conn_fail(RpcConn *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Goes on with the handshake; event thread. */
 void conn_handshake(RpcConn *c);
+/* It has waited for a place and has one: reads, and its time to authenticate begins. */
+void conn_let_in(RpcConn *c);
 /* Dispatches the input that waits, as far as may be; event thread. */
 void conn_process(RpcConn *c);
 /* The same, posted; any thread. */

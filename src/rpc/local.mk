@@ -13,6 +13,7 @@ librpc_a_SOURCES = \
 	src/rpc/msg.c src/rpc/msg.h \
 	src/rpc/outq.c \
 	src/rpc/peer.c src/rpc/peer.h \
+	src/rpc/places.c \
 	src/rpc/sasl.c src/rpc/sasl.h src/rpc/sasl_decoy.c src/rpc/sasl_decoy.h \
 	src/rpc/server.c src/rpc/server.h \
 	src/rpc/stream.c src/rpc/stream.h \

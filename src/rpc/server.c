@@ -4,10 +4,10 @@
  * Threads: client event thread; refs are atomic
  * Errors:  Err, origin RPC
  *
- * Theory of operation.  A listener is watched only while there is room for one more client, both of all and of the unauthenticated.
- * Those of the local sockets and those of the network are counted apart: whatever strangers do, who is on this host gets in.  When
- * strangers have taken all places, the oldest of them has had at least a moment, and another one comes, the oldest goes: so many who stop
- * in the midst of a handshake keep nobody out who goes on with his.
+ * Theory of operation.  A listener is watched only while there is room for one more client, on the network also of the unauthenticated.
+ * Those of the local sockets and those of the network are counted apart: whatever strangers do, who is on this host gets in (places.c).
+ * When strangers have taken all places, the oldest of them has had at least a moment, and another one comes, the oldest goes: so many who
+ * stop in the midst of a handshake keep nobody out who goes on with his.
  *
  * When descriptors run out, a reserve descriptor is given up for a moment to accept and close one client, which so learns of it, and
  * accepting rests for a while: the backlog waits, nothing spins.
@@ -89,6 +89,9 @@ RpcServer *rpc_server_new(EventLoop *loop, const char *name, const RpcLimits *li
     s->scratch = g_malloc(RPC_SCRATCH_SIZE);
     s->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     g_queue_init(&s->strangers);
+    g_queue_init(&s->locals);
+    g_queue_init(&s->waiting);
+    s->users = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     if (sd_event_add_time(event_loop_sd(loop), &s->retry, CLOCK_MONOTONIC, UINT64_MAX, 0, on_retry, s) < 0 ||
         sd_event_source_set_enabled(s->retry, SD_EVENT_OFF) < 0 ||
         sd_event_add_time(event_loop_sd(loop), &s->room, CLOCK_MONOTONIC, UINT64_MAX, 0, on_room, s) < 0 ||
@@ -103,6 +106,7 @@ void server_unref(RpcServer *s)
         return;
     g_ptr_array_unref(s->listeners);
     g_hash_table_unref(s->conns);
+    g_hash_table_unref(s->users);
     g_free(s->scratch);
     g_free(s->name);
     g_free(s);
@@ -114,8 +118,13 @@ void server_count_anonymous(RpcConn *c)
 {
     RpcServer *s = c->server;
     s->n_anonymous = c->anonymous ? s->n_anonymous + 1 : s->n_anonymous - 1;
-    if (c->listener->spec.kind == RPC_KIND_UNIX)
+    if (c->listener->spec.kind == RPC_KIND_UNIX) {
+        if (c->anonymous)
+            places_enter(c);
+        else
+            places_leave(c);
         return;
+    }
     if (c->anonymous) {
         c->stranger.data = c;
         g_queue_push_tail_link(&s->strangers, &c->stranger);
@@ -125,24 +134,23 @@ void server_count_anonymous(RpcConn *c)
     }
 }
 
-static bool below_max_clients(const RpcServer *s)
+bool server_below_max_clients(const RpcServer *s)
 {
-    return !s->stopped && g_hash_table_size(s->conns) < s->limits.max_clients;
+    return !s->stopped && g_hash_table_size(s->conns) - s->waiting.length < s->limits.max_clients;
 }
 
 static bool has_room(const RpcServer *s, const RpcListener *l)
 {
-    unsigned strangers = s->strangers.length, max = s->limits.max_anonymous_clients;
-    unsigned n = l->spec.kind == RPC_KIND_UNIX ? s->n_anonymous - strangers : strangers;
+    unsigned max = s->limits.max_anonymous_clients;
     bool asks = l->spec.auth != RPC_AUTH_NONE || l->spec.make_transport; /* else its clients are nobody's strangers */
-    return below_max_clients(s) && (max == 0 || !asks || n < max);
+    return server_below_max_clients(s) && (l->spec.kind == RPC_KIND_UNIX || max == 0 || !asks || s->strangers.length < max);
 }
 
 /* The stranger that has to go for another one on this listener; NULL: there is none, or its time is not over (*ret_wait_us). */
 static RpcConn *who_goes(const RpcServer *s, const RpcListener *l, uint64_t *ret_wait_us)
 {
     RpcConn *oldest = s->strangers.head ? s->strangers.head->data : NULL;
-    if (!oldest || l->spec.kind == RPC_KIND_UNIX || !below_max_clients(s))
+    if (!oldest || l->spec.kind == RPC_KIND_UNIX || !server_below_max_clients(s))
         return NULL;
     uint64_t had = now_us() - oldest->accepted_us;
     if (had >= STRANGER_MS * 1000)
@@ -154,6 +162,7 @@ static RpcConn *who_goes(const RpcServer *s, const RpcListener *l, uint64_t *ret
 void server_update_accept(RpcServer *s)
 {
     uint64_t wait_us = 0;
+    places_let_in_soon(s);
     for (guint i = 0; i < s->listeners->len; i++) {
         RpcListener *l = s->listeners->pdata[i];
         bool room = !s->resting && (has_room(s, l) || who_goes(s, l, &wait_us));
@@ -255,7 +264,7 @@ static void on_accept(void *userdata, uint32_t revents)
     g_auto(Err) err = ERR_INIT;
     if (!conn_new(s, l, take_fd(&fd), &err))
         log_warning("client of %s turned away: %s", l->name, err.detail);
-    if (!has_room(s, l))
+    if (!has_room(s, l) || s->waiting.length)
         tell_full(s);
     server_update_accept(s);
 }

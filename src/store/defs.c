@@ -78,6 +78,12 @@ void defs_close(DefsStore *s)
     g_free(s);
 }
 
+void defs_set_move(DefsStore *s, DefsMove fn, void *data)
+{
+    s->move = fn;
+    s->move_data = data;
+}
+
 static char *content_of(const char *name, const StoredDef *def)
 {
     char uuid[UUID_STRING_LEN];
@@ -137,7 +143,8 @@ int defs_rename(DefsStore *s, const char *old_name, const char *new_name, const 
     g_autofree char *content = content_of(new_name, def);
     if (write_file(s, old_name, content, err) < 0)
         return -1;
-    if (rename(from, to) == 0) {
+    r = s->move ? s->move(s->move_data, old_name, new_name, err) : 0;
+    if (r == 0 && rename(from, to) == 0) {
         r = dir_sync_parent(to);
         if (r < 0)
             log_warning("cannot sync the directory of '%s': %s", to, g_strerror(-r));
@@ -145,11 +152,15 @@ int defs_rename(DefsStore *s, const char *old_name, const char *new_name, const 
             defs_index_add(s->index, defs_index_key(new_name, content, strlen(content)), def, true);
         return 0;
     }
-    int e = errno;
+    if (r == 0) {
+        err_set_errno(err, errno, "cannot rename the definition '%s' to '%s'", from, to);
+        if (s->move) /* before the file says the old name again */
+            s->move(s->move_data, new_name, old_name, NULL);
+    }
     r = file_replace(from, before, len, 0600, FILE_DURABLE);
     if (r < 0)
         log_error("cannot write the definition '%s' back: %s", from, g_strerror(-r));
-    return err_set_errno(err, e, "cannot rename the definition '%s' to '%s'", from, to);
+    return -1;
 }
 
 static int by_text(gconstpointer a, gconstpointer b)

@@ -14,6 +14,11 @@ typedef struct DefsStore DefsStore;
 DefsStore *defs_open(const char *dir, const char *index_path);
 void defs_close(DefsStore *s);
 
+/* What else is filed by the name of a machine, and moves with its definition: 0 also when there is nothing (any more). */
+typedef int (*DefsMove)(void *data, const char *old_name, const char *new_name, Err *err);
+/* Once, before anything else is done with the store. */
+void defs_set_move(DefsStore *s, DefsMove fn, void *data);
+
 /* Fails with VIR_ERR_XML_ERROR when a machine of this name could not have a file of its own: empty, '/', control
  * characters, too long. */
 int defs_check_name(const char *name, Err *err);
@@ -24,8 +29,8 @@ char *defs_path(const char *dir, const char *name);
 int defs_save(DefsStore *s, const char *name, const StoredDef *def, bool fixed, Err *err);
 /* A missing file is no error. */
 int defs_remove(DefsStore *s, const char *name, Err *err);
-/* Writes `def`, the definition with its new name in it, into the old file, then renames that: at any moment there is one file of the
- * machine.  After a crash in between defs_load takes the second step.  `fixed` as above. */
+/* Writes `def`, the definition with its new name in it, into the old file, moves what goes along, then renames the file: at any moment there is one
+ * file of the machine.  After a crash in between defs_load takes the steps that are left.  `fixed` as above. */
 int defs_rename(DefsStore *s, const char *old_name, const char *new_name, const StoredDef *def, bool fixed, Err *err);
 
 typedef struct LoadedDef {

@@ -129,12 +129,17 @@ static void sweep(Sweep *w)
         g_thread_join(help[i]);
 }
 
-/* A file of ours that tells another name than its own: defs_rename() was interrupted between its two steps.  Takes the second. */
-static bool finish_rename(const char *dir, const char *name, const Found *f)
+/* A file of ours that tells another name than its own: defs_rename() was interrupted between its steps.  Takes those that are left. */
+static bool finish_rename(DefsStore *s, const char *name, const Found *f)
 {
+    g_auto(Err) err = ERR_INIT;
     if (!f->ours || !f->other || defs_check_name(f->other, NULL) < 0)
         return false;
-    g_autofree char *from = defs_path(dir, name), *to = defs_path(dir, f->other);
+    g_autofree char *from = defs_path(s->dir, name), *to = defs_path(s->dir, f->other);
+    if (access(to, F_OK) == 0)
+        return false;
+    if (s->move && s->move(s->move_data, name, f->other, &err) < 0)
+        log_error("%s", err.detail);
     if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) < 0)
         return false;
     dir_sync_parent(to);
@@ -163,7 +168,7 @@ static void settle_one(DefsStore *s, const char *name, Found *f, GPtrArray *defs
 {
     if (f->def && !f->other) {
         g_ptr_array_add(defs, loaded_new(name, g_steal_pointer(&f->def)));
-    } else if (f->def && finish_rename(s->dir, name, f)) {
+    } else if (f->def && finish_rename(s, name, f)) {
         g_ptr_array_add(defs, loaded_new(f->other, g_steal_pointer(&f->def)));
     } else {
         g_autofree char *m = err_message(&f->err);

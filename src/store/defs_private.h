@@ -14,4 +14,6 @@ struct DefsStore {
     char *dir;
     DefsIndex *index;
     DirSync sync; /* definitions written at the same time share it */
+    DefsMove move; /* NULL: nothing else has the name of a machine */
+    void *move_data;
 };

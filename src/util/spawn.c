@@ -54,6 +54,8 @@
 #define SPAWN_MAX_FDS 4096u
 #define SPAWN_STDERR_KEPT 2048u
 #define CHILD_STACK 65536u
+#define EXEC_MS 30000u
+#define DEATH_MS 2000u
 
 typedef enum {
     STEP_FDS,
@@ -454,14 +456,36 @@ static int plan_fds(Plan *p, int null_fd, Err *err)
     return 0;
 }
 
-/* Reads what the child reports; 0 when exec closed the pipe. */
-static int read_report(int fd, StepReport *ret)
+/* Reads what the child reports: 1, 0 when exec closed the pipe, -1 when neither came in time. */
+static int read_report(int fd, StepReport *ret, Deadline d)
 {
     ssize_t n;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int r;
+    pool_blocking_begin();
+    do
+        r = poll(&p, 1, deadline_left_ms(d));
+    while ((r < 0 && errno == EINTR) || (r == 0 && !deadline_passed(d)));
+    pool_blocking_end();
+    if (r == 0)
+        return -1;
     do
         n = read(fd, ret, sizeof(*ret));
     while (n < 0 && errno == EINTR);
     return n == (ssize_t)sizeof(*ret) ? 1 : 0;
+}
+
+/* One that does not execute hangs in the kernel.  It may not even die; but once it was killed no instruction of its own runs any more, so what it
+ * borrowed from us is free. */
+static int give_up(Child *c, const SpawnOpts *o, Err *err)
+{
+    syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
+    pool_blocking_begin();
+    child_wait(c, deadline_in_ms(DEATH_MS), NULL);
+    pool_blocking_end();
+    fd_close(&c->pidfd);
+    err_set(err, VIR_ERR_OPERATION_TIMEOUT, "%s was not executed in time", o->argv[0]);
+    return err_hint(err, "is the file system that holds it reachable?");
 }
 
 static int report_failure(const StepReport *r, const SpawnOpts *o, Err *err)
@@ -539,7 +563,10 @@ int spawn(const SpawnOpts *opts, Child *ret, Err *err)
     if (unsent)
         fd_close(&our_go); /* a child that still waits sees the end and ends too; one that has ended left its report */
     StepReport report;
-    if (read_report(report_fd, &report)) {
+    int reported = read_report(report_fd, &report, opts->exec_by.at_us ? opts->exec_by : deadline_in_ms(EXEC_MS));
+    if (reported < 0)
+        return give_up(&child, opts, err);
+    if (reported) {
         child_kill(&child);
         return report_failure(&report, opts, err);
     }
@@ -675,6 +702,7 @@ int spawn_run(const SpawnOpts *opts, Deadline d, size_t max_out, char **ret_out,
     SpawnOpts with_pipes = *opts;
     with_pipes.fd_out = out_w;
     with_pipes.fd_err = err_w;
+    with_pipes.exec_by = d;
     Child c = {0, -1};
     if (spawn(&with_pipes, &c, err) < 0)
         return -1;

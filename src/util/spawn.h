@@ -37,6 +37,7 @@ typedef struct SpawnOpts {
      * returns, the child ends too: who the child is can be noted with no moment in which it is nobody's. NULL: none. */
     int (*before_exec)(void *data, pid_t pid, Err *err);
     void *before_exec_data;
+    Deadline exec_by;         /* at_us 0: half a minute */
     int cgroup_fd;            /* open cgroup v2 directory the child is moved to before exec; <= 0: none */
 } SpawnOpts;
 
@@ -46,7 +47,8 @@ typedef struct Child {
 } Child;
 
 /* Starts the child.  Only async-signal-safe calls run between clone and exec.  An exec failure is reported here with its errno and
- * the step that failed.  Takes a moment (fork): worker threads only. */
+ * the step that failed.  A program on storage that hangs is given up at exec_by (VIR_ERR_OPERATION_TIMEOUT), and the child killed.  Takes a moment
+ * (fork), sleeps (pool_blocking): worker threads only. */
 int spawn(const SpawnOpts *opts, Child *ret, Err *err);
 /* SIGKILL by pidfd and reap; harmless on a child already gone. */
 void child_kill(Child *c);

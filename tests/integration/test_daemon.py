@@ -34,6 +34,21 @@ def test_check_config(berthd, tmp_path):
     assert done.returncode == 1 and "lock_manager is not supported" in done.stderr
 
 
+def test_an_account_that_does_not_exist(berthd, tmp_path):
+    """Found by the check and by a reload: else the next start of a guest would, and the next of the daemon."""
+    (tmp_path / "qemu.conf").write_text('user = "nobody-here"\n')
+    done = run(berthd, "--check-config", "--sysconfdir", str(tmp_path))
+    assert done.returncode == 1 and '"nobody-here"' in done.stderr, done
+    server = berthd().open()
+    try:
+        with open(server.box.path("etc", "qemu.conf"), "a") as conf:
+            conf.write('group = "nobody-here"\n')
+        server.reload()
+        assert 'group "nobody-here" of qemu.conf does not exist' in server.text()
+    finally:
+        server.close()
+
+
 def test_a_named_file_must_be_there(berthd, tmp_path):
     (tmp_path / "there.conf").write_text("")
     for option in ("--config", "--berthd-config", "--qemu-config"):
@@ -70,6 +85,49 @@ def test_relative_paths_are_those_of_the_command(berthd):
         with open(server.box.path("etc", "berthd.pid")) as pid_file:
             pid = int(pid_file.read())
         assert any(found == pid for found, _ in server.box.processes())
+    finally:
+        server.close()
+
+
+CLOSED = "import os, sys; os.closerange(0, 3); os.execvp(sys.argv[1], sys.argv[1:])"
+
+
+def test_standard_descriptors_that_are_closed(berthd):
+    """Their numbers go to nothing of the daemon's, which would be lost, or written to, when it goes to the background."""
+    server = berthd(log_level="2")
+    server.box.start()
+    try:
+        server.write_config()
+        argv = ["/usr/bin/python3", "-c", CLOSED] + server.argv() + ["--daemon", "--pid-file", "/etc/libvirt/berthd.pid"]
+        started = server.box.run(argv, env=server.environment())
+        assert started.returncode == 0, server.text()
+        with open(server.box.path("etc", "berthd.pid")) as pid_file:
+            fds = "/proc/%d/fd" % int(pid_file.read())
+        assert [os.readlink("%s/%d" % (fds, fd)) for fd in range(3)] == ["/dev/null"] * 3
+    finally:
+        server.close()
+
+
+DEAF = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
+WITH_DISK = """<domain type='qemu'><name>vm</name><memory>65536</memory><os><type>hvm</type></os>
+<devices><disk type='file'><driver name='qemu' type='qcow2'/><source file='/etc/libvirt/disk'/><target dev='vda'/></disk></devices></domain>"""
+
+
+def test_started_by_one_who_ignores_his_children(berthd):
+    """A program that ended well has done so, whatever of that was inherited."""
+    server = berthd()
+    server.box.start()
+    try:
+        server.write_config()
+        with open(server.box.path("etc", "vm.xml"), "w") as definition:
+            definition.write(WITH_DISK)
+        virsh = ["virsh", "-c", "qemu:///system"]
+        for argv in (["qemu-img", "create", "-q", "-f", "qcow2", "/etc/libvirt/disk", "1M"],
+                     ["/usr/bin/python3", "-c", DEAF] + server.argv() + ["--daemon"],
+                     virsh + ["define", "/etc/libvirt/vm.xml"],
+                     virsh + ["snapshot-create-as", "vm", "s", "--disk-only", "--diskspec", "vda,file=/etc/libvirt/over"]):
+            done = server.box.run(argv, env=server.environment())
+            assert done.returncode == 0, done
     finally:
         server.close()
 

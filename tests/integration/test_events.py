@@ -55,6 +55,19 @@ def test_redefinition_and_rename(conn, recorder, domain_xml):
     ]
 
 
+def test_first_definition_of_a_transient_machine(conn, recorder, domain_xml):
+    dom = conn.createXML(domain_xml("vm", real=False), L.VIR_DOMAIN_START_PAUSED)
+    for _ in range(2):
+        conn.defineXML(domain_xml("vm", real=False))
+    dom.undefine()
+    recorder.lifecycle("vm", L.VIR_DOMAIN_EVENT_UNDEFINED)
+    assert lives(recorder)[-3:] == [
+        (L.VIR_DOMAIN_EVENT_DEFINED, L.VIR_DOMAIN_EVENT_DEFINED_ADDED),
+        (L.VIR_DOMAIN_EVENT_DEFINED, L.VIR_DOMAIN_EVENT_DEFINED_UPDATED),
+        (L.VIR_DOMAIN_EVENT_UNDEFINED, L.VIR_DOMAIN_EVENT_UNDEFINED_REMOVED),
+    ]
+
+
 def test_only_one_domain(conn, domain_xml):
     first = conn.defineXML(domain_xml("first", real=False))
     second = conn.defineXML(domain_xml("second", real=False))

@@ -218,6 +218,22 @@ def test_slow_loris(make_strict, transport):
     assert text.count("not authenticated in time") + text.count("made room for another client") >= LIMIT
 
 
+def test_one_user_of_the_host_keeps_no_other_out(make_strict):
+    """His silent ones make room for others, who are not taken for him; root needs none."""
+    server = make_strict('auth_unix_ro = "sasl"\nmax_anonymous_clients = %d\n' % LIMIT, berthd_conf="auth_timeout = 600\n")
+    path = server.box.path("run", "libvirt-sock-ro")
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(identity.Client(path, 65534)) for _ in range(2 * LIMIT)]
+        for _ in range(LIMIT + 1):
+            assert stack.enter_context(rawrpc.Client(path)).call(66).status == rawrpc.OK
+        other = stack.enter_context(identity.Client(path, 65533))
+        assert other.call(66).status == rawrpc.OK
+        expect_end(silent[0])
+        assert silent[1].call(66).status == rawrpc.OK
+        other.call(66)
+    assert "made room for another user's client" in server.text()
+
+
 def test_a_peer_that_has_gone_without_a_word(strict):
     """The kernel asks after network peers itself, and keepalive those that answer to it."""
     with reach(strict, "tcp") as client:

@@ -337,15 +337,32 @@ def test_error_codes_and_origins(conn, domain_xml):
     for call in (dom.resume, dom.reset, dom.jobInfo, dom.memoryStats, dom.controlInfo, dom.injectNMI):
         assert code(call) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN), call
     assert code(dom.vcpusFlags, L.VIR_DOMAIN_AFFECT_LIVE) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
-    assert code(dom.shutdown)[0] == L.VIR_ERR_OPERATION_INVALID
+    assert code(dom.shutdown) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
     assert code(conn.defineXML, domain_xml("v2", real=False, features="<no-such/>")) == (L.VIR_ERR_CONFIG_UNSUPPORTED, L.VIR_FROM_DOMAIN)
     assert code(dom.metadata, L.VIR_DOMAIN_METADATA_DESCRIPTION, None) == (L.VIR_ERR_NO_DOMAIN_METADATA, L.VIR_FROM_DOMAIN)
     assert code(dom.metadata, L.VIR_DOMAIN_METADATA_ELEMENT, "urn:none") == (L.VIR_ERR_NO_DOMAIN_METADATA, L.VIR_FROM_DOMAIN)
     assert code(dom.blockInfo, "vdz")[0] == L.VIR_ERR_INVALID_ARG
     other = domain_xml("vm", real=False, uuid="3b9c5c4e-0ac5-4d83-a1bb-0c1a5e1ff0aa")
     assert code(conn.defineXML, other) == (L.VIR_ERR_OPERATION_FAILED, L.VIR_FROM_DOMAIN)
+    conn.defineXML(domain_xml("v3", real=False))
+    assert code(dom.rename, "v3") == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
+    for both in (L.VIR_DOMAIN_UNDEFINE_NVRAM | L.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM,
+                 L.VIR_DOMAIN_UNDEFINE_TPM | L.VIR_DOMAIN_UNDEFINE_KEEP_TPM):
+        assert code(dom.undefineFlags, both) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
+    assert code(dom.createWithFlags, L.VIR_DOMAIN_START_VALIDATE) == (L.VIR_ERR_INVALID_ARG, L.VIR_FROM_QEMU)  # no XML to validate
+    assert code(dom.snapshotCreateXML, "") == (L.VIR_ERR_XML_DETAIL, L.VIR_FROM_DOMAIN_SNAPSHOT)
+    assert code(dom.snapshotCreateXML, "<domain/>") == (L.VIR_ERR_XML_ERROR, L.VIR_FROM_XML)
+    for name in ("a/b", ".", ".hidden"):
+        snapshot = "<domainsnapshot><name>%s</name></domainsnapshot>" % name
+        assert code(dom.snapshotCreateXML, snapshot, L.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY) == (L.VIR_ERR_XML_DETAIL, L.VIR_FROM_QEMU)
     dom.create()
     assert code(dom.create) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
+    dom.suspend()
+    assert code(dom.shutdown) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
+    dom.reboot()
+    dom.resume()
+    for text, want in (("", (L.VIR_ERR_XML_DETAIL, L.VIR_FROM_DOMAIN)), ("<domain/>", (L.VIR_ERR_XML_ERROR, L.VIR_FROM_XML))):
+        assert code(dom.blockCopy, "vda", text) == want
     assert code(conn.createXML, domain_xml("vm", real=False)) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_DOMAIN)
     assert code(dom.blockStats, "vdz")[0] == L.VIR_ERR_INVALID_ARG
     assert code(dom.interfaceStats, "vnet99") == (L.VIR_ERR_INVALID_ARG, L.VIR_FROM_DOMAIN)
@@ -360,6 +377,7 @@ def test_no_agent(conn, domain_xml):
     channel = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
     dom = conn.createXML(domain_xml("vm", real=False, devices=channel))
     assert code(dom.shutdownFlags, L.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT) == (L.VIR_ERR_AGENT_UNRESPONSIVE, L.VIR_FROM_QEMU)
+    assert code(dom.vcpusFlags, L.VIR_DOMAIN_VCPU_GUEST) == (L.VIR_ERR_AGENT_UNRESPONSIVE, L.VIR_FROM_QEMU)
 
 
 @pytest.mark.parametrize("call", ["fsInfo", "fsFreeze", "getTime"])
@@ -367,6 +385,8 @@ def test_no_agent_for(conn, domain_xml, call):
     channel = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
     dom = conn.createXML(domain_xml("vm", real=False, devices=channel))
     assert code(getattr(dom, call)) == (L.VIR_ERR_AGENT_UNRESPONSIVE, L.VIR_FROM_QEMU)
+    dom.suspend()
+    assert code(getattr(dom, call)) == (L.VIR_ERR_OPERATION_INVALID, L.VIR_FROM_QEMU)
     dom.destroy()
     dom = conn.createXML(domain_xml("vm", real=False))
     assert code(getattr(dom, call)) == (L.VIR_ERR_ARGUMENT_UNSUPPORTED, L.VIR_FROM_QEMU)

@@ -289,3 +289,114 @@ def test_settled_before_anything_else(faulty):
     server.sh("undefine", "gone")
     server.faults.off()
     assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
+
+
+def _task_is_over(server, dom):
+    """The guest's end makes one that tries to settle it: it has the job before the second of these at the latest."""
+    for _ in range(2):
+        answer = server.virsh("start", dom, "--paused")
+        assert not answer.ok and "an earlier snapshot is not settled yet" in answer.err
+
+
+def test_settled_when_storage_is_back(faulty):
+    """Images that cannot be read, or are not there with all their storage, do not say that the guest is not on them."""
+    server = faulty
+    _ends_unsettled(server, "nfs")
+    _task_is_over(server, "nfs")
+    images = server.box.path("lib", "images")
+    away = os.path.join(images, "..", "away")
+    os.mkdir(away)
+    for name in ("nfs-a.s", "nfs-a.qcow2"):
+        os.rename(os.path.join(images, name), os.path.join(away, name))
+    server.faults.off()
+
+    def refused():
+        answer = server.virsh("start", "nfs", "--paused")
+        assert not answer.ok and "an earlier snapshot is not settled yet" in answer.err and "make its storage reachable" in answer.err, answer.err
+        assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == ["nfs.xml"]
+
+    refused()  # nothing is mounted
+    os.symlink("nfs-a.s", os.path.join(images, "nfs-a.s"))
+    refused()  # something is, and it gives errors
+    os.unlink(os.path.join(images, "nfs-a.s"))
+    for name in ("nfs-a.s", "nfs-a.qcow2"):
+        os.rename(os.path.join(away, name), os.path.join(images, name))
+    server.sh("start", "nfs", "--paused")
+    assert sources(server, "nfs", "--inactive")["vda"][0] == IMAGES + "nfs-a.s"
+    assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
+
+    server.sh("destroy", "nfs")
+    _ends_unsettled(server, "moved")
+    _task_is_over(server, "moved")
+    os.unlink(os.path.join(images, "moved-a.s"))
+    os.symlink("moved-a.s", os.path.join(images, "moved-a.s"))
+    server.faults.off()
+    other = server.sh("dumpxml", "moved", "--inactive").replace("moved-a.qcow2", "nfs-a.qcow2")
+    server.sh("define", server.file("moved.xml", other))
+    server.sh("start", "moved", "--paused")  # which image it shall have was said
+    assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
+
+
+def test_renamed_with_its_snapshots(faulty):
+    """Killed anywhere in a change of name: the machine has one of the two names, and its snapshots."""
+    server = faulty
+    two_disks(server, "n0")
+    server.sh("snapshot-create-as", "n0", "s", "--disk-only")
+    name, moved = "n0", []
+    for number, (step, nth) in enumerate([("rename:/etc/libvirt/qemu/n*", 1), ("rename:*/snapshot/*", 1), ("fsync:*/snapshot", 1),
+                                          ("rename:/etc/libvirt/qemu/n*", 2), ("fsync:/etc/libvirt/qemu", 2)]):
+        new = "n%d" % (number + 1)
+        server.faults.inject(step, nth=nth, action="kill-daemon")
+        server.virsh("domrename", name, new)
+        server.faults.off()
+        assert server.faults.fired, step
+        server.process.wait(30)
+        server.start()
+        there = server.sh("list", "--all", "--name").split()
+        assert there in ([name], [new])
+        moved.append(there == [new])
+        name = there[0]
+        assert server.sh("snapshot-list", name, "--name").split() == ["s"], step
+        assert os.listdir(server.box.path("lib", "qemu", "snapshot")) == [name]
+    assert moved == [False, True, True, True, True]
+
+
+def test_forgotten_when_there_is_room_again(faulty):
+    """What could not be written when a snapshot went is not taken for written: the tree is right when it goes later, and for the next daemon."""
+    server = faulty
+    two_disks(server, "room")
+    for name in ("a", "b", "c"):
+        server.sh("snapshot-create-as", "room", name, "--disk-only", "--diskspec", "vdb,snapshot=no")
+    server.sh("snapshot-create", "room", server.file("b.xml", server.sh("snapshot-dumpxml", "room", "b")), "--redefine", "--current")
+
+    def parent(name):
+        answer = server.virsh("snapshot-parent", "room", name)
+        return answer.out.strip() if answer.ok else None
+
+    server.faults.inject("rename:*/snapshot/room/*", persistent=True, error=errno.ENOSPC)
+    assert not server.virsh("snapshot-delete", "room", "b", "--metadata").ok
+    server.faults.off()
+    assert server.sh("snapshot-current", "room", "--name").strip() == "b" and parent("c") == "b"
+    server.sh("snapshot-delete", "room", "b", "--metadata")
+    for _ in range(2):
+        assert server.sh("snapshot-current", "room", "--name").strip() == "a" and (parent("c"), parent("a")) == ("a", None)
+        server.restart()
+
+
+def test_note_of_another_machine(faulty):
+    """What was left of one that is gone is nothing to a machine that was given its name and its images."""
+    server = faulty
+    a, b = two_disks(server, "heir")
+    server.sh("start", "heir", "--paused")
+    server.faults.inject("rename:/etc/libvirt/qemu/*", persistent=True, error=errno.ENOSPC)
+    assert not server.virsh("snapshot-create-as", "heir", "s", "--disk-only").ok
+    server.sh("destroy", "heir")
+    server.stop(9)
+    server.faults.off()
+    os.unlink(server.box.path("etc", "qemu", "heir.xml"))
+    server.start()
+    assert "heir" not in server.sh("list", "--all", "--name").split()
+    server.define(xml.domain("heir", devices=xml.disk(a) + xml.disk(b, "vdb", fmt="raw"), uuid="1e6ac1ab-0000-4000-8000-000000000001"))
+    server.restart()
+    server.sh("start", "heir", "--paused")
+    assert sources(server, "heir", "--inactive") == {"vda": [a], "vdb": [b]} and server.sh("snapshot-list", "heir", "--name").split() == []

@@ -97,7 +97,13 @@ def test_reuse_and_no_metadata(box):
     assert names(box, "re") == []
     assert "re-over.qcow2" in box.sh("domblklist", "re")
     take(box, "re", "x")
+    dom = box.connect().lookupByName("re")
+    with pytest.raises(libvirt.libvirtError) as taken:
+        dom.snapshotCreateXML("<domainsnapshot><name>x</name></domainsnapshot>", libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY)
+    assert (taken.value.get_error_code(), taken.value.get_error_domain()) == (libvirt.VIR_ERR_OPERATION_FAILED, libvirt.VIR_FROM_DOMAIN)
     refused(box.virsh("snapshot-create-as", "re", "x", "--disk-only", "--reuse-external"), "x")
+    take(box, "re", "x", "--no-metadata", "--diskspec", "vda,file=" + IMAGES + "re-last", "--diskspec", "vdb,snapshot=no")  # a name nobody keeps
+    assert names(box, "re") == ["x"] and "re-last" in box.sh("domblklist", "re")
 
 
 def test_tree(box):

@@ -424,7 +424,8 @@ def test_pki_files(make):
     for args in (["init"], ["server", "localhost"], ["client", "alice", "--output", alice]):
         again = pkis.run("--root", pki.root, *args)
         assert again.rc == 1 and "is there already" in again.err and "--force" in again.err
-    for args in (["server"], ["server", "a b"], ["client"], ["client", "a\nb"], ["client", "x" * 65], ["frobnicate"], [], ["--days", "0", "init"]):
+    for args in (["server"], ["server", "a b"], ["client"], ["client", "a\nb"], ["client", "x" * 65], ["frobnicate"], [], ["--days", "0", "init"],
+                 ["--output", alice, "init"], ["--name", "x", "client", "y"], ["--force", "check"], ["--output", alice, "revoke", alice]):
         assert pkis.run("--root", pki.root, *args).rc == 2, args
     none = pkis.run("--root", pki.path("none"), "client", "x")
     assert none.rc == 1 and "there is no authority" in none.err and "berth-pki init" in none.err

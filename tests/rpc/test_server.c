@@ -291,6 +291,73 @@ static void stalled_reader(void **state)
     packet_done(&p);
 }
 
+static void stalled_sender(void **state)
+{
+    RpcLimits limits = RPC_LIMITS_DEFAULT;
+    limits.stall_timeout_ms = 300;
+    use_limits(state, &limits);
+    Toy *t = *state;
+    AUTO_CLOSE int little = toy_connect(t), whole = toy_connect(t), much = toy_connect(t);
+    g_autofree uint8_t *body = g_malloc0(2u << 20);
+    g_autoptr(GByteArray) half = packet_make(RPC_TYPE_CALL, TOY_NULL, 1, 0, body, 1u << 20);
+    client_send(little, half->data, half->len - 4096); /* may be stopped in the midst of it as long as its user likes */
+    g_autoptr(GByteArray) call = packet_make(RPC_TYPE_CALL, TOY_NULL, 1, 0, body, 2u << 20);
+    client_send(whole, call->data, call->len);
+    client_expect(whole, RPC_TYPE_REPLY, 1, RPC_STATUS_OK, NULL);
+    client_send(much, call->data, call->len - 1);
+    toy_wait(t, &t->closed, 1);
+    assert_true(toy_last_reason_has(t, "has sent nothing"));
+    client_expect_silence(whole);
+    client_send(little, half->data + half->len - 4096, 4096);
+    client_expect(little, RPC_TYPE_REPLY, 1, RPC_STATUS_OK, NULL);
+}
+
+#define MUCH 900000u /* more than makes us read on, less than what makes it a reader who stalls */
+
+static bool_t filter_much(XDR *x, void *data)
+{
+    u_int len = MUCH;
+    return xdr_bytes(x, (char **)data, &len, MUCH);
+}
+
+static void answer_held_with_much(Toy *t)
+{
+    g_autofree char *data = g_malloc0(MUCH);
+    g_autoptr(RpcMsg) m = NULL;
+    {
+        LOCK_SCOPE(&t->lock);
+        m = g_ptr_array_steal_index(t->held, 0);
+    }
+    rpc_reply(m, (xdrproc_t)filter_much, &data, NULL, 0, NULL);
+}
+
+/* More answers than are kept for it wait for it: it is we who do not read the rest of its packet. */
+static void sender_who_is_not_read(void **state)
+{
+    RpcLimits limits = RPC_LIMITS_DEFAULT;
+    limits.stall_timeout_ms = 200;
+    use_limits(state, &limits);
+    Toy *t = *state;
+    AUTO_CLOSE int fd = toy_connect(t);
+    g_autofree uint8_t *body = g_malloc0(2u << 20);
+    g_autoptr(GByteArray) call = packet_make(RPC_TYPE_CALL, TOY_NULL, 2, 0, body, 2u << 20);
+    client_call(fd, TOY_HOLD, 1);
+    toy_wait_held(t, 1);
+    client_send(fd, call->data, call->len - 1);
+    answer_held_with_much(t);
+    for (unsigned i = 0; i < 3; i++) { /* as time passes, others who read nothing are closed: its own timer has seen that nothing comes */
+        AUTO_CLOSE int other = toy_connect(t);
+        client_call_u32(other, TOY_BIG, 1, 4u << 20);
+        toy_wait(t, &t->closed, i + 1);
+        assert_true(toy_last_reason_has(t, "read nothing"));
+    }
+    Packet p;
+    client_expect(fd, RPC_TYPE_REPLY, 1, RPC_STATUS_OK, &p);
+    packet_done(&p);
+    client_send(fd, call->data + call->len - 1, 1);
+    client_expect(fd, RPC_TYPE_REPLY, 2, RPC_STATUS_OK, NULL);
+}
+
 static void events(void **state)
 {
     Toy *t = *state;
@@ -572,7 +639,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(calls_are_answered), TEST(split_call), TEST(leftover_bytes_are_ignored), TEST(short_arguments),
         TEST(odd_packets), TEST(lying_lengths), TEST(error_encoding), cmocka_unit_test(error_fields),
-        TEST(too_large_reply_is_an_error), TEST(in_flight_cap), TEST(inline_pipelining), TEST(slow_reader), TEST(stalled_reader), TEST(events),
+        TEST(too_large_reply_is_an_error), TEST(in_flight_cap), TEST(inline_pipelining), TEST(slow_reader), TEST(stalled_reader),
+        TEST(stalled_sender), TEST(sender_who_is_not_read), TEST(events),
         TEST(fd_passing), TEST(fd_abuse), TEST(close_after_flush), TEST(close_waits_for_answers), TEST(client_gone_while_held), TEST(keepalive), TEST(keepalive_while_capped),
         TEST(authentication), TEST(concurrent_workers),
     };

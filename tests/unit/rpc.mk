@@ -1,6 +1,6 @@
 # tests of src/rpc: the packet reader, client bytes into a real server
 rpc_tests = tests/rpc/test_frame tests/rpc/test_server tests/rpc/test_stream tests/rpc/test_listen \
-	tests/rpc/test_transport tests/rpc/test_turns tests/rpc/test_chaos
+	tests/rpc/test_transport tests/rpc/test_turns tests/rpc/test_chaos tests/rpc/test_places
 check_PROGRAMS += $(rpc_tests)
 TESTS += $(rpc_tests)
 check_LIBRARIES += librpctoy.a
@@ -24,6 +24,9 @@ tests_rpc_test_stream_LDADD = $(rpc_test_libs)
 tests_rpc_test_chaos_SOURCES = tests/rpc/test_chaos.c
 tests_rpc_test_chaos_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_rpc_test_chaos_LDADD = $(rpc_test_libs)
+tests_rpc_test_places_SOURCES = tests/rpc/test_places.c
+tests_rpc_test_places_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_rpc_test_places_LDADD = $(rpc_test_libs)
 tests_rpc_test_turns_SOURCES = tests/rpc/test_turns.c
 tests_rpc_test_turns_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_rpc_test_turns_LDADD = $(rpc_test_libs)

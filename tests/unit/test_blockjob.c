@@ -445,6 +445,31 @@ static void test_rules(void **state)
     script_end();
 }
 
+static int call_not_sent_yet(Domain *d, void *arg, Err *err)
+{
+    g_autoptr(BlockJob) job = blockjob_new(d, &ops, ID, "virtio-disk0", "vda", NULL, err);
+    json_t *none = json_array();
+    blockjob_set_asking(job, true);
+    blockjob_compare(d, none); /* by a resync beside us, while the status file is written */
+    assert_int_equal(blockjob_state(job), BLOCKJOB_STARTING);
+    assert_false(blockjob_has_news(job));
+    blockjob_set_asking(job, false);
+    blockjob_compare(d, none); /* the command came to nothing, or its daemon was killed before */
+    assert_true(blockjob_has_news(job));
+    json_decref(none);
+    blockjob_refused(d, job);
+    return 0;
+}
+
+/* QEMU does not know a job yet that it is about to be told of. */
+static void test_not_sent_yet(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    must(world_as_gate(dom, JOB_MODIFY, call_not_sent_yet, NULL, &err), &err);
+    peer_resume(peer);
+    script_end();
+}
+
 /* ---- what QEMU does not let go ----------------------------------------------------------------------------------- */
 
 #define NODES(names) "[" names "]"
@@ -530,6 +555,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_abandoned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost_events, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rules, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_not_sent_yet, setup, teardown),
         cmocka_unit_test_setup_teardown(test_left_in_qemu, setup, teardown),
     };
     mutex_init(&heard_lock, LOCK_LEAF, "heard");

@@ -129,15 +129,19 @@ static void test_images(void **state)
     assert_false(err_is_set(&err));
     assert_null(chain_image(vda, vda->src, "vda[3]", NULL, &err)); /* not below itself */
     assert_string_equal(err.detail, "could not find backing store index '3' in chain for 'vda'");
+    assert_int_equal(err.domain, VIR_FROM_STORAGE);
     err_clear(&err);
     assert_null(chain_image(vda, vda->src, "/i/top", NULL, &err));
     assert_string_equal(err.detail, "could not find image '/i/top' beneath '/i/top' in chain for 'vda'");
+    assert_int_equal(err.domain, VIR_FROM_STORAGE);
     err_clear(&err);
     assert_null(chain_image(vda, NULL, "vdb[4]", NULL, &err));
     assert_string_equal(err.detail, "requested target 'vdb' does not match target 'vda'");
+    assert_int_equal(err.domain, VIR_FROM_STORAGE);
     err_clear(&err);
     assert_null(chain_image(vda, NULL, "/i/none", NULL, &err));
     assert_string_equal(err.detail, "could not find image '/i/none' in chain for 'vda'");
+    assert_int_equal(err.domain, VIR_FROM_STORAGE);
     err_clear(&err);
     StorageSource *src = NULL;
     assert_string_equal(chain_by_node(def, "libvirt-2-format", &src)->dst, "vda");

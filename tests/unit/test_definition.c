@@ -6,7 +6,10 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "domain/complete.h"
@@ -267,9 +270,60 @@ static void test_snapshot_of_what_was_changed(void **state)
     object_unref(d);
 }
 
+static int locked_undefine_nvram(Domain *d, Err *err)
+{
+    domain_lock(d);
+    int r = domain_undefine(d, VIR_DOMAIN_UNDEFINE_NVRAM, err);
+    domain_unlock(d);
+    return r;
+}
+
+/* The variables of a machine that stays are not lost, and a machine whose variables stay is not either. */
+static void test_undefine_keeps_nvram(void **state)
+{
+    Domain *d = defined("uefi");
+    g_auto(Err) err = ERR_INIT;
+    g_autofree char *nvram = g_build_filename(world_dir, "uefi_VARS.fd", NULL);
+    g_autofree char *file = g_build_filename(world_dir, "etc/uefi.xml", NULL), *aside = g_strconcat(file, ".aside", NULL);
+    assert_int_equal(locked_autostart(d, &err), 0);
+    domain_lock(d);
+    DomainDef *def = stored_def_parse(d->config, &err);
+    def->os.nvram = g_strdup(nvram);
+    domain_set_config(d, stored_def_new(def));
+    domain_def_unref(def);
+    domain_unlock(d);
+
+    assert_true(g_file_set_contents(nvram, "variables", -1, NULL));
+    assert_int_equal(rename(file, aside), 0); /* a directory in the way: the definition cannot be removed */
+    assert_int_equal(mkdir(file, 0700), 0);
+    assert_int_equal(locked_undefine_nvram(d, &err), -1);
+    assert_true(g_file_test(nvram, G_FILE_TEST_IS_REGULAR));
+    err_clear(&err);
+    assert_int_equal(rmdir(file), 0);
+    assert_int_equal(rename(aside, file), 0);
+
+    assert_int_equal(unlink(nvram), 0); /* and the other way round */
+    assert_int_equal(mkdir(nvram, 0700), 0);
+    assert_int_equal(locked_undefine_nvram(d, &err), -1);
+    assert_non_null(strstr(err.detail, "cannot remove the nvram"));
+    err_clear(&err);
+    g_autofree char *stays = content("etc/uefi.xml"), *linked = content("etc/autostart/uefi.xml");
+    assert_non_null(stays);
+    assert_non_null(strstr(stays, "<name>uefi</name>"));
+    assert_string_equal(linked, stays);
+
+    assert_int_equal(rmdir(nvram), 0);
+    assert_true(g_file_set_contents(nvram, "variables", -1, NULL));
+    assert_int_equal(locked_undefine_nvram(d, &err), 0);
+    assert_false(g_file_test(nvram, G_FILE_TEST_EXISTS));
+    assert_false(g_file_test(file, G_FILE_TEST_EXISTS));
+    object_unref(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_undefine_keeps_nvram, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_rename_reads_back, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_refused_makes_no_event, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_turn_goes_to_who_waits, world_setup, world_teardown),

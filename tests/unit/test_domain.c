@@ -13,6 +13,7 @@
 
 #include "domain/lifecycle.h"
 #include "domain/private.h"
+#include "qmp/client_private.h"
 #include "store/defs.h"
 #include "tests/unit/domain_script.h"
 #include "api_enums.h"
@@ -324,6 +325,80 @@ static void test_reboot(void **state)
     object_unref(d);
 }
 
+/* The time of all commands QEMU has been sent is over. */
+static void expire_commands(Domain *d)
+{
+    g_autoptr(QmpClient) c = domain_monitor_ref(d);
+    LOCK_SCOPE(&c->lock);
+    GHashTableIter it;
+    Slot *s;
+    g_hash_table_iter_init(&it, c->slots);
+    while (g_hash_table_iter_next(&it, NULL, (void **)&s))
+        s->deadline = (Deadline){1};
+    cond_broadcast(&c->changed);
+}
+
+static gpointer reboot_in_vain(gpointer d)
+{
+    g_auto(Err) err = ERR_INIT;
+    int r = script_as_gate(d, JOB_MODIFY, domain_reboot, 0, &err);
+    return GINT_TO_POINTER(r < 0 ? err.code : 0);
+}
+
+/* QEMU takes its time: the call has given up when the button is pressed after all.  What was asked for is a reboot. */
+static void test_late_reboot(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autofree char *xml = world_xml("a", UUID_A, "<on_poweroff>destroy</on_poweroff><on_reboot>restart</on_reboot>");
+    Domain *d = domain_define(world_drv, xml, 0, &err);
+    script_boot(false);
+    peer_expect(script_peer, "system_powerdown", NULL);
+    peer_emit(script_peer, "RESET", "{\"guest\": true, \"reason\": \"guest-reset\"}"); /* tells us that it was sent */
+    peer_stall(script_peer);
+    peer_reply(script_peer, NULL);
+    peer_look_anew(script_peer, "{\"status\": \"running\", \"running\": true, \"singlestep\": false}");
+    peer_emit(script_peer, "SHUTDOWN", "{\"guest\": true, \"reason\": \"guest-shutdown\"}");
+    peer_emit(script_peer, "STOP", NULL);
+    peer_expect(script_peer, "system_reset", NULL);
+    peer_emit(script_peer, "RESET", "{\"guest\": false, \"reason\": \"host-qmp-system-reset\"}");
+    peer_reply(script_peer, NULL);
+    peer_expect(script_peer, "cont", NULL);
+    peer_emit(script_peer, "RESUME", NULL);
+    peer_reply(script_peer, NULL);
+    script_must(script_as_gate(d, JOB_MODIFY, script_start, 0, &err), &err);
+    GThread *t = g_thread_new("reboot", reboot_in_vain, d);
+    script_expect_events("D0 R0 S0 e1 ");
+    expire_commands(d);
+    assert_int_equal(GPOINTER_TO_INT(g_thread_join(t)), VIR_ERR_OPERATION_TIMEOUT);
+    script_expect_events("e7 ");
+    peer_resume(script_peer);
+    script_expect_events("e1 ");
+    script_done();
+    script_must(script_as_gate(d, JOB_DESTROY, domain_destroy, 0, &err), &err);
+    script_expect_events("X1 ");
+    object_unref(d);
+}
+
+/* A guest that powers itself off at once: its end is told after its start. */
+static void test_start_then_shutdown(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    Domain *d = script_define("a", UUID_A, &err);
+    script_boot(true);
+    peer_expect(script_peer, "cont", NULL);
+    peer_emit(script_peer, "RESUME", NULL);
+    peer_emit(script_peer, "SHUTDOWN", "{\"guest\": true, \"reason\": \"guest-shutdown\"}");
+    peer_emit(script_peer, "STOP", NULL);
+    peer_reply(script_peer, NULL);
+    script_must(script_as_gate(d, JOB_MODIFY, script_start, 0, &err), &err);
+    script_expect_events("D0 R0 S0 H1 ");
+    script_done();
+    assert_true(world_wait_off(d));
+    script_expect_events("X0 ");
+    script_expect_state(d, VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_SHUTDOWN);
+    object_unref(d);
+}
+
 /* One that stays when the guest powers it off, and is reset and resumed by hand: its next end is a new one. */
 static void test_preserved(void **state)
 {
@@ -507,7 +582,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, script_setup, script_teardown)
         T(test_define), T(test_second_daemon), T(test_definition_storm), T(test_start_pause_destroy),
-        T(test_start_fails), T(test_guest_shutdown), T(test_reboot), T(test_preserved), T(test_task_waits_on), T(test_crash_wakes_waiters),
+        T(test_start_fails), T(test_guest_shutdown), T(test_reboot), T(test_late_reboot), T(test_start_then_shutdown),
+        T(test_preserved), T(test_task_waits_on), T(test_crash_wakes_waiters),
         T(test_autodestroy), T(test_events), T(test_owner_gone_once),
     };
     return cmocka_run_group_tests(tests, script_begin, script_end);

@@ -323,6 +323,18 @@ static void test_generated_path(void **state)
     assert_non_null(strstr(migratable, "/l/channel/target/mine/c.0"));
 }
 
+static void test_generated_interface(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+#define INTERFACE(target) "<interface type='bridge'><source bridge='b'/><target dev='" target "'/></interface>"
+    g_autoptr(DomainDef) d = domain_def_parse(GUEST(INTERFACE("vnet7") INTERFACE("mine")), PARSE_STATUS, NULL, &err);
+    assert_non_null(d);
+    g_autofree char *live = domain_def_format(d, 0), *migratable = domain_def_format(d, FORMAT_MIGRATABLE);
+    assert_non_null(strstr(live, "vnet7"));
+    assert_null(strstr(migratable, "vnet7"));
+    assert_non_null(strstr(migratable, "mine"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,7 +342,8 @@ int main(void)
         cmocka_unit_test(test_metadata), cmocka_unit_test(test_metadata_attributes), cmocka_unit_test(test_metadata_that_is_no_text), cmocka_unit_test(test_metadata_has_a_bound),
         cmocka_unit_test(test_device), cmocka_unit_test(test_tables),
         cmocka_unit_test(test_cpuset), cmocka_unit_test(test_support_table), cmocka_unit_test(test_asked_cpu),
-        cmocka_unit_test(test_generated_path), cmocka_unit_test(test_white_space), cmocka_unit_test(test_empty_is_absent),
+        cmocka_unit_test(test_generated_path), cmocka_unit_test(test_generated_interface), cmocka_unit_test(test_white_space),
+        cmocka_unit_test(test_empty_is_absent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

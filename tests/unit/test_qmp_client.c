@@ -369,6 +369,17 @@ static void test_pipeline(void **state)
     assert_int_equal(a.sum, 12345);
 }
 
+/* What was not sent will not be done, and is no sign of a QEMU that hangs. */
+static void test_deadline_before_it_is_sent(void **state)
+{
+    Fixture *f = *state;
+    begin(f, PEER_NO_GREETING);
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(qmp_call(f->client, QMP(QUERY_STATUS), NULL, deadline_in_ms(50), NULL, &err), QMP_REFUSED);
+    assert_int_equal(err.code, VIR_ERR_OPERATION_TIMEOUT);
+    assert_true(qmp_client_is_responsive(f->client));
+}
+
 static void test_async_deadline_and_close(void **state)
 {
     Fixture *f = *state;
@@ -689,7 +700,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codec_limits), cmocka_unit_test(test_schema), CASE(test_call), CASE(test_error_classes),
         CASE(test_events_in_order), CASE(test_eight_threads), CASE(test_eof_in_call), CASE(test_close_wakes),
-        CASE(test_deadline_and_late_reply), CASE(test_pipeline), CASE(test_async_deadline_and_close), CASE(test_catches_up), CASE(test_fds),
+        CASE(test_deadline_and_late_reply), CASE(test_pipeline), CASE(test_deadline_before_it_is_sent), CASE(test_async_deadline_and_close), CASE(test_catches_up), CASE(test_fds),
         CASE(test_raw), CASE(test_wrappers), CASE(test_garbage), CASE(test_split), CASE(test_no_greeting), CASE(test_real_qemu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,8 +49,8 @@ static void refused(void **state)
         const char *word;
     } cases[] = {
         {"<domain/>", 0, VIR_ERR_XML_ERROR, "domainsnapshot"},
-        {SNAP("<name>a/b</name>"), 0, VIR_ERR_XML_ERROR, "a/b"},
-        {SNAP("<name>.a</name>"), 0, VIR_ERR_XML_ERROR, ".a"},
+        {SNAP("<name>a/b</name>"), 0, VIR_ERR_XML_DETAIL, "a/b"},
+        {SNAP("<name>.a</name>"), 0, VIR_ERR_XML_DETAIL, ".a"},
         {SNAP("<name>a\tb</name>"), 0, VIR_ERR_XML_ERROR, "control"},
         {SNAP("<disks><disk snapshot='no'/></disks>"), 0, VIR_ERR_XML_ERROR, "missing name"},
         {SNAP("<disks><disk name='vda' snapshot='odd'/></disks>"), 0, VIR_ERR_XML_ERROR, "odd"},
@@ -65,7 +65,7 @@ static void refused(void **state)
         {SNAP("<name>a</name><creationTime>-1</creationTime>"), SNAPSHOT_PARSE_REDEFINE, VIR_ERR_XML_ERROR, "creationTime"},
         {SNAP("<name>a</name><creationTime>1</creationTime>"), SNAPSHOT_PARSE_REDEFINE, VIR_ERR_XML_ERROR, "state"},
         {SNAP("<name>a</name><creationTime>1</creationTime><state>odd</state>"), SNAPSHOT_PARSE_REDEFINE, VIR_ERR_CONFIG_UNSUPPORTED, "odd"},
-        {PAST("a", "<parent><name>../b</name></parent>"), SNAPSHOT_PARSE_FILE, VIR_ERR_XML_ERROR, "../b"},
+        {PAST("a", "<parent><name>../b</name></parent>"), SNAPSHOT_PARSE_FILE, VIR_ERR_XML_DETAIL, "../b"},
         {PAST("a", "<memory snapshot='internal'/>"), SNAPSHOT_PARSE_FILE, VIR_ERR_XML_ERROR, "memory"},
         {PAST("a", "<domain type='qemu'><name>m</name></domain>"), SNAPSHOT_PARSE_FILE, VIR_ERR_XML_ERROR, "domain"},
         {SNAP("<creationTime>1</creationTime>"), SNAPSHOT_PARSE_REDEFINE, VIR_ERR_XML_ERROR, "name"},

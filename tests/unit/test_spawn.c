@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -303,6 +304,38 @@ static void test_root_without_caps(void **state)
     assert_string_equal(out, "CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\n");
 }
 
+/* Storage that hangs, played by a watcher who never says whether the file may be executed. */
+static void test_exec_hangs(void **state)
+{
+    AUTO_CLOSE int watch = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, 0);
+    if (watch < 0)
+        skip();
+    g_autofree char *dir = g_dir_make_tmp("berth-spawn-XXXXXX", NULL), *program = g_build_filename(dir, "true", NULL), *data = NULL;
+    size_t len;
+    assert_true(g_file_get_contents("/bin/true", &data, &len, NULL));
+    assert_true(g_file_set_contents(program, data, (gssize)len, NULL));
+    assert_int_equal(chmod(program, 0755), 0);
+    assert_int_equal(fanotify_mark(watch, FAN_MARK_ADD, FAN_OPEN_EXEC_PERM, AT_FDCWD, program), 0);
+    const char *const argv[] = {program, NULL};
+    SpawnOpts o = {.argv = argv, .fd_in = -1, .fd_out = -1, .fd_err = -1, .exec_by = deadline_in_ms(100)};
+    Child c = {0, -1};
+    g_auto(Err) err = ERR_INIT;
+    assert_int_equal(spawn(&o, &c, &err), -1);
+    assert_int_equal(err.code, VIR_ERR_OPERATION_TIMEOUT);
+    assert_non_null(strstr(err.detail, program));
+    fd_close(&watch); /* it answers again */
+    o.exec_by = deadline_in_ms(10000);
+    err_clear(&err);
+    assert_int_equal(spawn(&o, &c, &err), 0);
+    int status = -1;
+    assert_int_equal(child_wait(&c, deadline_in_ms(10000), &status), 1);
+    assert_int_equal(status, 0);
+    fd_close(&c.pidfd);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nobody is left */
+    unlink(program);
+    rmdir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_not_the_program_yet), cmocka_unit_test(test_refused_before_exec),
         cmocka_unit_test(test_killed_before_exec),
         cmocka_unit_test(test_cpus),            cmocka_unit_test(test_ids_and_caps),    cmocka_unit_test(test_root_without_caps),
+        cmocka_unit_test(test_exec_hangs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
