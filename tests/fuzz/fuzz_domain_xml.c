@@ -76,6 +76,7 @@ static void check_start(DomainDef *d)
         g_autoptr(Argv) argv = qemu_argv_build(d, &env, &err);
         fuzz_check(argv || err.detail, "a start refused without words");
         g_autofree char *line = argv ? qemu_argv_to_string(argv, true) : NULL;
+        fuzz_check(!argv || *line, "a start without a command line");
     }
     qemu_cpu_make_live(caps(), QEMU_ACCEL_TCG, &d->cpu);
     g_autofree char *status = domain_def_format(d, FORMAT_STATUS);
@@ -113,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-const char *const fuzz_documents[] = {"tests/golden/argv/q35-from-user.xml", "tests/golden/argv/i440fx-from-user.xml", NULL};
+const char *const fuzz_documents[] = {"tests/fuzz/corpus/domain_xml/seldom-met.xml", NULL};
 
 const char *const fuzz_dirs[] = {"tests/fuzz/corpus/domain_xml", "tests/golden/xml", "tests/golden/argv", NULL};
 
