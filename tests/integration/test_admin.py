@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -343,20 +344,22 @@ def test_a_sasl_user_is_named(uri, transport):
 
 
 def test_limit_of_the_unknown():
-    """Those who have not shown who they are have a limit of their own, 0 is none; it holds from the moment it is set."""
-    own = sasl.Berthd(libvirtd_conf='auth_unix_rw = "sasl"\n').open()
+    """Those who have not shown who they are have a limit of their own, 0 is none; it holds from the moment it is set.  Root's need no place."""
+    own = sasl.Berthd(libvirtd_conf='auth_unix_ro = "sasl"\n').open()
+    path = own.box.path("run", "libvirt-sock-ro")
     try:
         admin = Admin(own)
-        with raw(own, "libvirt-sock") as first:
+        with identity.Client(path, 65534) as first:
             first.call(66)
             assert admin.table("srv-clients-info", "libvirtd")["nclients_unauth"] == "1"
             admin("srv-clients-set", "libvirtd", "--max-unauth-clients", 1)
-            with raw(own, "libvirt-sock") as second:
+            with identity.Client(path, 65534) as second, raw(own, "libvirt-sock-ro") as root:
                 serial = second.send(66)
-                assert admin.table("srv-clients-info", "libvirtd")["nclients"] == "1"
+                assert root.call(66).status == rawrpc.OK
+                assert not select.select([second.sock], [], [], 0)[0]  # connected, and not read
                 admin("srv-clients-set", "libvirtd", "--max-unauth-clients", 0)
                 assert second.receive().serial == serial
-                assert admin.table("srv-clients-info", "libvirtd")["nclients_unauth"] == "2"
+                assert admin.table("srv-clients-info", "libvirtd")["nclients_unauth"] == "3"
     finally:
         own.close()
 
