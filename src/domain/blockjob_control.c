@@ -64,7 +64,7 @@ static int ask_end(Domain *d, BlockJob *job, bool pivot, Err *err)
     blockjob_set_asking(job, false);
     if (s == QMP_OK)
         return 0;
-    if (s == QMP_REFUSED || qmp_status_is_reply(s)) {
+    if (qmp_status_is_refusal(s)) {
         if (!pivot && blockjob_has_news(job)) { /* it ended by itself just now */
             err_clear(err);
             return 0;

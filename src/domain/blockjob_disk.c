@@ -117,7 +117,7 @@ int blockjob_begin(Domain *d, const BlockJobOps *ops, const DiskDef *disk, const
         blockjob_started(d, job);
         return 0;
     }
-    *ret_unsure = s != QMP_REFUSED && !qmp_status_is_reply(s); /* it may have begun: known when QEMU answers again */
+    *ret_unsure = !qmp_status_is_refusal(s); /* it may have begun: known when QEMU answers again */
     if (!*ret_unsure) {
         if (mirror)
             set_mirror(d, job, NULL);

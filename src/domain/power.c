@@ -19,12 +19,6 @@
 #include "domain/private.h"
 #include "api_enums.h"
 
-/* QEMU has not done it and will not: what was only asked late, or lost with the connection, may still happen. */
-static bool is_refused(QmpStatus s)
-{
-    return s == QMP_REFUSED || qmp_status_is_reply(s);
-}
-
 /* Refuses all but the ACPI button (the default). */
 static int check_way(const Domain *d, unsigned flags, unsigned acpi, unsigned agent, const char *what, Err *err)
 {
@@ -51,7 +45,7 @@ static int press(Domain *d, bool reboot, Err *err)
     p->fake_reboot = reboot;
     domain_mark_changed(d);
     QmpStatus s = domain_qmp_status(d, QMP(SYSTEM_POWERDOWN), NULL, NULL, err);
-    if (is_refused(s)) {
+    if (qmp_status_is_refusal(s)) {
         p->fake_reboot = before;
         domain_mark_changed(d);
     }
@@ -90,7 +84,7 @@ int domain_suspend(Domain *d, Err *err)
         return 0;
     p->pause_reason = VIR_DOMAIN_PAUSED_USER;
     QmpStatus s = domain_qmp_status(d, QMP(STOP), NULL, NULL, err);
-    if (is_refused(s))
+    if (qmp_status_is_refusal(s))
         p->pause_reason = 0;
     return s == QMP_OK ? 0 : -1;
 }

@@ -65,7 +65,7 @@ typedef enum {
     NONZERO = 1 << 7,  /* 0 is not a value */
     BASE0 = 1 << 8,    /* 0x… is accepted too */
     UNSUPPORTED = 1 << 10, /* a word that is not in the table is VIR_ERR_CONFIG_UNSUPPORTED, as libvirt has it here */
-    NO_START = 1 << 12, /* kept in the definition; a machine that has it is not started */
+    NO_START = 1 << 12, /* kept in the definition, and refused by qemu/ at a start: for docs/support.md */
     CHECKED = 1 << 11, /* sub lists what may stand inside; the row's hook reads it (AT_CUSTOM, AT_IGNORE) */
     NOT_DEFAULT = 1 << 9, /* an enum's "default" word is refused */
 } FieldFlags;

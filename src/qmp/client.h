@@ -37,6 +37,12 @@ static inline bool qmp_status_is_reply(QmpStatus s)
     return s <= QMP_GENERIC_ERROR;
 }
 
+/* It was not done and will not be: never sent, or refused by QEMU.  Of a command that timed out or lost its connection nobody knows. */
+static inline bool qmp_status_is_refusal(QmpStatus s)
+{
+    return s == QMP_REFUSED || qmp_status_is_reply(s);
+}
+
 /* All run on the monitor thread, take leaf locks only, never block.  Any may be NULL. */
 typedef struct QmpHandlers {
     /* Greeting read and capabilities negotiated. */

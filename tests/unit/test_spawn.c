@@ -308,8 +308,7 @@ static void test_root_without_caps(void **state)
 static void test_exec_hangs(void **state)
 {
     AUTO_CLOSE int watch = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, 0);
-    if (watch < 0)
-        skip();
+    assert_true(watch >= 0);
     g_autofree char *dir = g_dir_make_tmp("berth-spawn-XXXXXX", NULL), *program = g_build_filename(dir, "true", NULL), *data = NULL;
     size_t len;
     assert_true(g_file_get_contents("/bin/true", &data, &len, NULL));
