@@ -310,43 +310,44 @@ bool xml_is_text(const char *s)
     return true;
 }
 
-/* The characters libvirt escapes, in attributes and text alike, and white space a reader would take for other white space: in attributes
- * all but the blank, in text the carriage return.  What XML cannot hold is dropped. */
+/* What stands for a character that cannot be written as it is, or NULL.  The characters libvirt escapes, in attributes and text alike, and white
+ * space a reader would take for other white space: in attributes all but the blank, in text the carriage return. */
+static const char *escape_of(char c, bool attribute)
+{
+    switch (c) {
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '&':
+        return "&amp;";
+    case '"':
+        return "&quot;";
+    case '\'':
+        return "&apos;";
+    case '\r':
+        return "&#13;";
+    case '\n':
+        return attribute ? "&#10;" : NULL;
+    case '\t':
+        return attribute ? "&#9;" : NULL;
+    default:
+        return NULL;
+    }
+}
+
+/* What XML cannot hold is dropped. */
 static void append_escaped(GString *out, const char *s, bool attribute)
 {
-    for (const char *p = s; *p;) {
-        size_t n = char_len(p);
-        switch (*p) {
-        case '<':
-            g_string_append(out, "&lt;");
-            break;
-        case '>':
-            g_string_append(out, "&gt;");
-            break;
-        case '&':
-            g_string_append(out, "&amp;");
-            break;
-        case '"':
-            g_string_append(out, "&quot;");
-            break;
-        case '\'':
-            g_string_append(out, "&apos;");
-            break;
-        case '\r':
-            g_string_append(out, "&#13;");
-            break;
-        case '\n':
-        case '\t':
-            if (attribute) {
-                g_string_append_printf(out, "&#%d;", *p);
-                break;
-            }
-            g_string_append_c(out, *p);
-            break;
-        default:
-            g_string_append_len(out, p, (gssize)n);
-        }
-        p += MAX(n, 1);
+    while (*s) {
+        const char *plain = s, *escape = NULL;
+        for (size_t n; *s && !(escape = escape_of(*s, attribute)) && (n = char_len(s)) > 0; s += n)
+            ;
+        g_string_append_len(out, plain, s - plain);
+        if (escape)
+            g_string_append(out, escape);
+        if (*s)
+            s++;
     }
 }
 

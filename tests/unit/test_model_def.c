@@ -1,4 +1,4 @@
-/* tests/unit/test_model_def.c - copy, compare, metadata, look-ups, single devices, tables
+/* tests/unit/test_model_def.c - copy, compare, metadata, look-ups, single devices, tables, what text is written with
  */
 #include "config.h"
 
@@ -12,6 +12,7 @@
 
 #include "api_enums.h"
 #include "model/units.h"
+#include "util/xml.h"
 #include "model_env.h"
 
 #define XML                                                                                                            \
@@ -335,6 +336,20 @@ static void test_generated_interface(void **state)
     assert_non_null(strstr(migratable, "mine"));
 }
 
+static void test_escapes(void **state)
+{
+    XmlWriter w;
+    xml_writer_init(&w);
+    xml_begin(&w, "e");
+    xml_attr(&w, "a", "<x>\n\t\r'\"& \u00e9");
+    xml_attr(&w, "b", "\x01" "a\x01\xff" "b\xc3"); /* what XML cannot hold: a control, no character, half of one */
+    xml_attr(&w, "c", "");
+    xml_text(&w, "\"&\n\t\r\xe2\x82\xac<");
+    xml_end(&w);
+    g_autofree char *text = xml_writer_steal(&w);
+    assert_string_equal(text, "<e a='&lt;x&gt;&#10;&#9;&#13;&apos;&quot;&amp; \u00e9' b='ab' c=''>&quot;&amp;\n\t&#13;\xe2\x82\xac&lt;</e>\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -343,7 +358,7 @@ int main(void)
         cmocka_unit_test(test_device), cmocka_unit_test(test_tables),
         cmocka_unit_test(test_cpuset), cmocka_unit_test(test_support_table), cmocka_unit_test(test_asked_cpu),
         cmocka_unit_test(test_generated_path), cmocka_unit_test(test_generated_interface), cmocka_unit_test(test_white_space),
-        cmocka_unit_test(test_empty_is_absent),
+        cmocka_unit_test(test_empty_is_absent), cmocka_unit_test(test_escapes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
