@@ -154,9 +154,36 @@ static char *account_name(const Launch *l)
     return name ? g_strdup(name) : g_strdup_printf("%u", (unsigned)l->uid);
 }
 
+static const char *path_of_fdset(const Launch *l, uint64_t set)
+{
+    for (guint i = 0; l->argv && i < l->argv->fds->len; i++) {
+        const ArgvFd *f = &g_array_index(l->argv->fds, ArgvFd, i);
+        if (f->fdset >= 0 && (uint64_t)f->fdset == set)
+            return f->path;
+    }
+    return NULL;
+}
+
+/* QEMU knows a file by the set its descriptor came in, people by its path. */
+static char *with_paths(const Launch *l, const char *words)
+{
+    static const char name[] = "/dev/fdset/";
+    GString *out = g_string_new(NULL);
+    for (const char *at; (at = strstr(words, name));) {
+        char *end;
+        const char *path = path_of_fdset(l, g_ascii_strtoull(at + strlen(name), &end, 10));
+        g_string_append_len(out, words, at - words);
+        g_string_append_len(out, path ? path : at, path ? -1 : end - at);
+        words = end;
+    }
+    g_string_append(out, words);
+    return g_string_free(out, false);
+}
+
 void launch_explain_exit(Launch *l, int status, Err *err)
 {
-    g_autofree char *words = launch_log_since(l->proc.log_path, l->log_start, WORDS_MAX);
+    g_autofree char *said = launch_log_since(l->proc.log_path, l->log_start, WORDS_MAX);
+    g_autofree char *words = said ? with_paths(l, said) : NULL;
     if (words && words[0])
         err_set(err, VIR_ERR_INTERNAL_ERROR, "process exited while connecting to monitor: %s", words);
     else if (status > 128)

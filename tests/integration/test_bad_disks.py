@@ -50,6 +50,17 @@ def test_no_image(server, conn, domain_xml, box, server_kind):
             dom.undefine()
 
 
+def test_image_in_use(server, conn, domain_xml, box):
+    server.image("first", "1M")
+    server.image("shared", "1M")
+    both = xml.disk(IMAGES + "first") + xml.disk(IMAGES + "shared", target="vdb")
+    user = conn.defineXML(domain_xml("user", real=False, devices=xml.disk(IMAGES + "shared")))
+    user.create()
+    text = start_error(conn.defineXML(domain_xml("vm", real=False, devices=both)))
+    assert "[%sshared]" % IMAGES in text, text
+    user.destroy()
+
+
 def test_chains(server, conn, domain_xml, box, server_kind):
     ours = server_kind == "berthd"
     server.image("base", "1M", "raw")
