@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -250,6 +251,22 @@ def test_reload_opens_the_file_anew(server):
     server.reload()
     server.define(guest_xml.domain("b"))
     assert not [r for r in Records(server).until(lambda r: r.get("name") == "b") if r.get("name") == "a"]
+
+
+def test_a_daemon_without_descriptors_goes_on_recording(server):
+    """Not one is to be had: what is refused and changed meanwhile is in the file all the same."""
+    old = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    with identity.Client(server.socket, 0) as client:
+        client.open()
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, old[1]))
+        try:
+            assert client.call(35, rawrpc.domain("nobody", b"\x02" * 16)).error()[0] == 42
+            end = time.monotonic() + 60
+            while not any(r.get("name") == "nobody" for r in Records(server).all()):
+                assert time.monotonic() < end, Records(server).all()
+                client.call(110)
+        finally:
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, old)
 
 
 def test_a_full_file_system_spoils_no_other_record():
