@@ -64,7 +64,8 @@ struct Audit {
     bool moved;
     int fd;         /* -1: to the journal; the thread's, so that writing takes no descriptor when there is none to be had */
     int journal;    /* socket for that; the thread's */
-    AuditSlots *slots; /* NULL: none are to be had */
+    char *slots_path;
+    AuditSlots *slots; /* atomic, from NULL on only; NULL: none are to be had, or records were never asked for */
     gint level;     /* atomic copy of spec.level */
 };
 
@@ -279,13 +280,13 @@ static int open_file(const AuditSpec *spec, int *ret, Err *err)
     return 0;
 }
 
-/* What a daemon that was killed was at. */
-static void recover(Audit *a)
+/* What a daemon that was killed was at; returns how many calls.  Lock held. */
+static unsigned recover(Audit *a, AuditSlots *slots)
 {
     const AuditSlot *left;
     unsigned at = 0, n = 0;
     int slot;
-    for (; (left = audit_slots_left(a->slots, &at, &slot)); n++) {
+    for (; (left = audit_slots_left(slots, &at, &slot)); n++) {
         AuditRecord *r = g_new0(AuditRecord, 1);
         *r = (AuditRecord){.time_us = left->time_us, .client = left->client, .who = g_strdup(left->who), .from = g_strdup(left->from),
                       .name = left->name[0] ? g_strdup(left->name) : NULL, .code = left->code, .unknown = left->state != AUDIT_SLOT_ENDED,
@@ -297,6 +298,20 @@ static void recover(Audit *a)
         a->tail = &r->next;
         a->queued++;
     }
+    return n;
+}
+
+/* With the first level that has records, at the start or by a reload. */
+static void open_slots(Audit *a)
+{
+    AuditSlots *slots = a->slots ? NULL : audit_slots_open(a->slots_path);
+    if (!slots)
+        return;
+    mutex_lock(&a->lock);
+    unsigned n = recover(a, slots);
+    __atomic_store_n(&a->slots, slots, __ATOMIC_RELEASE);
+    cond_broadcast(&a->wake);
+    mutex_unlock(&a->lock);
     if (n)
         log_warning("the daemon before this one was killed with %u calls under way: they are in the audit records", n);
 }
@@ -324,8 +339,9 @@ Audit *audit_new(const AuditSpec *spec, const char *slots_path, Err *err)
     a->tail = &a->head;
     mutex_init(&a->lock, LOCK_QUEUE, "audit");
     cond_init(&a->wake);
-    if (spec->level > 0 && (a->slots = audit_slots_open(slots_path)))
-        recover(a);
+    a->slots_path = g_strdup(slots_path);
+    if (spec->level > 0)
+        open_slots(a);
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -349,6 +365,8 @@ int audit_reload(Audit *a, const AuditSpec *spec, Err *err)
     cond_broadcast(&a->wake);
     mutex_unlock(&a->lock);
     fd_close(&unused);
+    if (spec->level > 0)
+        open_slots(a); /* what it finds goes to the new file */
     g_atomic_int_set(&a->level, spec->level);
     return 0;
 }
@@ -374,6 +392,7 @@ Audit *audit_free(Audit *a)
         record_done(a, r);
     }
     audit_slots_close(a->slots);
+    g_free(a->slots_path);
     fd_close(&a->next_fd);
     fd_close(&a->fd);
     fd_close(&a->journal);
@@ -493,7 +512,8 @@ static void name_object(const Call *call, AuditRecord *r)
 static void take_slot(Audit *a, AuditRecord *r)
 {
     AuditSlot *slot;
-    r->slot = a->slots ? audit_slots_take(a->slots, &slot) : -1;
+    AuditSlots *slots = __atomic_load_n(&a->slots, __ATOMIC_ACQUIRE);
+    r->slot = slots ? audit_slots_take(slots, &slot) : -1;
     if (r->slot < 0)
         return;
     slot->time_us = r->time_us;

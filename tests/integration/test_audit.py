@@ -167,8 +167,19 @@ def test_refusals_are_recorded_whatever_was_asked():
         instance.close()
 
 
-def test_a_call_the_daemon_is_killed_in(server):
+@pytest.mark.parametrize("late", [False, True], ids=["from the start", "since a reload"])
+def test_a_call_the_daemon_is_killed_in(server, late):
     """Its record comes from the next daemon, once, and says that the end is not known."""
+    if late:
+        conf = server.box.path("etc", "libvirtd.conf")
+        with open(conf) as lines:
+            text = lines.read()
+        with open(conf, "w") as out:
+            out.write(text + "audit_level = 0\n")
+        server.restart()
+        with open(conf, "w") as out:
+            out.write(text)
+        server.reload()
     uuid = "11112222-3333-4444-5555-666677778888"
     server.define(guest_xml.domain("web", uuid=uuid))
     server.sh("start", "web")
