@@ -60,9 +60,12 @@ struct Audit {
     unsigned queued, lost;
     bool stop;
     AuditSpec spec; /* under the lock; file is not kept */
-    int fd;         /* -1: to the journal */
+    int next_fd;    /* the thread is to go on with, if `moved`: a reload opened it */
+    bool moved;
+    int fd;         /* -1: to the journal; the thread's, so that writing takes no descriptor when there is none to be had */
     int journal;    /* socket for that; the thread's */
-    AuditSlots *slots; /* NULL: none are to be had */
+    char *slots_path;
+    AuditSlots *slots; /* atomic, from NULL on only; NULL: none are to be had, or records were never asked for */
     gint level;     /* atomic copy of spec.level */
 };
 
@@ -185,7 +188,7 @@ static int write_record(int fd, int journal, bool logged, const AuditRecord *r)
 }
 
 /* Everything that waits, taken at once. */
-static AuditRecord *take_all(Audit *a, unsigned *ret_lost, int *ret_fd, bool *ret_logged)
+static AuditRecord *take_all(Audit *a, unsigned *ret_lost, int *ret_old_fd, bool *ret_logged)
 {
     AuditRecord *r = a->head;
     a->head = NULL;
@@ -193,15 +196,18 @@ static AuditRecord *take_all(Audit *a, unsigned *ret_lost, int *ret_fd, bool *re
     a->queued = 0;
     *ret_lost = a->lost;
     a->lost = 0;
-    *ret_fd = a->fd >= 0 ? fcntl(a->fd, F_DUPFD_CLOEXEC, 3) : -1; /* a reload may close it meanwhile */
+    *ret_old_fd = a->moved ? take_fd(&a->fd) : -1;
+    if (a->moved)
+        a->fd = take_fd(&a->next_fd);
+    a->moved = false;
     *ret_logged = a->spec.logged;
     return r;
 }
 
 /* Returns how many are lost and could not be told: whoever writes next says it. */
-static unsigned write_all(Audit *a, AuditRecord *r, unsigned lost, int fd, bool logged)
+static unsigned write_all(Audit *a, AuditRecord *r, unsigned lost, bool logged)
 {
-    int journal = a->journal;
+    int fd = a->fd, journal = a->journal;
     int failed = 0;
     unsigned n = 0;
     bool hangs = false;
@@ -235,19 +241,19 @@ static void *thread_main(void *arg)
     bool stop = false;
     while (!stop) {
         unsigned lost;
-        int fd;
+        int old_fd;
         bool logged;
         mutex_lock(&a->lock);
-        while (!a->head && !a->lost && !a->stop)
+        while (!a->head && !a->lost && !a->moved && !a->stop)
             cond_wait_until(&a->wake, &a->lock, deadline_in_ms(3600000));
         for (Deadline end = deadline_in_ms(GATHER_MS); !a->stop && a->queued < GATHER_MAX;)
             if (!cond_wait_until(&a->wake, &a->lock, end))
                 break;
         stop = a->stop;
-        AuditRecord *r = take_all(a, &lost, &fd, &logged);
+        AuditRecord *r = take_all(a, &lost, &old_fd, &logged);
         mutex_unlock(&a->lock);
-        lost = write_all(a, r, lost, fd, logged);
-        fd_close(&fd);
+        fd_close(&old_fd);
+        lost = write_all(a, r, lost, logged);
         if (lost) {
             LOCK_SCOPE(&a->lock);
             a->lost += lost;
@@ -274,13 +280,13 @@ static int open_file(const AuditSpec *spec, int *ret, Err *err)
     return 0;
 }
 
-/* What a daemon that was killed was at. */
-static void recover(Audit *a)
+/* What a daemon that was killed was at; returns how many calls.  Lock held. */
+static unsigned recover(Audit *a, AuditSlots *slots)
 {
     const AuditSlot *left;
     unsigned at = 0, n = 0;
     int slot;
-    for (; (left = audit_slots_left(a->slots, &at, &slot)); n++) {
+    for (; (left = audit_slots_left(slots, &at, &slot)); n++) {
         AuditRecord *r = g_new0(AuditRecord, 1);
         *r = (AuditRecord){.time_us = left->time_us, .client = left->client, .who = g_strdup(left->who), .from = g_strdup(left->from),
                       .name = left->name[0] ? g_strdup(left->name) : NULL, .code = left->code, .unknown = left->state != AUDIT_SLOT_ENDED,
@@ -292,6 +298,20 @@ static void recover(Audit *a)
         a->tail = &r->next;
         a->queued++;
     }
+    return n;
+}
+
+/* With the first level that has records, at the start or by a reload. */
+static void open_slots(Audit *a)
+{
+    AuditSlots *slots = a->slots ? NULL : audit_slots_open(a->slots_path);
+    if (!slots)
+        return;
+    mutex_lock(&a->lock);
+    unsigned n = recover(a, slots);
+    __atomic_store_n(&a->slots, slots, __ATOMIC_RELEASE);
+    cond_broadcast(&a->wake);
+    mutex_unlock(&a->lock);
     if (n)
         log_warning("the daemon before this one was killed with %u calls under way: they are in the audit records", n);
 }
@@ -312,14 +332,16 @@ Audit *audit_new(const AuditSpec *spec, const char *slots_path, Err *err)
     Audit *a = g_new0(Audit, 1);
     a->journal = journal;
     a->fd = fd;
+    a->next_fd = -1;
     a->spec = *spec;
     a->spec.file = NULL;
     a->level = spec->level;
     a->tail = &a->head;
     mutex_init(&a->lock, LOCK_QUEUE, "audit");
     cond_init(&a->wake);
-    if (spec->level > 0 && (a->slots = audit_slots_open(slots_path)))
-        recover(a);
+    a->slots_path = g_strdup(slots_path);
+    if (spec->level > 0)
+        open_slots(a);
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -335,11 +357,16 @@ int audit_reload(Audit *a, const AuditSpec *spec, Err *err)
     if (open_file(spec, &fd, err) < 0)
         return -1;
     mutex_lock(&a->lock);
-    fd_close(&a->fd);
-    a->fd = fd;
+    int unused = take_fd(&a->next_fd); /* of a reload just before */
+    a->next_fd = fd;
+    a->moved = true;
     a->spec.level = spec->level;
     a->spec.logged = spec->logged;
+    cond_broadcast(&a->wake);
     mutex_unlock(&a->lock);
+    fd_close(&unused);
+    if (spec->level > 0)
+        open_slots(a); /* what it finds goes to the new file */
     g_atomic_int_set(&a->level, spec->level);
     return 0;
 }
@@ -365,6 +392,8 @@ Audit *audit_free(Audit *a)
         record_done(a, r);
     }
     audit_slots_close(a->slots);
+    g_free(a->slots_path);
+    fd_close(&a->next_fd);
     fd_close(&a->fd);
     fd_close(&a->journal);
     cond_done(&a->wake);
@@ -483,7 +512,8 @@ static void name_object(const Call *call, AuditRecord *r)
 static void take_slot(Audit *a, AuditRecord *r)
 {
     AuditSlot *slot;
-    r->slot = a->slots ? audit_slots_take(a->slots, &slot) : -1;
+    AuditSlots *slots = __atomic_load_n(&a->slots, __ATOMIC_ACQUIRE);
+    r->slot = slots ? audit_slots_take(slots, &slot) : -1;
     if (r->slot < 0)
         return;
     slot->time_us = r->time_us;

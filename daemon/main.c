@@ -417,6 +417,7 @@ int main(int argc, char **argv)
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_TRIM_THRESHOLD, 256 * 1024);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like any other */
     signal(SIGCHLD, SIG_DFL); /* ignored, as it may be inherited, it would take from us how children ended */
     sigaddset(&block, SIGTERM);
     sigaddset(&block, SIGINT);

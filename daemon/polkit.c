@@ -119,6 +119,13 @@ static int open_bus(Polkit *p)
     return r;
 }
 
+/* There is no bus.  One that is too busy to take us, or a descriptor we lack, is no absence: who may come in without polkit must not have a
+ * hand in it. */
+static bool is_bus_absence(int r)
+{
+    return r == -ENOENT || r == -ECONNREFUSED;
+}
+
 /* No polkit, in the words of the bus. */
 static bool is_absence(const sd_bus_error *e)
 {
@@ -213,7 +220,7 @@ static void start_waiting(void *arg)
         int r = open_bus(p);
         if (r < 0) {
             g_autofree char *why = g_strdup_printf("the system bus: %s", g_strerror(-r));
-            finish(a, POLKIT_ABSENT, why);
+            finish(a, is_bus_absence(r) ? POLKIT_ABSENT : POLKIT_FAILED, why);
             continue;
         }
         g_queue_unlink(&p->waiting, &a->link);

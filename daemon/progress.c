@@ -6,7 +6,8 @@
  * Errors:  none: a machine that does not answer is told of with what is known, and asked again when it has answered
  *
  * QEMU tells how far a job is only when it is asked.  So while somebody is registered the machines' views are looked at four times a second, and
- * those that have jobs are asked, each by one worker at a time.  Nobody registered: no timer.  Ended jobs are told of once, with their verdict.
+ * those that have jobs are asked, each by one worker at a time.  Nobody registered: no timer.  Ended jobs are told of once, with their verdict:
+ * those behind the last that was there at the look before.  Times are the host's, whose clock may be set, so they decide only where there was none.
  */
 #include "config.h"
 
@@ -26,7 +27,9 @@ typedef struct Watched {
     char *name;
     bool asked;        /* a worker is at it */
     bool there;        /* the last look at all machines found it */
-    uint64_t since_us; /* ended jobs up to here have been told of */
+    uint64_t since_us; /* wall clock of the last look, or of the first sight of a job */
+    JobVerdict *last;  /* the newest of the ended jobs then; NULL: there was none, or no look yet */
+    bool none_ended;   /* there was none */
 } Watched;
 
 struct Progress {
@@ -40,7 +43,9 @@ typedef struct Look {
     Progress *p;
     Domain *d;     /* reference */
     uint8_t uuid[UUID_LEN];
-    uint64_t since_us;
+    uint64_t since_us;  /* these three: as Watched's, before and after */
+    JobVerdict *last;
+    bool none_ended;
     DomainEvent *e; /* whom it is about */
     GBytes *payload;
     bool runs;      /* it has jobs */
@@ -60,20 +65,39 @@ static gboolean uuid_same(gconstpointer a, gconstpointer b)
 
 /* ---- on a worker --------------------------------------------------------------------------------------------------------- */
 
-static GBytes *encode(const DomainEvent *e, const GPtrArray *running, const GPtrArray *ended, uint64_t *since_us)
+/* The first of those that were not told of yet. */
+static unsigned first_untold(const GPtrArray *ended, const Look *l)
+{
+    uint64_t now = (uint64_t)g_get_real_time();
+    for (unsigned i = ended->len; l->last && i > 0; i--)
+        if (job_verdict_same(ended->pdata[i - 1], l->last))
+            return i;
+    unsigned i = l->none_ended ? 0 : ended->len;
+    for (; i > 0; i--) {
+        const JobVerdict *v = ended->pdata[i - 1];
+        if (v->ended_us <= l->since_us || v->ended_us > now) /* from then on, and not from a time the clock was ahead */
+            break;
+    }
+    return i;
+}
+
+static void note_told(Look *l, const GPtrArray *ended)
+{
+    l->since_us = (uint64_t)g_get_real_time();
+    l->none_ended = ended->len == 0;
+    job_verdict_free(l->last);
+    l->last = ended->len ? job_verdict_copy(ended->pdata[ended->len - 1]) : NULL;
+}
+
+static GBytes *encode(const DomainEvent *e, const GPtrArray *running, const GPtrArray *ended, unsigned from)
 {
     Arena a = {0};
     unsigned n = 0;
     berth_block_job *jobs = arena_array(&a, berth_block_job, running->len + ended->len);
     for (unsigned i = 0; i < running->len; i++)
         jobs[n++] = wire_running_job(&a, running->pdata[i]);
-    for (unsigned i = 0; i < ended->len; i++) {
-        const JobVerdict *v = ended->pdata[i];
-        if (v->ended_us > *since_us)
-            jobs[n++] = wire_ended_job(&a, v);
-    }
-    for (unsigned i = 0; i < ended->len; i++)
-        *since_us = MAX(*since_us, ((const JobVerdict *)ended->pdata[i])->ended_us);
+    for (unsigned i = from; i < ended->len; i++)
+        jobs[n++] = wire_ended_job(&a, ended->pdata[i]);
     berth_block_job_progress_msg m = {.dom = {.name = e->name, .id = e->dom_id}, .jobs = {.jobs_len = MIN(n, BERTH_BLOCK_JOBS_MAX), .jobs_val = jobs}};
     memcpy(m.dom.uuid, e->uuid, UUID_LEN);
     g_auto(Err) err = ERR_INIT;
@@ -95,7 +119,8 @@ static void look(void *arg)
     l->runs = running->len > 0;
     domain_unlock(l->d);
     g_autoptr(GPtrArray) ended = domain_block_jobs_ended(l->d);
-    l->payload = encode(l->e, running, ended, &l->since_us);
+    l->payload = encode(l->e, running, ended, first_untold(ended, l));
+    note_told(l, ended);
     event_post(l->p->server->client_loop, told, l);
 }
 
@@ -104,12 +129,11 @@ static void tell_gone(Progress *p, const Watched *w)
 {
     g_autoptr(GPtrArray) none = g_ptr_array_new();
     DomainEvent *e = g_new0(DomainEvent, 1);
-    uint64_t since = 0;
     e->class = EVENT_BLOCK_JOBS;
     e->name = g_strdup(w->name);
     e->dom_id = -1;
     memcpy(e->uuid, w->uuid, UUID_LEN);
-    g_autoptr(GBytes) payload = encode(e, none, none, &since);
+    g_autoptr(GBytes) payload = encode(e, none, none, 0);
     if (payload)
         event_hub_send(p->server->events, e, BERTH_PROGRAM, BERTH_PROTOCOL_VERSION, BERTH_PROC_BLOCK_JOB_PROGRESS, payload);
     domain_event_free(e);
@@ -122,6 +146,7 @@ static void look_free(Look *l)
     if (l->e)
         domain_event_free(l->e);
     g_clear_pointer(&l->payload, g_bytes_unref);
+    job_verdict_free(l->last);
     object_unref(l->d);
     g_free(l);
 }
@@ -134,6 +159,9 @@ static void told(void *arg)
     if (w) {
         w->asked = false;
         w->since_us = l->since_us;
+        w->none_ended = l->none_ended;
+        job_verdict_free(w->last);
+        w->last = g_steal_pointer(&l->last);
         if (l->payload)
             event_hub_send(p->server->events, l->e, BERTH_PROGRAM, BERTH_PROTOCOL_VERSION, BERTH_PROC_BLOCK_JOB_PROGRESS, l->payload);
         if (!l->runs)
@@ -159,7 +187,8 @@ static void ask(Progress *p, const DomainView *v)
         return;
     g_auto(Err) err = ERR_INIT;
     Look *l = g_new0(Look, 1);
-    *l = (Look){.p = p, .d = domain_by_uuid(p->server->domains, v->uuid, v->name, &err), .since_us = w->since_us};
+    *l = (Look){.p = p, .d = domain_by_uuid(p->server->domains, v->uuid, v->name, &err), .since_us = w->since_us,
+                .last = w->last ? job_verdict_copy(w->last) : NULL, .none_ended = w->none_ended};
     memcpy(l->uuid, v->uuid, UUID_LEN);
     if (l->d && domain_driver_submit(p->server->domains, LANE_NORMAL, look, l)) {
         w->asked = true;
@@ -208,9 +237,11 @@ void progress_wanted(Progress *p)
     timer_arm_by(p->timer, deadline_in_ms(0));
 }
 
-static void watched_free(void *w)
+static void watched_free(void *p)
 {
-    g_free(((Watched *)w)->name);
+    Watched *w = p;
+    job_verdict_free(w->last);
+    g_free(w->name);
     g_free(w);
 }
 

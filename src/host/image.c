@@ -2,7 +2,7 @@
  *
  * Owns:    the opener child and the two messages between it and us
  * Threads: any that may sleep
- * Locks:   lingering.lock (leaf), for children that did not die yet
+ * Locks:   none
  * Errors:  VIR_ERR_SYSTEM_ERROR, VIR_ERR_OPERATION_FAILED, VIR_ERR_OPERATION_INVALID, VIR_ERR_OPERATION_TIMEOUT
  *
  * Theory of operation.  The child does as little as possible: it gets a path and open flags, opens, looks, and sends back what it found
@@ -27,7 +27,6 @@
 
 #include "host/image.h"
 #include "util/fd.h"
-#include "util/lock.h"
 #include "util/pool.h"
 #include "util/spawn.h"
 
@@ -183,38 +182,6 @@ static void __attribute__((noreturn)) child_run(int sock, OpenRequest *q, OpenRe
 
 /* ---- our side ---------------------------------------------------------------------------------------------------------------- */
 
-/* Children killed and not yet dead. */
-static struct {
-    pthread_once_t once;
-    Mutex lock;
-    GSList *pidfds;
-} lingering = {.once = PTHREAD_ONCE_INIT};
-
-static void lingering_init(void)
-{
-    mutex_init(&lingering.lock, LOCK_LEAF, "image openers");
-}
-
-static bool reap(int pidfd)
-{
-    Child c = {0, pidfd};
-    return child_wait(&c, deadline_in_ms(0), NULL) != 0;
-}
-
-static void lingering_reap(void)
-{
-    pthread_once(&lingering.once, lingering_init);
-    LOCK_SCOPE(&lingering.lock);
-    for (GSList *l = lingering.pidfds, *next; l; l = next) {
-        next = l->next;
-        int fd = GPOINTER_TO_INT(l->data);
-        if (reap(fd)) {
-            close(fd);
-            lingering.pidfds = g_slist_delete_link(lingering.pidfds, l);
-        }
-    }
-}
-
 typedef struct Opener {
     int sock;
     int pidfd;
@@ -225,7 +192,6 @@ typedef struct Opener {
 
 static int opener_start(Opener *o, Deadline d, Err *err)
 {
-    lingering_reap();
     int s[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, s) < 0)
         return err_set_errno(err, errno, "cannot open images: socket pair");
@@ -254,16 +220,8 @@ static int opener_start(Opener *o, Deadline d, Err *err)
 static void opener_end(Opener *o)
 {
     fd_close(&o->sock);
-    if (o->pidfd >= 0) {
-        syscall(SYS_pidfd_send_signal, o->pidfd, SIGKILL, NULL, 0);
-        Child c = {0, o->pidfd};
-        if (child_wait(&c, deadline_in_ms(200), NULL) != 0) {
-            fd_close(&o->pidfd);
-        } else {
-            LOCK_SCOPE(&lingering.lock);
-            lingering.pidfds = g_slist_prepend(lingering.pidfds, GINT_TO_POINTER(o->pidfd));
-        }
-    }
+    Child c = {0, take_fd(&o->pidfd)};
+    child_end(&c, 200);
     g_free(o->request);
     g_free(o->reply);
 }

@@ -190,6 +190,7 @@ struct RpcConn {
     uint64_t stall_bytes; /* bytes_out when the stall timer was armed */
     uint64_t rx_stall_bytes; /* bytes_in when its sister was */
     unsigned pings;    /* sent without any packet since */
+    uint64_t ping_bytes_out; /* bytes_out when the keepalive timer last looked */
 };
 
 /* conn.c */

@@ -5,7 +5,8 @@
  *
  * Theory of operation.  Any packet from the client shows it is alive.  After an interval without one a ping goes out; when `count` pings
  * in a row brought nothing, the connection is closed an interval after the last.  While we ourselves do not read the socket (in-flight
- * cap), silence proves nothing and is not counted.
+ * cap), silence proves nothing and is not counted.  Nor while a full socket goes on taking what waits for the client: it is alive, but the
+ * ping is behind all that, and with that many answers waiting its packets are not read.
  *
  * A pong is an answer like any other: who sends pings and takes no pongs is not read any more (RPC_ANSWERS_BYTES).
  */
@@ -31,6 +32,14 @@ void keepalive_handle(RpcConn *c, const RpcHeader *h)
         send_message(c, KEEPALIVE_PONG);
 }
 
+/* Since the last time it was asked. */
+static bool has_taken_some(RpcConn *c)
+{
+    uint64_t before = c->ping_bytes_out;
+    c->ping_bytes_out = __atomic_load_n(&c->bytes_out, __ATOMIC_RELAXED);
+    return c->blocked && c->ping_bytes_out != before;
+}
+
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
     RpcConn *c = userdata;
@@ -41,6 +50,8 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
     uint64_t now = now_us(), next = now + interval;
     if (conn_in_flight(c) >= limits->max_client_requests) {
         log_debug("%s: not read at present, no ping", c->name);
+    } else if (has_taken_some(c)) {
+        c->pings = 0;
     } else if (now < c->last_rx_us + interval && c->pings == 0) {
         next = c->last_rx_us + interval;
     } else if (c->pings >= limits->keepalive_count) {

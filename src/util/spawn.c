@@ -2,7 +2,8 @@
  *
  * Owns:    the steps between clone and exec
  * Threads: any that may sleep
- * Locks:   none; all signals are blocked around the clone so that no handler of ours runs in the child
+ * Locks:   for moments, of lent memory and of children that do not die; all signals are blocked around the clone so that no handler of ours runs
+ *          in the child
  * Errors:  VIR_ERR_SYSTEM_ERROR naming program and step; the child reports through a pipe that exec closes
  *
  * Theory of operation.  Everything is prepared before the clone: vectors, the descriptor plan, /dev/null.  The child then makes raw
@@ -480,12 +481,10 @@ static int read_report(int fd, StepReport *ret, Deadline d)
 static int give_up(Plan *p, Child *c, Err *err)
 {
     const SpawnOpts *o = p->opts;
-    syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
     pool_blocking_begin();
-    if (child_wait(c, deadline_in_ms(DEATH_MS), NULL) == 0)
+    if (!child_end(c, DEATH_MS))
         p->stack = NULL;
     pool_blocking_end();
-    fd_close(&c->pidfd);
     err_set(err, VIR_ERR_OPERATION_TIMEOUT, "%s was not executed in time", o->argv[0]);
     return err_hint(err, "is the file system that holds it reachable?");
 }
@@ -624,6 +623,43 @@ int child_wait(Child *c, Deadline d, int *ret_status)
     }
 }
 
+/* Children that were killed and are not dead yet, for whoever ends the next one. */
+static struct {
+    pthread_mutex_t lock;
+    GSList *pidfds;
+} lingering = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void reap_lingering(void)
+{
+    pthread_mutex_lock(&lingering.lock);
+    for (GSList *l = lingering.pidfds, *next; l; l = next) {
+        next = l->next;
+        Child c = {0, GPOINTER_TO_INT(l->data)};
+        if (child_wait(&c, deadline_in_ms(0), NULL) == 0)
+            continue;
+        fd_close(&c.pidfd);
+        lingering.pidfds = g_slist_delete_link(lingering.pidfds, l);
+    }
+    pthread_mutex_unlock(&lingering.lock);
+}
+
+bool child_end(Child *c, unsigned ms)
+{
+    reap_lingering();
+    if (c->pidfd < 0)
+        return true;
+    syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
+    bool ended = child_wait(c, deadline_in_ms(ms), NULL) != 0;
+    if (!ended) {
+        pthread_mutex_lock(&lingering.lock);
+        lingering.pidfds = g_slist_prepend(lingering.pidfds, GINT_TO_POINTER(take_fd(&c->pidfd)));
+        pthread_mutex_unlock(&lingering.lock);
+    }
+    fd_close(&c->pidfd);
+    c->pid = 0;
+    return ended;
+}
+
 /* ---- spawn_run --------------------------------------------------------------------------------------------------------------- */
 
 /* Keeps the last `max` bytes appended. */
@@ -721,7 +757,7 @@ int spawn_run(const SpawnOpts *opts, Deadline d, size_t max_out, char **ret_out,
     if (ended == 1)
         fd_close(&c.pidfd);
     else
-        child_kill(&c);
+        child_end(&c, DEATH_MS);
     pool_blocking_end();
 
     int r = run_result(opts, collected, ended, status, max_out, errs, err);

@@ -50,8 +50,11 @@ typedef struct Child {
  * the step that failed.  A program on storage that hangs is given up at exec_by (VIR_ERR_OPERATION_TIMEOUT), and the child killed.  Takes a moment
  * (fork), sleeps (pool_blocking): worker threads only. */
 int spawn(const SpawnOpts *opts, Child *ret, Err *err);
-/* SIGKILL by pidfd and reap; harmless on a child already gone. */
+/* SIGKILL by pidfd and reap; harmless on a child already gone.  For one that nothing holds in the kernel: its end is waited for. */
 void child_kill(Child *c);
+/* The same for one that storage may hold in the kernel, where it does not die: its end is waited for so long at most, then it is left, and reaped by a
+ * later call of this.  True: it has ended. */
+bool child_end(Child *c, unsigned ms);
 /* Waits for the end until the deadline: 1 ended (*status as from waitid: exit code, or 128 + signal), 0 still running, -errno. */
 int child_wait(Child *c, Deadline d, int *ret_status);
 

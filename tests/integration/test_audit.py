@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -166,8 +167,19 @@ def test_refusals_are_recorded_whatever_was_asked():
         instance.close()
 
 
-def test_a_call_the_daemon_is_killed_in(server):
+@pytest.mark.parametrize("late", [False, True], ids=["from the start", "since a reload"])
+def test_a_call_the_daemon_is_killed_in(server, late):
     """Its record comes from the next daemon, once, and says that the end is not known."""
+    if late:
+        conf = server.box.path("etc", "libvirtd.conf")
+        with open(conf) as lines:
+            text = lines.read()
+        with open(conf, "w") as out:
+            out.write(text + "audit_level = 0\n")
+        server.restart()
+        with open(conf, "w") as out:
+            out.write(text)
+        server.reload()
     uuid = "11112222-3333-4444-5555-666677778888"
     server.define(guest_xml.domain("web", uuid=uuid))
     server.sh("start", "web")
@@ -250,6 +262,22 @@ def test_reload_opens_the_file_anew(server):
     server.reload()
     server.define(guest_xml.domain("b"))
     assert not [r for r in Records(server).until(lambda r: r.get("name") == "b") if r.get("name") == "a"]
+
+
+def test_a_daemon_without_descriptors_goes_on_recording(server):
+    """Not one is to be had: what is refused and changed meanwhile is in the file all the same."""
+    old = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
+    with identity.Client(server.socket, 0) as client:
+        client.open()
+        resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (3, old[1]))
+        try:
+            assert client.call(35, rawrpc.domain("nobody", b"\x02" * 16)).error()[0] == 42
+            end = time.monotonic() + 60
+            while not any(r.get("name") == "nobody" for r in Records(server).all()):
+                assert time.monotonic() < end, Records(server).all()
+                client.call(110)
+        finally:
+            resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, old)
 
 
 def test_a_full_file_system_spoils_no_other_record():

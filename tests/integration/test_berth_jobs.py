@@ -208,8 +208,14 @@ def test_pivot_that_waits_in_vain(daemon, wire):
     assert code == libvirt.VIR_ERR_OPERATION_INVALID, text
 
 
-def test_progress(daemon, wire):
+@pytest.mark.parametrize("ahead", [False, True], ids=["no history", "clock was ahead"])
+def test_progress(daemon, wire, ahead):
     dom = copying(daemon)
+    if ahead:  # the clock was set back since: what ends now has ended before that
+        os.makedirs(daemon.box.path("lib", "qemu", "job-history"), exist_ok=True)
+        with open(daemon.box.path("lib", "qemu", "job-history", dom.UUIDString() + ".xml"), "w") as out:
+            out.write("<jobhistory format='1'><job id='old' kind='pull' disk='vdb' type='1' status='0' begun='9000000000000000' "
+                      "ended='9000000001000000' bytes='0'/></jobhistory>")
     reply = wire.call(REGISTER, rawrpc.optional(None), prog=BERTH)
     assert reply.status == rawrpc.OK, reply.error()
     callback, = struct.unpack(">i", reply.body)

@@ -3,6 +3,7 @@
 import os
 import queue
 import re
+import resource
 import signal
 import socket
 import struct
@@ -173,6 +174,23 @@ def test_a_log_that_hangs(berthd, output):
             journal.close()
         else:
             os.close(out)
+        server.close()
+
+
+def test_a_log_file_that_may_not_grow(berthd):
+    """As large as the limit of the daemon's files: lines are lost, and nothing else."""
+    server = make(berthd, "1:file:/var/log/libvirt/berthd.log")
+    plain = server.argv
+    server.argv = lambda: ["env", "--default-signal=XFSZ"] + plain()  # Python ignores it, and so would what it starts
+    try:
+        server.start()
+        server.sh("uri")
+        hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (os.path.getsize(server.box.path("log", "berthd.log")), hard))
+        for _ in range(2):
+            server.sh("uri")
+        assert server.stop() == 0
+    finally:
         server.close()
 
 

@@ -318,6 +318,29 @@ def test_without_polkit_the_socket_group_counts(server):
     assert identity.virsh(server, GAMES, "uri").returncode == 0
 
 
+def test_a_bus_that_is_too_busy_is_no_absence():
+    """Whoever is in the group could see to it that no more connections fit into the bus's queue: it gets him in no more than polkit would."""
+    instance = servers.new("berthd", libvirtd_conf='auth_unix_rw = "polkit"\nunix_sock_rw_perms = "0777"\n')
+    instance.box.start()
+    instance.write_config()
+    directory, gid = instance.box.path("dbus"), 3007
+    os.mkdir(directory)
+    try:
+        with socket.socket(socket.AF_UNIX) as bus, socket.socket(socket.AF_UNIX) as waits:
+            bus.bind(os.path.join(directory, "system_bus_socket"))
+            bus.listen(0)
+            waits.connect(bus.getsockname())  # the one there is room for
+            assert instance.box.run(["sh", "-c", "mkdir -p /run/dbus && mount --bind %s /run/dbus" % directory]).returncode == 0
+            instance.start()
+            os.chown(instance.socket, -1, gid)
+            busy = identity.virsh(instance, MAN, "uri", groups=[gid])
+            assert busy.returncode != 0 and "authentication failed" in busy.stderr and "no answer" in busy.stderr, busy
+        absent = identity.virsh(instance, MAN, "uri", groups=[gid])  # nobody listens there any more
+        assert absent.returncode == 0, absent
+    finally:
+        instance.close()
+
+
 def test_a_polkit_that_hangs_harms_only_whom_it_is_asked_about(server):
     """polkitd is stopped: who waits for it may leave, root and others go on, and when it runs again it is as before."""
     daemons = [pid for pid, argv in server.box.processes() if argv[0] == polkit.POLKITD]

@@ -10,10 +10,14 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -335,6 +339,83 @@ static void test_exec_hangs(void **state)
     rmdir(dir);
 }
 
+/* ---- storage that does not answer -------------------------------------------------------------------------------------------- */
+
+/* A file system that says it is one, and answers nothing else: who has asked it waits in the kernel, where no signal reaches him. */
+typedef struct DeadStorage {
+    char dir[32];
+    int fd;
+    pthread_t thread;
+    gint asked; /* atomic: questions without an answer */
+} DeadStorage;
+
+static void *dead_storage_serve(void *arg)
+{
+    DeadStorage *s = arg;
+    static char buf[1 << 17];
+    while (read(s->fd, buf, sizeof(buf)) > 0) {
+        const struct fuse_in_header *in = (const void *)buf;
+        struct {
+            struct fuse_out_header head;
+            struct fuse_init_out init;
+        } out = {{sizeof(out), 0, in->unique}, {.major = FUSE_KERNEL_VERSION, .minor = FUSE_KERNEL_MINOR_VERSION, .max_write = 4096}};
+        if (in->opcode != FUSE_INIT)
+            g_atomic_int_inc(&s->asked);
+        else if (write(s->fd, &out, sizeof(out)) != (ssize_t)sizeof(out))
+            break;
+    }
+    return NULL;
+}
+
+static void dead_storage_make(DeadStorage *s)
+{
+    g_strlcpy(s->dir, "/tmp/dead-storage.XXXXXX", sizeof(s->dir));
+    assert_non_null(mkdtemp(s->dir));
+    assert_int_equal(unshare(CLONE_NEWNS), 0);
+    assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+    s->fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    assert_true(s->fd >= 0);
+    g_autofree char *options = g_strdup_printf("fd=%d,rootmode=40000,user_id=0,group_id=0", s->fd);
+    assert_int_equal(mount("dead", s->dir, "fuse", 0, options), 0);
+    assert_int_equal(pthread_create(&s->thread, NULL, dead_storage_serve, s), 0);
+}
+
+/* Whoever waits gets an error, and may die. */
+static void dead_storage_end(DeadStorage *s)
+{
+    assert_int_equal(umount2(s->dir, MNT_FORCE | MNT_DETACH), 0);
+    pthread_join(s->thread, NULL);
+    close(s->fd);
+    rmdir(s->dir);
+}
+
+/* A helper that cannot even be killed costs its deadline and a moment, not for ever; and is reaped once it has died. */
+static void test_a_helper_that_cannot_die(void **state)
+{
+    DeadStorage s = {.fd = -1};
+    if (geteuid() != 0)
+        skip();
+    dead_storage_make(&s);
+    const char *argv[] = {"/usr/bin/stat", s.dir, NULL}, *other[] = {"/bin/true", NULL};
+    SpawnOpts o = {.argv = argv, .fd_in = -1};
+    g_auto(Err) err = ERR_INIT;
+    alarm(60); /* else it would wait for ever */
+    assert_int_equal(spawn_run(&o, deadline_in_ms(2000), 1000, NULL, &err), -1);
+    alarm(0);
+    assert_int_equal(err.code, VIR_ERR_OPERATION_TIMEOUT);
+    assert_true(g_atomic_int_get(&s.asked) > 0);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), 0); /* it is there still */
+    dead_storage_end(&s);
+    siginfo_t si;
+    assert_int_equal(waitid(P_ALL, 0, &si, WEXITED | WNOWAIT), 0); /* now it has died */
+    Child c = {0, -1};
+    o.argv = other;
+    err_clear(&err);
+    assert_int_equal(spawn(&o, &c, &err), 0);
+    assert_true(child_end(&c, 10000));
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nobody is left */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,7 +426,7 @@ int main(void)
         cmocka_unit_test(test_not_the_program_yet), cmocka_unit_test(test_refused_before_exec),
         cmocka_unit_test(test_killed_before_exec),
         cmocka_unit_test(test_cpus),            cmocka_unit_test(test_ids_and_caps),    cmocka_unit_test(test_root_without_caps),
-        cmocka_unit_test(test_exec_hangs),
+        cmocka_unit_test(test_exec_hangs),      cmocka_unit_test(test_a_helper_that_cannot_die),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
