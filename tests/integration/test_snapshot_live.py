@@ -291,6 +291,28 @@ def test_settled_before_anything_else(faulty):
     assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
 
 
+def test_settled_before_block_jobs(faulty):
+    """An overlay that was merged or left behind stands on the old image for ever: it must not be taken for the machine's when the guest has ended."""
+    server = faulty
+    a, _ = two_disks(server, "jobs")
+    server.sh("start", "jobs", "--paused")
+    server.faults.inject("rename:/etc/libvirt/qemu/*", persistent=True, error=errno.ENOSPC)
+    assert not server.virsh("snapshot-create-as", "jobs", "s", "--disk-only", "--no-metadata").ok
+    commit = ("blockcommit", "jobs", "vda", "--active", "--pivot", "--wait")
+    for call in (commit, ("blockpull", "jobs", "vda"), ("blockcopy", "jobs", "vda", IMAGES + "copy", "--transient-job")):
+        answer = server.virsh(*call)
+        assert not answer.ok and "an earlier snapshot is not settled yet" in answer.err, call
+    server.faults.off()
+    server.sh(*commit)
+    recorder = events.Recorder(server.connect())
+    server.sh("destroy", "jobs")
+    recorder.lifecycle("jobs", libvirt.VIR_DOMAIN_EVENT_STOPPED)
+    recorder.close()
+    server.sh("start", "jobs", "--paused")  # after the task that settles
+    assert sources(server, "jobs")["vda"] == sources(server, "jobs", "--inactive")["vda"] == [a]
+    assert os.path.exists(server.box.path("lib", "images", "jobs-a.s")) and os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
+
+
 def _task_is_over(server, dom):
     """The guest's end makes one that tries to settle it: it has the job before the second of these at the latest."""
     for _ in range(2):
