@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LOG_AREA "store.defs"
 #include "util/file.h"
@@ -119,6 +120,16 @@ int defs_save(DefsStore *s, const char *name, const StoredDef *def, bool fixed, 
     if (fixed)
         defs_index_add(s->index, defs_index_key(name, content, strlen(content)), def, true);
     return 0;
+}
+
+int defs_check_free(const DefsStore *s, const char *name, Err *err)
+{
+    g_autofree char *path = defs_path(s->dir, name);
+    struct stat st;
+    if (lstat(path, &st) < 0 && errno == ENOENT)
+        return 0;
+    err_set(err, VIR_ERR_OPERATION_FAILED, "there is a definition '%s' already, which could not be read", path);
+    return err_hint(err, "the log of the daemon's start says why; repair it, or move it away");
 }
 
 int defs_remove(DefsStore *s, const char *name, Err *err)

@@ -405,6 +405,26 @@ def test_forgotten_when_there_is_room_again(faulty):
         server.restart()
 
 
+def test_names_of_definitions_nobody_could_read(faulty):
+    """A change of name does not write over them; and their links to be started with the host are nothing to the machine that has the name later."""
+    server = faulty
+    two_disks(server, "old")
+    path, link = server.box.path("etc", "qemu", "new.xml"), server.box.path("etc", "qemu", "autostart", "new.xml")
+    with open(path, "w") as file:
+        file.write("<domain>")
+    os.symlink("/etc/libvirt/qemu/new.xml", link)
+    server.restart()
+    answer = server.virsh("domrename", "old", "new")
+    assert not answer.ok and "could not be read" in answer.err and os.path.lexists(link)
+    with open(path) as file:
+        assert file.read() == "<domain>"
+    os.unlink(path)
+    server.sh("domrename", "old", "new")
+    for _ in range(2):
+        assert "disable" in server.sh("dominfo", "new").split("Autostart:")[1].split("\n")[0]
+        server.restart()
+
+
 def test_note_of_another_machine(faulty):
     """What was left of one that is gone is nothing to a machine that was given its name and its images."""
     server = faulty

@@ -166,6 +166,9 @@ static void test_definitions(void **state)
     assert_int_equal(defs_rename(store, "a", "b", b, true, &err), 0);
     assert_false(there("a.xml"));
     assert_true(there("b.xml"));
+    assert_int_equal(defs_check_free(store, "a", &err), 0);
+    assert_int_equal(defs_check_free(store, "broken", &err), -1);
+    err_clear(&err);
     g_autofree char *b_xml = path_of("b.xml"), *old_xml = path_of("old.xml");
     assert_int_equal(rename(b_xml, old_xml), 0); /* as a crash in the middle leaves it */
     g_autoptr(GPtrArray) again = load_anew(dir);
