@@ -405,6 +405,26 @@ def test_forgotten_when_there_is_room_again(faulty):
         server.restart()
 
 
+def test_kept_while_the_definition_cannot_be_read(faulty):
+    """A machine that runs when its file cannot be read is none that was never stored: at its end its snapshots stay for who repairs the file."""
+    server = faulty
+    two_disks(server, "torn")
+    server.sh("snapshot-create-as", "torn", "s", "--disk-only")
+    server.sh("start", "torn", "--paused")
+    server.stop(9)
+    path = server.box.path("etc", "qemu", "torn.xml")
+    with open(path) as file:
+        text = file.read()
+    with open(path, "w") as file:
+        file.write(text.replace("</domain>", "</domian>"))
+    server.start()
+    server.sh("destroy", "torn")
+    with open(path, "w") as file:
+        file.write(text)
+    server.restart()
+    assert server.sh("snapshot-list", "torn", "--name").split() == ["s"]
+
+
 def test_names_of_definitions_nobody_could_read(faulty):
     """A change of name does not write over them; and their links to be started with the host are nothing to the machine that has the name later."""
     server = faulty
