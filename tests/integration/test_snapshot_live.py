@@ -462,3 +462,24 @@ def test_note_of_another_machine(faulty):
     server.restart()
     server.sh("start", "heir", "--paused")
     assert sources(server, "heir", "--inactive") == {"vda": [a], "vdb": [b]} and server.sh("snapshot-list", "heir", "--name").split() == []
+
+
+def test_note_of_an_earlier_life(faulty):
+    """Nor is it to the same machine, when that was defined anew and started: the overlay, which may have the guest's data, stays where it is."""
+    server = faulty
+    two_disks(server, "again")
+    text = server.sh("dumpxml", "again", "--inactive")
+    server.sh("start", "again", "--paused")
+    server.faults.inject("rename:/etc/libvirt/qemu/*", persistent=True, error=errno.ENOSPC)
+    assert not server.virsh("snapshot-create-as", "again", "s", "--disk-only").ok
+    server.sh("destroy", "again")
+    server.stop(9)
+    server.faults.off()
+    os.unlink(server.box.path("etc", "qemu", "again.xml"))
+    server.start()
+    server.define(text)
+    server.sh("start", "again", "--paused")
+    server.restart()
+    assert sources(server, "again") == sources(server, "again", "--inactive") and len(sources(server, "again")["vda"]) == 1
+    assert os.path.exists(server.box.path("lib", "images", "again-a.s"))
+    assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
