@@ -103,7 +103,7 @@ static int write_file(DefsStore *s, const char *file, const char *content, Err *
     if (strlen(content) > XML_OWN_BYTES) /* what defs_load() reads */
         return err_set(err, VIR_ERR_XML_ERROR, "the definition '%s' would be longer than %u bytes", path, XML_OWN_BYTES);
     int r = file_replace_shared(path, content, strlen(content), 0600, &s->sync);
-    if (r == -ENOENT && dir_make(s->dir, 0700) == 0)
+    if (r == -ENOENT && dir_make_durable(s->dir, 0700) == 0)
         r = file_replace_shared(path, content, strlen(content), 0600, &s->sync);
     if (r < 0)
         return err_set_errno(err, -r, "cannot write the definition '%s'", path);

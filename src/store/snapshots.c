@@ -54,7 +54,7 @@ int snapshots_save(const char *base, const char *machine, const SnapshotDef *s, 
     g_autofree char *path = path_of(base, machine, s->name);
     if (strlen(content) >= XML_OWN_BYTES)
         return err_set(err, VIR_ERR_OPERATION_FAILED, "snapshot '%s' is too large to be kept: %zu bytes", s->name, strlen(content));
-    int r = dir_make(dir, 0755);
+    int r = dir_make_durable(dir, 0755);
     if (r == 0)
         r = file_replace(path, content, strlen(content), 0600, FILE_DURABLE);
     if (r < 0)

@@ -445,6 +445,17 @@ def test_names_of_definitions_nobody_could_read(faulty):
         server.restart()
 
 
+def test_first_snapshot_of_a_machine_is_durable(faulty):
+    """Also the directory that is made for it."""
+    server = faulty
+    two_disks(server, "first")
+    server.faults.record()
+    server.sh("snapshot-create-as", "first", "s", "--disk-only")
+    synced = [n for n in server.faults.recorded() if n.startswith("fsync:")]
+    server.faults.off()
+    assert any(n.endswith("/snapshot") for n in synced) and any(n.endswith("/snapshot/first") for n in synced), synced
+
+
 def test_note_of_another_machine(faulty):
     """What was left of one that is gone is nothing to a machine that was given its name and its images."""
     server = faulty
