@@ -21,8 +21,6 @@
 #include "store/defs_private.h"
 #include "store/snapshots.h"
 
-#define TOTAL_MAX (256u << 20) /* bytes of all snapshots of one machine */
-
 static const char header[] = DEFS_HEADER "which replaces the whole file at every change: what is edited in here gets lost.\n"
                                          "To change this snapshot use\n  virsh snapshot-edit\nor any other program that talks to the "
                                          "daemon.\n-->\n\n";
@@ -98,16 +96,15 @@ static StoredDef *as_stored(void *ud, const char *xml, Err *err)
 }
 
 /* NULL with Err. */
-static SnapshotDef *load_one(const char *base, const char *machine, const char *name, size_t *left, Err *err)
+static SnapshotDef *load_one(const char *base, const char *machine, const char *name, Err *err)
 {
     g_autofree char *path = path_of(base, machine, name), *text = NULL;
     size_t len;
-    int r = file_read(path, MIN(*left, XML_OWN_BYTES), &text, &len);
+    int r = file_read(path, XML_OWN_BYTES, &text, &len);
     if (r < 0) {
         err_set_errno(err, -r, "cannot read the snapshot '%s'", path);
         return NULL;
     }
-    *left -= len;
     g_autoptr(SnapshotDef) s = snapshot_def_parse(text, len, SNAPSHOT_PARSE_FILE, as_stored, NULL, err);
     if (!s) {
         err_wrap(err, "snapshot '%s'", path);
@@ -145,14 +142,13 @@ GPtrArray *snapshots_load(const char *base, const char *machine)
         log_error("%s: no snapshots: %s", machine, listing.detail);
         return all;
     }
-    size_t left = TOTAL_MAX;
     for (unsigned i = 0; i < names->len; i++) {
         if (all->len >= SNAPSHOTS_MAX) {
             log_error("%s: more than %u snapshots: the rest is left alone", machine, SNAPSHOTS_MAX);
             break;
         }
         g_auto(Err) err = ERR_INIT;
-        SnapshotDef *s = load_one(base, machine, names->pdata[i], &left, &err);
+        SnapshotDef *s = load_one(base, machine, names->pdata[i], &err);
         if (s)
             g_ptr_array_add(all, s);
         else
