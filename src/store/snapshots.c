@@ -118,12 +118,27 @@ static SnapshotDef *load_one(const char *base, const char *machine, const char *
     return g_steal_pointer(&s);
 }
 
+int snapshots_check_file(const char *base, const char *machine, const char *name, Err *err)
+{
+    g_auto(Err) own = ERR_INIT;
+    g_autoptr(SnapshotDef) s = load_one(base, machine, name, &own);
+    if (s || own.os_errno == ENOENT)
+        return 0;
+    err_set(err, VIR_ERR_OPERATION_FAILED, "there is a snapshot of that name that could not be read: %s", own.detail);
+    return err_hint(err, "take another name, or move the file away");
+}
+
+bool snapshots_is_later(const SnapshotDef *a, const SnapshotDef *b)
+{
+    if (a->creation_time != b->creation_time)
+        return a->creation_time > b->creation_time;
+    return strcmp(a->name, b->name) > 0;
+}
+
 static int by_time(gconstpointer pa, gconstpointer pb)
 {
     const SnapshotDef *a = *(SnapshotDef *const *)pa, *b = *(SnapshotDef *const *)pb;
-    if (a->creation_time != b->creation_time)
-        return a->creation_time < b->creation_time ? -1 : 1;
-    return strcmp(a->name, b->name);
+    return snapshots_is_later(a, b) ? 1 : snapshots_is_later(b, a) ? -1 : 0;
 }
 
 static void unref_one(void *p)

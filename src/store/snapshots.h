@@ -21,3 +21,5 @@ int snapshots_rename(const char *base, const char *old_name, const char *new_nam
 GPtrArray *snapshots_load(const char *base, const char *machine);
 /* Names of the machines (char*, free func set) that have a directory in BASE.  None when there is no BASE. */
 GPtrArray *snapshots_machines(const char *base);
+/* Their order: by time, then by name.  Of two that are marked as current the later is. */
+bool snapshots_is_later(const SnapshotDef *a, const SnapshotDef *b);
