@@ -29,17 +29,17 @@ static void set_list(Domain *d, SnapshotList *list)
     domain_mark_changed(d);
 }
 
+int snapshot_check_file(Domain *d, const char *name, Err *err)
+{
+    g_autofree char *base = snapshot_base(d->drv), *machine = g_strdup(d->name);
+    domain_unlock(d);
+    int r = snapshots_check_file(base, machine, name, err);
+    domain_lock(d);
+    return r;
+}
+
 /* ---- one comes ------------------------------------------------------------------------------------------------------------- */
 
-int snapshot_store(Domain *d, SnapshotDef *s, bool make_current, Err *err)
-{
-    domain_assert_locked(d);
-    g_autoptr(SnapshotList) old = snapshot_list_ref(d->priv->snapshots);
-    const SnapshotDef *replaced = snapshot_list_find(old, s->name);
-    const SnapshotDef *before = old && old->current ? snapshot_list_find(old, old->current) : NULL;
-    if (!replaced && old && old->n >= SNAPSHOTS_MAX)
-        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain '%s' has %u snapshots already, more cannot be told apart by clients",
-                       d->name, old->n);
 /* `s` is written with the mark, in place of `replaced` (may be NULL); `before` loses it.  Where that fails the later one counts: one that is told of and is the
  * earlier would not be current for the next daemon, so it is taken back.  No lock held. */
 static int unmark(const char *base, const char *machine, const SnapshotDef *before, const SnapshotDef *s, const SnapshotDef *replaced, Err *err)
@@ -57,6 +57,15 @@ static int unmark(const char *base, const char *machine, const SnapshotDef *befo
     return -1;
 }
 
+int snapshot_store(Domain *d, SnapshotDef *s, bool make_current, Err *err)
+{
+    domain_assert_locked(d);
+    g_autoptr(SnapshotList) old = snapshot_list_ref(d->priv->snapshots);
+    const SnapshotDef *replaced = snapshot_list_find(old, s->name);
+    const SnapshotDef *before = old && old->current ? snapshot_list_find(old, old->current) : NULL;
+    if (!replaced && old && old->n >= SNAPSHOTS_MAX)
+        return err_set(err, VIR_ERR_OPERATION_INVALID, "domain '%s' has %u snapshots already, more cannot be told apart by clients",
+                       d->name, old->n);
     bool current = make_current || (before && before == replaced);
     g_autofree char *base = snapshot_base(d->drv), *name = g_strdup(d->name);
     domain_unlock(d);

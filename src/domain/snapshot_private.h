@@ -10,6 +10,8 @@
 
 /* Writes `s` and makes it a member, in place of one of its name; `make_current` moves that mark.  Lock released meanwhile. */
 int snapshot_store(Domain *d, SnapshotDef *s, bool make_current, Err *err);
+/* A file of that name that could not be read is not to be written over.  Lock released meanwhile. */
+int snapshot_check_file(Domain *d, const char *name, Err *err);
 /* Takes `s` out of files and list after all; what cannot be removed is logged. */
 void snapshot_unstore(Domain *d, const char *name, const char *current_before);
 /* BASE of store/snapshots.h.  Caller frees. */
