@@ -24,6 +24,8 @@ char *snapshot_base(const DomainDriver *drv);
 int snapshot_disks_align(SnapshotDef *s, const DomainDef *def, SnapshotLocation usual, Err *err);
 /* External disks without a file get one beside the present image; no two may be the same. */
 int snapshot_disks_name(SnapshotDef *s, const DomainDef *def, Err *err);
+/* VIR_ERR_OPERATION_UNSUPPORTED when the disk has as many images (`images`) as one can be started with, and found again by the next daemon. */
+int snapshot_check_depth(const DiskDef *disk, unsigned images, Err *err);
 /* Can it be made at all: kinds and formats.  Formats not told become qcow2. */
 int snapshot_disks_check(SnapshotDef *s, const DomainDef *def, bool running, Err *err);
 

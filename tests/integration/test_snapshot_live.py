@@ -145,6 +145,40 @@ def test_transient(server):
     assert not os.path.exists(server.box.path("lib", "qemu", "snapshot", "gone"))
 
 
+def _deep(server, name, length):
+    """The top of a chain of images: each is a copy of the second with another name of the one below in its header."""
+    images = server.box.path("lib", "images")
+    server.image("%s-000" % name, "1M")
+    create = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", "%s%s-000" % (IMAGES, name), "%s%s-001" % (IMAGES, name), "1M"]
+    subprocess.run(server.box.argv(create), check=True)
+    with open("%s/%s-001" % (images, name), "rb") as file:
+        second = file.read()
+    for i in range(2, length):
+        with open("%s/%s-%03d" % (images, name, i), "wb") as file:
+            file.write(second.replace(b"%s-000" % name.encode(), b"%s-%03d" % (name.encode(), i - 1)))
+    return "%s%s-%03d" % (IMAGES, name, length - 1)
+
+
+def test_many_images(own_server):
+    """QEMU tells of each image inside the one above it; a guest with many is neither lost for that, nor given more than the next start can open."""
+    server = own_server()
+    for name, length in (("deep", 70), ("full", 200)):
+        server.define(xml.domain(name, devices=xml.disk(_deep(server, name, length))))
+        server.sh("start", name, "--paused")
+
+    def refused():
+        answer = server.virsh("snapshot-create-as", "full", "more", "--disk-only")
+        assert not answer.ok and "200 images deep" in answer.err
+
+    refused()
+    server.sh("destroy", "full")
+    refused()
+    server.sh("snapshot-create-as", "deep", "s", "--disk-only")
+    server.restart()
+    server.sh("qemu-monitor-command", "deep", "--hmp", "info status")
+    assert len(sources(server, "deep")["vda"]) == 71
+
+
 # ---- the daemon dies ----------------------------------------------------------------------------------------------------
 
 
