@@ -293,8 +293,8 @@ int snapshot_settle(Domain *d, Err *err)
     }
     bool taken;
     if (domain_is_active(d)) {
-        json_t *nodes = NULL;
-        if (domain_qmp(d, "query-named-block-nodes", json_pack("{s:b}", "flat", 1), &nodes, err) < 0)
+        json_t *nodes = NULL; /* not flat: that says of each that it stands on nothing */
+        if (domain_qmp(d, "query-named-block-nodes", NULL, &nodes, err) < 0)
             return -1;
         taken = is_taken(nodes, in);
         json_decref(nodes);
