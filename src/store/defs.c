@@ -128,8 +128,8 @@ int defs_check_free(const DefsStore *s, const char *name, Err *err)
     struct stat st;
     if (lstat(path, &st) < 0 && errno == ENOENT)
         return 0;
-    err_set(err, VIR_ERR_OPERATION_FAILED, "there is a definition '%s' already, which could not be read", path);
-    return err_hint(err, "the log of the daemon's start says why; repair it, or move it away");
+    err_set(err, VIR_ERR_OPERATION_FAILED, "there is a definition '%s' already, which was not there when the daemon started, or could not be read", path);
+    return err_hint(err, "the log of the daemon's start says why; repair it and restart the daemon, or move it away");
 }
 
 int defs_remove(DefsStore *s, const char *name, Err *err)
