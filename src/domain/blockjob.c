@@ -37,6 +37,7 @@
 #include "api_enums.h"
 
 #define AGAIN_MS 3000u
+#define ERROR_MAX 4096u /* of QEMU's words, which the status file holds */
 
 static const char *const state_names[BLOCKJOB_STATE_MAX] = {"starting", "running", "ready", "pivoting", "aborting", "over"};
 
@@ -373,7 +374,7 @@ static void learn_outcome(BlockJob *job, int outcome, const char *error)
         return;
     job->outcome = outcome;
     if (error && !job->error)
-        job->error = g_strdup(error);
+        job->error = g_strndup(error, ERROR_MAX);
 }
 
 static void learn_status(Domain *d, BlockJob *job, const char *status)

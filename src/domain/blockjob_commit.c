@@ -194,8 +194,8 @@ static int begin_commit(Domain *d, const CommitPlan *c, uint64_t speed, unsigned
 
 int domain_block_commit(Domain *d, const char *disk, const char *base, const char *top, uint64_t bandwidth, unsigned flags, Err *err)
 {
-    g_autoptr(DomainDef) live = domain_def_ref(d->live);
-    CommitPlan c = {.disk = blockjob_call_disk(d, live, disk, err)};
+    g_autoptr(DomainDef) live = blockjob_call_live(d, err);
+    CommitPlan c = {.disk = live ? blockjob_call_disk(d, live, disk, err) : NULL};
     uint64_t speed;
     if (!c.disk || blockjob_bandwidth(bandwidth, flags & VIR_DOMAIN_BLOCK_COMMIT_BANDWIDTH_BYTES, &speed, err) < 0 ||
         plan(&c, base, top, flags, err) < 0)

@@ -339,9 +339,9 @@ static int begin_copy(Copy *c, Err *err)
 
 int domain_block_copy(Domain *d, const char *name, StorageSource *target, const BlockCopyTune *tune, unsigned flags, Err *err)
 {
-    g_autoptr(DomainDef) live = domain_def_ref(d->live);
+    g_autoptr(DomainDef) live = blockjob_call_live(d, err);
     Copy c = {.d = d, .target = target, .tune = tune, .flags = flags};
-    c.disk = blockjob_call_disk(d, live, name, err);
+    c.disk = live ? blockjob_call_disk(d, live, name, err) : NULL;
     int r = c.disk && check_call(&c, err) == 0 && make_target(&c, err) == 0 ? begin_copy(&c, err) : -1;
     if (r < 0 && c.made)
         chain_unmake(d, c.target);

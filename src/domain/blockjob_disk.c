@@ -15,6 +15,7 @@
 #include "domain/blockjob_disk.h"
 #include "domain/private.h"
 #include "domain/reconnect.h"
+#include "domain/snapshot.h"
 #include "qemu/props.h"
 #include "qmp/commands.h"
 #include "api_enums.h"
@@ -22,6 +23,18 @@
 #define MIB (1024u * 1024u)
 
 /* ---- the call ---------------------------------------------------------------------------------------------------- */
+
+DomainDef *blockjob_call_live(Domain *d, Err *err)
+{
+    if (snapshot_settle(d, err) < 0) {
+        err_wrap(err, "an earlier snapshot is not settled yet");
+        return NULL;
+    }
+    if (d->live && !d->priv->dying)
+        return domain_def_ref(d->live);
+    domain_err_inactive(err);
+    return NULL;
+}
 
 DiskDef *blockjob_call_disk(Domain *d, const DomainDef *def, const char *name, Err *err)
 {

@@ -7,6 +7,9 @@
 #include "domain/blockjob_kinds.h"
 #include "domain/chain.h"
 
+/* The live definition a job is to begin on, a reference.  A snapshot that is not settled is settled first (lock released meanwhile): the job would
+ * change the chain its outcome is told by.  NULL with Err: it cannot be, or the machine has ended. */
+DomainDef *blockjob_call_live(Domain *d, Err *err);
 /* The disk a call names, fit for a job: not empty, without another job.  Borrowed from `def`, which is the live definition. */
 DiskDef *blockjob_call_disk(Domain *d, const DomainDef *def, const char *name, Err *err);
 /* A bandwidth of a call in bytes a second; `in_bytes`: it is that already, else MiB. */

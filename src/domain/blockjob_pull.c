@@ -90,8 +90,8 @@ const BlockJobOps blockjob_pull_ops = {.type = VIR_DOMAIN_BLOCK_JOB_TYPE_PULL,
 
 static int pull(Domain *d, const char *name, const char *base_name, uint64_t speed, unsigned flags, Err *err)
 {
-    g_autoptr(DomainDef) live = domain_def_ref(d->live);
-    DiskDef *disk = blockjob_call_disk(d, live, name, err);
+    g_autoptr(DomainDef) live = blockjob_call_live(d, err);
+    DiskDef *disk = live ? blockjob_call_disk(d, live, name, err) : NULL;
     if (!disk)
         return -1;
     bool keep_relative = flags & VIR_DOMAIN_BLOCK_REBASE_RELATIVE;

@@ -262,7 +262,10 @@ static int rename_files(DomainDriver *drv, const char *old_name, const char *new
         err_wrap(err, "the definition of '%s' cannot be stored as '%s'", old_name, new_name);
         return -1;
     }
-    if (autostart && autostart_set(o->autostart_dir, o->config_dir, new_name, true, err) < 0)
+    if (defs_check_free(domain_driver_defs(drv), new_name, err) < 0)
+        return -1;
+    /* a link that is there is of an earlier machine of that name */
+    if (autostart_set(o->autostart_dir, o->config_dir, new_name, autostart, err) < 0)
         return -1;
     if (defs_rename(domain_driver_defs(drv), old_name, new_name, file, fixed, err) < 0) {
         if (autostart)

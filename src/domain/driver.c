@@ -239,7 +239,7 @@ static int make_dirs(const DomainDriverOpts *o, Err *err)
     } dirs[] = {
         {o->config_dir, 0700}, {o->autostart_dir, 0700}, {o->run_dir, 0755}, {o->state_dir, 0751}, {o->log_dir, 0711}};
     for (unsigned i = 0; i < N_ELEMENTS(dirs); i++) {
-        int r = dir_make(dirs[i].path, dirs[i].mode);
+        int r = dir_make_durable(dirs[i].path, dirs[i].mode);
         if (r < 0)
             return err_set_errno(err, -r, "cannot make the directory '%s'", dirs[i].path);
     }

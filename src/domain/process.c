@@ -24,6 +24,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define LOG_AREA "domain.process"
 #include "util/fd.h"
@@ -35,6 +36,7 @@
 #include "domain/snapshot.h"
 #include "domain/reconnect.h"
 #include "domain/stats.h"
+#include "store/defs.h"
 #include "store/status.h"
 #include "api_enums.h"
 
@@ -359,6 +361,14 @@ static void make_off(Domain *d, const Verdict *v)
     domain_ring(d);
 }
 
+/* A machine whose definition could not be read when this daemon started runs as one that was never stored.  What is kept beside its file stays for
+ * who repairs that. */
+static bool has_file(const DomainDriverOpts *o, const char *name)
+{
+    g_autofree char *path = defs_path(o->config_dir, name);
+    return access(path, F_OK) == 0;
+}
+
 /* Nobody writes the status file after it is removed: dying machines are not flushed anew.  Lock held. */
 static void wait_for_flush(Domain *d)
 {
@@ -417,12 +427,13 @@ void domain_tear_down(Domain *d)
         status_pid_file(o->run_dir, name, 0);
     }
     launched_process_clear(&proc);
+    bool kept = has_file(o, name);
     domain_lock(d);
     if (!ended) {
         try_again_later(d);
         return;
     }
-    if (!d->persistent)
+    if (!d->persistent && !kept)
         domain_snapshots_drop(d);
 
     {
@@ -430,7 +441,7 @@ void domain_tear_down(Domain *d)
         if (p->kill.asked_life == p->kill.life)
             p->destroyed_life = p->kill.life;
     }
-    if (!d->persistent) { /* nobody can ask for them any more */
+    if (!d->persistent && !kept) { /* nobody can ask for them any more */
         domain_unlock(d);
         blockjobs_forget_ended(d);
         domain_lock(d);

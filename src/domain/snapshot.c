@@ -29,7 +29,33 @@ static void set_list(Domain *d, SnapshotList *list)
     domain_mark_changed(d);
 }
 
+int snapshot_check_file(Domain *d, const char *name, Err *err)
+{
+    g_autofree char *base = snapshot_base(d->drv), *machine = g_strdup(d->name);
+    domain_unlock(d);
+    int r = snapshots_check_file(base, machine, name, err);
+    domain_lock(d);
+    return r;
+}
+
 /* ---- one comes ------------------------------------------------------------------------------------------------------------- */
+
+/* `s` is written with the mark, in place of `replaced` (may be NULL); `before` loses it.  Where that fails the later one counts: one that is told of and is the
+ * earlier would not be current for the next daemon, so it is taken back.  No lock held. */
+static int unmark(const char *base, const char *machine, const SnapshotDef *before, const SnapshotDef *s, const SnapshotDef *replaced, Err *err)
+{
+    g_auto(Err) own = ERR_INIT, undo = ERR_INIT;
+    if (snapshots_save(base, machine, before, false, &own) == 0)
+        return 0;
+    if (snapshots_is_later(s, before)) {
+        log_warning("%s: snapshot '%s' is still marked as current: %s", machine, before->name, own.detail);
+        return 0;
+    }
+    err_move(err, &own);
+    if ((replaced ? snapshots_save(base, machine, replaced, false, &undo) : snapshots_remove(base, machine, s->name, &undo)) < 0)
+        log_warning("%s: %s", machine, undo.detail);
+    return -1;
+}
 
 int snapshot_store(Domain *d, SnapshotDef *s, bool make_current, Err *err)
 {
@@ -46,11 +72,8 @@ int snapshot_store(Domain *d, SnapshotDef *s, bool make_current, Err *err)
     pool_blocking_begin();
     int r = snapshots_save(base, name, s, current, err);
     /* The new one first: two marks after a crash are no harm, the later one counts. */
-    if (r == 0 && current && before && before != replaced) {
-        g_auto(Err) own = ERR_INIT;
-        if (snapshots_save(base, name, before, false, &own) < 0)
-            log_warning("%s: snapshot '%s' is still marked as current: %s", name, before->name, own.detail);
-    }
+    if (r == 0 && current && before && before != replaced)
+        r = unmark(base, name, before, s, replaced, err);
     pool_blocking_end();
     domain_lock(d);
     if (r < 0)

@@ -27,6 +27,9 @@ void domain_snapshots_go(DomainDriver *drv);
 /* Finds out what became of an interrupted snapshot and makes definitions and files true; no effect when there is none.  Of a running machine
  * QEMU is asked.  An exclusive job. */
 int snapshot_settle(Domain *d, Err *err);
+/* Before a machine is launched that has no note: a file of one, left by an earlier machine that nobody can settle any more, goes, for the next daemon would
+ * take it for this life's.  No lock held. */
+void snapshot_drop_note(DomainDriver *drv, const char *name);
 /* The same as a task. */
 void snapshot_settle_later(Domain *d);
 /* Moves the files along with the machine's name.  No lock held. */

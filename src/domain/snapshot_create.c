@@ -79,6 +79,9 @@ static int describe(SnapshotDef *s, const Domain *d, unsigned flags, Err *err)
     s->state = active ? SNAPSHOT_STATE_DISK : SNAPSHOT_STATE_SHUTOFF;
     s->memory = SNAPSHOT_NO;
     s->parent = l && l->current ? g_strdup(l->current) : NULL;
+    if (!(flags & FLAG(NO_METADATA)) && snapshot_list_would_loop(l, s->name, s->parent))
+        return err_set(err, VIR_ERR_OPERATION_FAILED, "snapshot '%s' would be below itself: one above the current snapshot has a parent of that name, "
+                       "which is gone", s->name);
     g_autoptr(DomainDef) def = NULL;
     if (active) {
         g_autoptr(DomainDef) now = domain_def_copy(d->live);
@@ -135,7 +138,14 @@ int domain_snapshot_create(Domain *d, const char *xml, unsigned flags, char **re
         return domain_err_inactive(err);
     SnapshotParseFlags how = flags & FLAG(VALIDATE) ? SNAPSHOT_PARSE_VALIDATE : 0;
     g_autoptr(SnapshotDef) s = snapshot_def_parse(xml, strlen(xml), how, NULL, NULL, err);
-    if (!s || check_kind(d, s, flags, err) < 0 || describe(s, d, flags, err) < 0 || take(d, s, flags, err) < 0)
+    if (!s || check_kind(d, s, flags, err) < 0 || describe(s, d, flags, err) < 0)
+        return -1;
+    uint64_t life = d->life;
+    if (!(flags & FLAG(NO_METADATA)) && snapshot_check_file(d, s->name, err) < 0)
+        return -1;
+    if (d->life != life || (d->live && d->priv->dying))
+        return domain_err_inactive(err);
+    if (take(d, s, flags, err) < 0)
         return -1;
     int r = flags & FLAG(NO_METADATA) ? 0 : snapshot_store(d, s, true, err);
     if (d->priv->snapshot_busy && r == 0)

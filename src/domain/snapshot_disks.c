@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "domain/snapshot_private.h"
+#include "host/image.h"
 
 static int position(const DomainDef *def, const DiskDef *disk)
 {
@@ -148,6 +149,14 @@ static int check_one(SnapshotDisk *d, const DomainDef *def, bool running, Err *e
     if (strlen(d->path) > 4000 || strchr(d->path, '\n'))
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "the name of the new image for disk '%s' is too long or has a line feed in it", d->name);
     return check_in_use(def, d, err);
+}
+
+int snapshot_check_depth(const DiskDef *disk, unsigned images, Err *err)
+{
+    if (images < IMAGE_MAX_DEPTH)
+        return 0;
+    err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "disk '%s' is %u images deep, and more than %u are not supported", disk->dst, images, IMAGE_MAX_DEPTH);
+    return err_hint(err, "make it shorter with 'virsh blockcommit', 'virsh blockpull', or snapshots deleted");
 }
 
 int snapshot_disks_check(SnapshotDef *s, const DomainDef *def, bool running, Err *err)

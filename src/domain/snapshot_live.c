@@ -17,6 +17,7 @@
 #include "util/log.h"
 #include "domain/chain.h"
 #include "domain/snapshot_private.h"
+#include "model/chain_find.h"
 #include "qemu/image_chain.h"
 #include "qemu/props.h"
 #include "api_enums.h"
@@ -55,6 +56,8 @@ static int check_disk(Domain *d, const DiskDef *disk, Err *err)
         err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "disk '%s' already in active block job: %s", disk->dst, blockjob_ops(job)->what);
         return err_hint(err, "wait for its end or end it with 'virsh blockjob --abort'");
     }
+    if (snapshot_check_depth(disk, chain_length(disk->src), err) < 0)
+        return -1;
     return disk->src->index.set ? 0 : err_set(err, VIR_ERR_INTERNAL_ERROR, "disk '%s' has no node in QEMU", disk->dst);
 }
 

@@ -285,6 +285,36 @@ static int read_chains(DomainDef *def, const SnapshotDef *s, Err *err)
     return 0;
 }
 
+/* qemu-img goes by the headers, a guest by the definition.  Where they differ the data would go to an image that the machine is not on.  Lock not
+ * held. */
+static int check_headers(const Merge *m, const StorageSource *top, Err *err)
+{
+    g_autoptr(GArray) wants = g_array_new(FALSE, TRUE, sizeof(ImageWant));
+    ImageWant w = {.path = top->path, .open_flags = O_RDONLY, .fmt = qemu_image_fmt(top->format), .flags = IMAGE_WANT_PROBE | IMAGE_WANT_CHAIN};
+    g_array_append_val(wants, w);
+    for (const StorageSource *s = top; s && s->type != STORAGE_NETWORK; s = s->backing) {
+        w = (ImageWant){.path = s->path, .open_flags = O_RDONLY, .fmt = IMAGE_FMT_RAW, .flags = IMAGE_WANT_PROBE};
+        g_array_append_val(wants, w);
+    }
+    g_autoptr(ImageSet) set = image_open((const ImageWant *)(void *)wants->data, wants->len, deadline_in_ms(SNAPSHOT_IMAGES_MS), err);
+    if (!set)
+        return -1;
+    g_autoptr(StorageSource) found = storage_source_new(); /* what the headers lead to */
+    qemu_chain_adopt(set, 0, found);
+    const StorageSource *s = top, *f = found;
+    for (unsigned depth = 0; s && f; s = s->backing, f = f->backing, depth++) {
+        const ImageNode *named = image_set_node(set, 0, depth), *known = image_set_node(set, depth + 1, 0);
+        bool same = named && known ? named->dev == known->dev && named->ino == known->ino : storage_source_same_place(s, f);
+        if (!same || (depth && qemu_image_fmt(s->format) != qemu_image_fmt(f->format)))
+            break;
+    }
+    if (!s && !f)
+        return 0;
+    return cannot(m->s, err, "by the headers '%s' stands on '%s' (%s), by the definition on '%s' (%s)", top->path,
+                  f ? f->path : "nothing", f ? image_fmt_names[qemu_image_fmt(f->format)] : "-",
+                  s ? s->path : "nothing", s ? image_fmt_names[qemu_image_fmt(s->format)] : "-");
+}
+
 static int commit_offline(const StorageSource *overlay, Err *err)
 {
     g_autofree char *program = g_find_program_in_path("qemu-img");
@@ -314,12 +344,15 @@ static StorageSource *step_down(DiskDef *disk)
 }
 
 /* A place of the configuration's writer is held. */
-static int merge_offline_disks(Domain *d, DomainDef *def, const GPtrArray *targets, Err *err)
+static int merge_offline_disks(const Merge *m, DomainDef *def, const GPtrArray *targets, Err *err)
 {
+    Domain *d = m->d;
     for (unsigned i = 0; i < targets->len; i++) {
         DiskDef *disk = domain_def_find_disk(def, ((const SnapshotDisk *)targets->pdata[i])->name);
         domain_unlock(d);
-        int r = commit_offline(disk->src, err);
+        int r = check_headers(m, disk->src, err);
+        if (r == 0)
+            r = commit_offline(disk->src, err);
         domain_lock(d);
         if (r < 0)
             return -1;
@@ -346,7 +379,7 @@ static int merge_offline(const Merge *m, Err *err)
     }
     g_autoptr(GPtrArray) targets = r == 0 ? find_disks(m, def, err) : NULL;
     if (targets)
-        r = merge_offline_disks(d, def, targets, err);
+        r = merge_offline_disks(m, def, targets, err);
     domain_config_end(d);
     return targets ? r : -1;
 }

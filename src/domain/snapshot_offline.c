@@ -16,6 +16,7 @@
 #include "domain/snapshot_private.h"
 #include "host/image.h"
 #include "host/image_find.h"
+#include "model/chain_find.h"
 #include "qemu/image_chain.h"
 #include "api_enums.h"
 
@@ -77,6 +78,21 @@ static int read_size(const StorageSource *src, Deadline deadline, uint64_t *ret,
     return *ret ? 0 : err_set(err, VIR_ERR_OPERATION_FAILED, "the size of image '%s' is not known", src->path);
 }
 
+/* Images of a disk: those the definition tells, and those that the header of the last leads to. */
+static unsigned count_images(const StorageSource *src, Deadline deadline)
+{
+    unsigned n = chain_length(src), deeper = 0;
+    while (src->backing)
+        src = src->backing;
+    if (!qemu_chain_leads_on(src) || (src->type != STORAGE_FILE && src->type != STORAGE_BLOCK))
+        return n;
+    ImageWant want = {.path = src->path, .open_flags = O_RDONLY, .fmt = qemu_image_fmt(src->format), .flags = IMAGE_WANT_PROBE | IMAGE_WANT_CHAIN};
+    g_autoptr(ImageSet) set = image_look(&want, 1, deadline);
+    while (image_set_node(set, 0, deeper + 1))
+        deeper++;
+    return n + deeper;
+}
+
 static int make_all(Domain *d, const SnapshotDef *s, const DomainDef *def, Deadline deadline, GPtrArray *made, Err *err)
 {
     for (unsigned i = 0; i < s->disks->len; i++) {
@@ -86,7 +102,9 @@ static int make_all(Domain *d, const SnapshotDef *s, const DomainDef *def, Deadl
             continue;
         const StorageSource *below = domain_def_find_disk(def, what->name)->src;
         domain_unlock(d);
-        int r = read_size(below, deadline, &size, err);
+        int r = snapshot_check_depth(domain_def_find_disk(def, what->name), count_images(below, deadline), err);
+        if (r == 0)
+            r = read_size(below, deadline, &size, err);
         domain_lock(d);
         if (r < 0 || snapshot_overlay_make(d, what, below, size, made, err) < 0)
             return err_wrap(err, "disk '%s'", what->name);

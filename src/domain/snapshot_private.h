@@ -10,6 +10,8 @@
 
 /* Writes `s` and makes it a member, in place of one of its name; `make_current` moves that mark.  Lock released meanwhile. */
 int snapshot_store(Domain *d, SnapshotDef *s, bool make_current, Err *err);
+/* A file of that name that could not be read is not to be written over.  Lock released meanwhile. */
+int snapshot_check_file(Domain *d, const char *name, Err *err);
 /* Takes `s` out of files and list after all; what cannot be removed is logged. */
 void snapshot_unstore(Domain *d, const char *name, const char *current_before);
 /* BASE of store/snapshots.h.  Caller frees. */
@@ -22,6 +24,8 @@ char *snapshot_base(const DomainDriver *drv);
 int snapshot_disks_align(SnapshotDef *s, const DomainDef *def, SnapshotLocation usual, Err *err);
 /* External disks without a file get one beside the present image; no two may be the same. */
 int snapshot_disks_name(SnapshotDef *s, const DomainDef *def, Err *err);
+/* VIR_ERR_OPERATION_UNSUPPORTED when the disk has as many images (`images`) as one can be started with, and found again by the next daemon. */
+int snapshot_check_depth(const DiskDef *disk, unsigned images, Err *err);
 /* Can it be made at all: kinds and formats.  Formats not told become qcow2. */
 int snapshot_disks_check(SnapshotDef *s, const DomainDef *def, bool running, Err *err);
 

@@ -86,7 +86,7 @@ int snapshot_redefine(Domain *d, const char *xml, unsigned flags, char **ret_nam
         return -1;
     if (!s->domain)
         return err_set(err, VIR_ERR_XML_ERROR, "missing domain in snapshot");
-    if (complete(s, d, err) < 0)
+    if (complete(s, d, err) < 0 || (!old && snapshot_check_file(d, s->name, err) < 0))
         return -1;
     if (snapshot_store(d, s, flags & VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT, err) < 0)
         return -1;

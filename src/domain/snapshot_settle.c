@@ -60,6 +60,14 @@ void snapshot_intent_forget(Domain *d)
     d->priv->snapshot_busy = false;
 }
 
+void snapshot_drop_note(DomainDriver *drv, const char *name)
+{
+    g_autofree char *base = intent_base(drv);
+    g_auto(Err) err = ERR_INIT;
+    if (snapshot_intent_remove(base, name, &err) < 0)
+        log_warning("%s: %s", name, err.detail);
+}
+
 /* ---- definitions ----------------------------------------------------------------------------------------------------------- */
 
 static void change_live(Domain *d, const SnapshotIntent *in)
@@ -285,7 +293,7 @@ int snapshot_settle(Domain *d, Err *err)
     }
     bool taken;
     if (domain_is_active(d)) {
-        json_t *nodes = NULL;
+        json_t *nodes = NULL; /* not flat: that says of each that it stands on nothing */
         if (domain_qmp(d, "query-named-block-nodes", NULL, &nodes, err) < 0)
             return -1;
         taken = is_taken(nodes, in);

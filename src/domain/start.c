@@ -226,6 +226,7 @@ static int launch_process(Domain *d, DomainDef *def, GPtrArray *missing, LaunchR
     int r = -1;
     Birth birth = {d, def, false};
     g_autoptr(QemuConfig) cfg = domain_driver_config(d->drv);
+    snapshot_drop_note(d->drv, def->name);
     g_autoptr(QemuCaps) caps = check_status_file(o->run_dir, def->name, err) == 0 ? domain_def_caps(d->drv, def, err) : NULL;
     g_autoptr(GPtrArray) fd_groups = domain_fd_groups(d);
     QemuAccel accel = def->virt == VIRT_KVM ? QEMU_ACCEL_KVM : QEMU_ACCEL_TCG;

@@ -10,7 +10,8 @@
 #include "util/err.h"
 
 #define QMP_MAX_LINE (16u << 20)
-#define QMP_MAX_DEPTH 64u
+/* Each image of a chain is told inside the one above it: IMAGE_MAX_DEPTH of them, and what is around and in the last. */
+#define QMP_MAX_DEPTH 256u
 /* Values in one message: short ones ("[0,0,0…") take ten times their text in memory. */
 #define QMP_MAX_VALUES (1u << 20)
 

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LOG_AREA "store.defs"
 #include "util/file.h"
@@ -102,7 +103,7 @@ static int write_file(DefsStore *s, const char *file, const char *content, Err *
     if (strlen(content) > XML_OWN_BYTES) /* what defs_load() reads */
         return err_set(err, VIR_ERR_XML_ERROR, "the definition '%s' would be longer than %u bytes", path, XML_OWN_BYTES);
     int r = file_replace_shared(path, content, strlen(content), 0600, &s->sync);
-    if (r == -ENOENT && dir_make(s->dir, 0700) == 0)
+    if (r == -ENOENT && dir_make_durable(s->dir, 0700) == 0)
         r = file_replace_shared(path, content, strlen(content), 0600, &s->sync);
     if (r < 0)
         return err_set_errno(err, -r, "cannot write the definition '%s'", path);
@@ -119,6 +120,16 @@ int defs_save(DefsStore *s, const char *name, const StoredDef *def, bool fixed, 
     if (fixed)
         defs_index_add(s->index, defs_index_key(name, content, strlen(content)), def, true);
     return 0;
+}
+
+int defs_check_free(const DefsStore *s, const char *name, Err *err)
+{
+    g_autofree char *path = defs_path(s->dir, name);
+    struct stat st;
+    if (lstat(path, &st) < 0 && errno == ENOENT)
+        return 0;
+    err_set(err, VIR_ERR_OPERATION_FAILED, "there is a definition '%s' already, which was not there when the daemon started, or could not be read", path);
+    return err_hint(err, "the log of the daemon's start says why; repair it and restart the daemon, or move it away");
 }
 
 int defs_remove(DefsStore *s, const char *name, Err *err)

@@ -27,6 +27,8 @@ char *defs_path(const char *dir, const char *name);
 /* Writes DIR/NAME.xml; on failure what was there before is still there.  `fixed`: the text is known to be read as what it is
  * (stored_def_reread() gives it back), so the next start need not find out. */
 int defs_save(DefsStore *s, const char *name, const StoredDef *def, bool fixed, Err *err);
+/* Fails with VIR_ERR_OPERATION_FAILED when there is a file of that name: of a machine nobody knows, or could read. */
+int defs_check_free(const DefsStore *s, const char *name, Err *err);
 /* A missing file is no error. */
 int defs_remove(DefsStore *s, const char *name, Err *err);
 /* Writes `def`, the definition with its new name in it, into the old file, moves what goes along, then renames the file: at any moment there is one

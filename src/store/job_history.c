@@ -19,7 +19,7 @@
 #include "store/job_history.h"
 
 #define FORMAT "1"
-#define FILE_MAX (1u << 20)
+#define FILE_MAX (2u << 20) /* JOB_HISTORY_MAX texts, each character of them escaped */
 #define TEXT_MAX 4096u /* of an error kept */
 
 void job_verdict_free(JobVerdict *v)
@@ -179,7 +179,7 @@ int job_history_add(const char *base, const uint8_t uuid[UUID_LEN], const GPtrAr
     xml_end(&w);
     g_autofree char *text = xml_writer_steal(&w);
     g_autofree char *path = path_of(base, uuid);
-    int r = dir_make(base, 0700);
+    int r = dir_make_durable(base, 0700);
     if (r == 0)
         r = file_replace(path, text, strlen(text), 0600, FILE_DURABLE);
     return r < 0 ? err_set_errno(err, -r, "cannot write '%s'", path) : 0;

@@ -73,7 +73,7 @@ int snapshot_intent_save(const char *base, const char *machine, const SnapshotIn
     xml_end(&w);
     g_autofree char *text = xml_writer_steal(&w);
     g_autofree char *path = defs_path(base, machine);
-    int r = dir_make(base, 0700);
+    int r = dir_make_durable(base, 0700);
     if (r == 0)
         r = file_replace(path, text, strlen(text), 0600, FILE_DURABLE);
     return r < 0 ? err_set_errno(err, -r, "cannot write '%s'", path) : 0;

@@ -21,8 +21,6 @@
 #include "store/defs_private.h"
 #include "store/snapshots.h"
 
-#define TOTAL_MAX (256u << 20) /* bytes of all snapshots of one machine */
-
 static const char header[] = DEFS_HEADER "which replaces the whole file at every change: what is edited in here gets lost.\n"
                                          "To change this snapshot use\n  virsh snapshot-edit\nor any other program that talks to the "
                                          "daemon.\n-->\n\n";
@@ -54,7 +52,7 @@ int snapshots_save(const char *base, const char *machine, const SnapshotDef *s, 
     g_autofree char *path = path_of(base, machine, s->name);
     if (strlen(content) >= XML_OWN_BYTES)
         return err_set(err, VIR_ERR_OPERATION_FAILED, "snapshot '%s' is too large to be kept: %zu bytes", s->name, strlen(content));
-    int r = dir_make(dir, 0755);
+    int r = dir_make_durable(dir, 0755);
     if (r == 0)
         r = file_replace(path, content, strlen(content), 0600, FILE_DURABLE);
     if (r < 0)
@@ -98,16 +96,15 @@ static StoredDef *as_stored(void *ud, const char *xml, Err *err)
 }
 
 /* NULL with Err. */
-static SnapshotDef *load_one(const char *base, const char *machine, const char *name, size_t *left, Err *err)
+static SnapshotDef *load_one(const char *base, const char *machine, const char *name, Err *err)
 {
     g_autofree char *path = path_of(base, machine, name), *text = NULL;
     size_t len;
-    int r = file_read(path, MIN(*left, XML_OWN_BYTES), &text, &len);
+    int r = file_read(path, XML_OWN_BYTES, &text, &len);
     if (r < 0) {
         err_set_errno(err, -r, "cannot read the snapshot '%s'", path);
         return NULL;
     }
-    *left -= len;
     g_autoptr(SnapshotDef) s = snapshot_def_parse(text, len, SNAPSHOT_PARSE_FILE, as_stored, NULL, err);
     if (!s) {
         err_wrap(err, "snapshot '%s'", path);
@@ -121,12 +118,27 @@ static SnapshotDef *load_one(const char *base, const char *machine, const char *
     return g_steal_pointer(&s);
 }
 
+int snapshots_check_file(const char *base, const char *machine, const char *name, Err *err)
+{
+    g_auto(Err) own = ERR_INIT;
+    g_autoptr(SnapshotDef) s = load_one(base, machine, name, &own);
+    if (s || own.os_errno == ENOENT)
+        return 0;
+    err_set(err, VIR_ERR_OPERATION_FAILED, "there is a snapshot of that name that could not be read: %s", own.detail);
+    return err_hint(err, "take another name, or move the file away");
+}
+
+bool snapshots_is_later(const SnapshotDef *a, const SnapshotDef *b)
+{
+    if (a->creation_time != b->creation_time)
+        return a->creation_time > b->creation_time;
+    return strcmp(a->name, b->name) > 0;
+}
+
 static int by_time(gconstpointer pa, gconstpointer pb)
 {
     const SnapshotDef *a = *(SnapshotDef *const *)pa, *b = *(SnapshotDef *const *)pb;
-    if (a->creation_time != b->creation_time)
-        return a->creation_time < b->creation_time ? -1 : 1;
-    return strcmp(a->name, b->name);
+    return snapshots_is_later(a, b) ? 1 : snapshots_is_later(b, a) ? -1 : 0;
 }
 
 static void unref_one(void *p)
@@ -145,14 +157,13 @@ GPtrArray *snapshots_load(const char *base, const char *machine)
         log_error("%s: no snapshots: %s", machine, listing.detail);
         return all;
     }
-    size_t left = TOTAL_MAX;
     for (unsigned i = 0; i < names->len; i++) {
         if (all->len >= SNAPSHOTS_MAX) {
             log_error("%s: more than %u snapshots: the rest is left alone", machine, SNAPSHOTS_MAX);
             break;
         }
         g_auto(Err) err = ERR_INIT;
-        SnapshotDef *s = load_one(base, machine, names->pdata[i], &left, &err);
+        SnapshotDef *s = load_one(base, machine, names->pdata[i], &err);
         if (s)
             g_ptr_array_add(all, s);
         else

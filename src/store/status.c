@@ -90,7 +90,8 @@ static const Row job_rows[] = {
 
 static void put_attr(GString *s, const char *name, const char *value)
 {
-    g_autofree char *text = g_markup_escape_text(value, -1);
+    g_autofree char *plain = xml_is_text(value) ? NULL : g_strescape(value, NULL); /* QEMU's words may be anything; the file must be read again */
+    g_autofree char *text = g_markup_escape_text(plain ? plain : value, -1);
     g_string_append_printf(s, " %s='%s'", name, text);
 }
 

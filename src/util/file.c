@@ -169,3 +169,15 @@ int dir_make(const char *path, mode_t mode)
 {
     return g_mkdir_with_parents(path, (int)mode) < 0 ? -errno : 0;
 }
+
+int dir_make_durable(const char *path, mode_t mode)
+{
+    struct stat st;
+    if (stat(path, &st) == 0)
+        return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+    g_autofree char *parent = g_path_get_dirname(path);
+    int r = dir_make_durable(parent, mode);
+    if (r == 0 && mkdir(path, mode) < 0 && errno != EEXIST)
+        r = -errno;
+    return r < 0 ? r : dir_sync_parent(path);
+}

@@ -21,5 +21,7 @@ int file_remove(const char *path, FileWriteFlags flags);
 int file_remove_shared(const char *path, DirSync *shared);
 /* mkdir -p; directories made get `mode`.  0 or negative errno. */
 int dir_make(const char *path, mode_t mode);
+/* The same; each that is made is synced into its own. */
+int dir_make_durable(const char *path, mode_t mode);
 /* fsync of the directory that holds `path`. */
 int dir_sync_parent(const char *path);

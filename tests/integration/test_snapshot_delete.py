@@ -126,6 +126,28 @@ def test_what_was_begun_by_hand_is_finished(server, images, vm, server_kind, sta
     assert os.path.exists(server.box.path("lib", "images", "bs1")) and not os.path.exists(server.box.path("lib", "images", "as1"))
 
 
+def test_not_into_an_image_the_header_alone_names(server, images, vm, server_kind):
+    """qemu-img goes by the headers: an overlay that was told to stand on a copy of its base would be merged into the copy, and then deleted."""
+    if server_kind == "peer":
+        pytest.skip("libvirt 9.0 refuses other things")
+    take(server, images, "s1")
+    vm.destroy()
+
+    def stands_on(base):
+        images.run("qemu-img", "rebase", "-u", "-f", "qcow2", "-b", base, "-F", "qcow2", IMAGES + "as1")
+
+    images.run("cp", IMAGES + "a", IMAGES + "copy")
+    images.run("qemu-img", "convert", "-O", "raw", IMAGES + "as1", IMAGES + "whole")
+    stands_on(IMAGES + "copy")
+    refused(vm.snapshotLookupByName("s1").delete, UNSUPPORTED, "stands on '%scopy'" % IMAGES)
+    assert layers(vm)[0] == layers(vm)[1] == ["as1", "a"] and os.path.exists(server.box.path("lib", "images", "as1"))
+    images.run("ln", "-s", "a", IMAGES + "other-name")
+    stands_on("other-name")
+    server.sh("snapshot-delete", "vm", "s1")
+    assert layers(vm) == [["a"], ["a"], ["b"], ["b"]]
+    images.same("a", "whole", other_fmt="raw")
+
+
 def test_what_cannot_be_deleted(server, images, vm, server_kind):
     if server_kind == "peer":
         pytest.skip("libvirt 9.0 refuses other things")

@@ -145,6 +145,40 @@ def test_transient(server):
     assert not os.path.exists(server.box.path("lib", "qemu", "snapshot", "gone"))
 
 
+def _deep(server, name, length):
+    """The top of a chain of images: each is a copy of the second with another name of the one below in its header."""
+    images = server.box.path("lib", "images")
+    server.image("%s-000" % name, "1M")
+    create = ["qemu-img", "create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", "%s%s-000" % (IMAGES, name), "%s%s-001" % (IMAGES, name), "1M"]
+    subprocess.run(server.box.argv(create), check=True)
+    with open("%s/%s-001" % (images, name), "rb") as file:
+        second = file.read()
+    for i in range(2, length):
+        with open("%s/%s-%03d" % (images, name, i), "wb") as file:
+            file.write(second.replace(b"%s-000" % name.encode(), b"%s-%03d" % (name.encode(), i - 1)))
+    return "%s%s-%03d" % (IMAGES, name, length - 1)
+
+
+def test_many_images(own_server):
+    """QEMU tells of each image inside the one above it; a guest with many is neither lost for that, nor given more than the next start can open."""
+    server = own_server()
+    for name, length in (("deep", 70), ("full", 200)):
+        server.define(xml.domain(name, devices=xml.disk(_deep(server, name, length))))
+        server.sh("start", name, "--paused")
+
+    def refused():
+        answer = server.virsh("snapshot-create-as", "full", "more", "--disk-only")
+        assert not answer.ok and "200 images deep" in answer.err
+
+    refused()
+    server.sh("destroy", "full")
+    refused()
+    server.sh("snapshot-create-as", "deep", "s", "--disk-only")
+    server.restart()
+    server.sh("qemu-monitor-command", "deep", "--hmp", "info status")
+    assert len(sources(server, "deep")["vda"]) == 71
+
+
 # ---- the daemon dies ----------------------------------------------------------------------------------------------------
 
 
@@ -291,6 +325,28 @@ def test_settled_before_anything_else(faulty):
     assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
 
 
+def test_settled_before_block_jobs(faulty):
+    """An overlay that was merged or left behind stands on the old image for ever: it must not be taken for the machine's when the guest has ended."""
+    server = faulty
+    a, _ = two_disks(server, "jobs")
+    server.sh("start", "jobs", "--paused")
+    server.faults.inject("rename:/etc/libvirt/qemu/*", persistent=True, error=errno.ENOSPC)
+    assert not server.virsh("snapshot-create-as", "jobs", "s", "--disk-only", "--no-metadata").ok
+    commit = ("blockcommit", "jobs", "vda", "--active", "--pivot", "--wait")
+    for call in (commit, ("blockpull", "jobs", "vda"), ("blockcopy", "jobs", "vda", IMAGES + "copy", "--transient-job")):
+        answer = server.virsh(*call)
+        assert not answer.ok and "an earlier snapshot is not settled yet" in answer.err, call
+    server.faults.off()
+    server.sh(*commit)
+    recorder = events.Recorder(server.connect())
+    server.sh("destroy", "jobs")
+    recorder.lifecycle("jobs", libvirt.VIR_DOMAIN_EVENT_STOPPED)
+    recorder.close()
+    server.sh("start", "jobs", "--paused")  # after the task that settles
+    assert sources(server, "jobs")["vda"] == sources(server, "jobs", "--inactive")["vda"] == [a]
+    assert os.path.exists(server.box.path("lib", "images", "jobs-a.s")) and os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []
+
+
 def _task_is_over(server, dom):
     """The guest's end makes one that tries to settle it: it has the job before the second of these at the latest."""
     for _ in range(2):
@@ -377,10 +433,67 @@ def test_forgotten_when_there_is_room_again(faulty):
     assert not server.virsh("snapshot-delete", "room", "b", "--metadata").ok
     server.faults.off()
     assert server.sh("snapshot-current", "room", "--name").strip() == "b" and parent("c") == "b"
+    server.faults.inject("rename:*/snapshot/room/b.xml", persistent=True, error=errno.ENOSPC)  # which is to lose the mark, and is the later
+    assert not server.virsh("snapshot-current", "room", "a").ok
+    server.faults.off()
+    for _ in range(2):
+        assert server.sh("snapshot-current", "room", "--name").strip() == "b"
+        server.restart()
     server.sh("snapshot-delete", "room", "b", "--metadata")
     for _ in range(2):
         assert server.sh("snapshot-current", "room", "--name").strip() == "a" and (parent("c"), parent("a")) == ("a", None)
         server.restart()
+
+
+def test_kept_while_the_definition_cannot_be_read(faulty):
+    """A machine that runs when its file cannot be read is none that was never stored: at its end its snapshots stay for who repairs the file."""
+    server = faulty
+    two_disks(server, "torn")
+    server.sh("snapshot-create-as", "torn", "s", "--disk-only")
+    server.sh("start", "torn", "--paused")
+    server.stop(9)
+    path = server.box.path("etc", "qemu", "torn.xml")
+    with open(path) as file:
+        text = file.read()
+    with open(path, "w") as file:
+        file.write(text.replace("</domain>", "</domian>"))
+    server.start()
+    server.sh("destroy", "torn")
+    with open(path, "w") as file:
+        file.write(text)
+    server.restart()
+    assert server.sh("snapshot-list", "torn", "--name").split() == ["s"]
+
+
+def test_names_of_definitions_nobody_could_read(faulty):
+    """A change of name does not write over them; and their links to be started with the host are nothing to the machine that has the name later."""
+    server = faulty
+    two_disks(server, "old")
+    path, link = server.box.path("etc", "qemu", "new.xml"), server.box.path("etc", "qemu", "autostart", "new.xml")
+    with open(path, "w") as file:
+        file.write("<domain>")
+    os.symlink("/etc/libvirt/qemu/new.xml", link)
+    server.restart()
+    answer = server.virsh("domrename", "old", "new")
+    assert not answer.ok and "could not be read" in answer.err and os.path.lexists(link)
+    with open(path) as file:
+        assert file.read() == "<domain>"
+    os.unlink(path)
+    server.sh("domrename", "old", "new")
+    for _ in range(2):
+        assert "disable" in server.sh("dominfo", "new").split("Autostart:")[1].split("\n")[0]
+        server.restart()
+
+
+def test_first_snapshot_of_a_machine_is_durable(faulty):
+    """Also the directory that is made for it."""
+    server = faulty
+    two_disks(server, "first")
+    server.faults.record()
+    server.sh("snapshot-create-as", "first", "s", "--disk-only")
+    synced = [n for n in server.faults.recorded() if n.startswith("fsync:")]
+    server.faults.off()
+    assert any(n.endswith("/snapshot") for n in synced) and any(n.endswith("/snapshot/first") for n in synced), synced
 
 
 def test_note_of_another_machine(faulty):
@@ -400,3 +513,24 @@ def test_note_of_another_machine(faulty):
     server.restart()
     server.sh("start", "heir", "--paused")
     assert sources(server, "heir", "--inactive") == {"vda": [a], "vdb": [b]} and server.sh("snapshot-list", "heir", "--name").split() == []
+
+
+def test_note_of_an_earlier_life(faulty):
+    """Nor is it to the same machine, when that was defined anew and started: the overlay, which may have the guest's data, stays where it is."""
+    server = faulty
+    two_disks(server, "again")
+    text = server.sh("dumpxml", "again", "--inactive")
+    server.sh("start", "again", "--paused")
+    server.faults.inject("rename:/etc/libvirt/qemu/*", persistent=True, error=errno.ENOSPC)
+    assert not server.virsh("snapshot-create-as", "again", "s", "--disk-only").ok
+    server.sh("destroy", "again")
+    server.stop(9)
+    server.faults.off()
+    os.unlink(server.box.path("etc", "qemu", "again.xml"))
+    server.start()
+    server.define(text)
+    server.sh("start", "again", "--paused")
+    server.restart()
+    assert sources(server, "again") == sources(server, "again", "--inactive") and len(sources(server, "again")["vda"]) == 1
+    assert os.path.exists(server.box.path("lib", "images", "again-a.s"))
+    assert os.listdir(server.box.path("lib", "qemu", "snapshot-intent")) == []

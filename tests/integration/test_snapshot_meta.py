@@ -240,7 +240,19 @@ def test_bad_files_cost_themselves(berthd):
     for name in ("broken", "empty", "other", "entity", "state"):
         assert name + ".xml" in log
     assert not os.path.exists(os.path.join(directory, ".one.xml.Ab12Cd"))
-    assert os.path.exists(os.path.join(directory, "broken.xml"))
+    # what they tell is not lost to one of their name, which may also be told to be the parent of another
+    with open(os.path.join(directory, "two.xml")) as file:
+        orphan = file.read().replace("<name>one</name>", "<name>missing</name>", 1)
+    with open(os.path.join(directory, "two.xml"), "w") as file:
+        file.write(orphan)
+    berthd.restart(9)
+    refused(berthd.virsh("snapshot-create-as", "bad", "broken", "--disk-only"), "could not be read", "another name")
+    refused(berthd.virsh("snapshot-create", "bad", berthd.file("state.xml", text.replace("<name>one", "<name>state", 1)), "--redefine"), "could not be read")
+    refused(berthd.virsh("snapshot-create-as", "bad", "missing", "--disk-only"), "below itself")
+    with open(os.path.join(directory, "broken.xml")) as file:
+        assert file.read() == bad["broken.xml"]
+    take(berthd, "bad", "three", "--diskspec", "vda,snapshot=no")
+    assert names(berthd, "bad") == ["loop", "one", "three", "two"]
 
 
 @pytest.mark.parametrize("machine", [None, "pc-i440fx-7.2"])

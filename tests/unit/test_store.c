@@ -166,6 +166,9 @@ static void test_definitions(void **state)
     assert_int_equal(defs_rename(store, "a", "b", b, true, &err), 0);
     assert_false(there("a.xml"));
     assert_true(there("b.xml"));
+    assert_int_equal(defs_check_free(store, "a", &err), 0);
+    assert_int_equal(defs_check_free(store, "broken", &err), -1);
+    err_clear(&err);
     g_autofree char *b_xml = path_of("b.xml"), *old_xml = path_of("old.xml");
     assert_int_equal(rename(b_xml, old_xml), 0); /* as a crash in the middle leaves it */
     g_autoptr(GPtrArray) again = load_anew(dir);
@@ -251,14 +254,16 @@ static void test_status(void **state)
     StatusBlockJob job = {.id = id, .kind = kind, .disk = disk, .target = target, .state = 2, .aborted_ready = true, .top = 4, .base = 2, .flags = 5, .begun_us = UINT64_MAX};
     rec.blockjobs = g_ptr_array_new_with_free_func(free_blockjob);
     g_ptr_array_add(rec.blockjobs, status_blockjob_copy(&job));
-    char why[] = "it's <full>";
+    char why[] = "it's <full>", odd[] = "\x01\xff";
     JobVerdict ended = {.id = id, .kind = kind, .disk = disk, .type = 2, .status = 1, .error = why, .begun_us = 3, .ended_us = UINT64_MAX, .bytes = 9};
     rec.verdicts = g_ptr_array_new_with_free_func(free_verdict);
+    g_ptr_array_add(rec.verdicts, job_verdict_copy(&ended));
+    ended.error = odd; /* QEMU may say anything: the machine must be found again */
     g_ptr_array_add(rec.verdicts, job_verdict_copy(&ended));
     assert_int_equal(status_save(dir, &rec, &err), 0);
     g_auto(StatusRecord) back = {0};
     assert_int_equal(status_load(dir, "s", &back, &err), STATUS_OK);
-    assert_int_equal(back.verdicts->len, 1);
+    assert_int_equal(back.verdicts->len, 2);
     const JobVerdict *v = back.verdicts->pdata[0];
     assert_true(job_verdict_same(v, &ended));
     assert_string_equal(v->error, why);
