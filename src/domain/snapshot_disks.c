@@ -2,13 +2,15 @@
  *
  * Owns:    nothing; a snapshot that is being made and the definition it is made of
  * Threads: any; pure
- * Errors:  VIR_ERR_CONFIG_UNSUPPORTED naming the disk
+ * Errors:  VIR_ERR_CONFIG_UNSUPPORTED naming the disk; VIR_ERR_OPERATION_UNSUPPORTED for a chain as long as may be
  */
 #include "config.h"
 
 #include <string.h>
 
 #include "domain/snapshot_private.h"
+#include "host/image.h"
+#include "model/chain_find.h"
 
 static int position(const DomainDef *def, const DiskDef *disk)
 {
@@ -140,6 +142,10 @@ static int check_one(SnapshotDisk *d, const DomainDef *def, bool running, Err *e
                        d->name);
     if (disk->src->slice_size.set)
         return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "a snapshot of disk '%s' cannot be taken: it is a slice of its image", d->name);
+    if (chain_length(disk->src) >= IMAGE_MAX_DEPTH) {
+        err_set(err, VIR_ERR_OPERATION_UNSUPPORTED, "a snapshot of disk '%s' cannot be taken: its chain has %u images already", d->name, IMAGE_MAX_DEPTH);
+        return err_hint(err, "make it shorter first: virsh blockcommit or blockpull"); /* no start and no daemon would take a longer one */
+    }
     if (!d->format)
         d->format = STORAGE_FORMAT_QCOW2;
     if (d->format != STORAGE_FORMAT_QCOW2 && d->format != STORAGE_FORMAT_QED)

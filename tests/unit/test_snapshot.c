@@ -14,6 +14,8 @@
 
 #include "api_enums.h"
 #include "domain/snapshot_list.h"
+#include "domain/snapshot_private.h"
+#include "host/image.h"
 #include "model/iotune.h"
 #include "model/snapshot_def.h"
 #include "store/job_history.h"
@@ -260,11 +262,37 @@ static void limits(void **state)
     assert_int_equal(iotune_find("odd"), -1);
 }
 
+/* ---- chains ---------------------------------------------------------------------------------------------------------------- */
+
+/* A machine whose chain became longer than a start takes would be lost with the next daemon, too. */
+static void longest_chain(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(DomainDef) m = domain_def_parse_stored("<domain type='qemu'><name>m</name><uuid>a1b2c3d4-0000-4000-8000-000000000001</uuid>"
+        "<memory unit='KiB'>1</memory><currentMemory unit='KiB'>1</currentMemory><vcpu>1</vcpu><os><type arch='x86_64' machine='pc'>hvm</type></os>"
+        "<devices><emulator>/q</emulator><disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/i/0'/>"
+        "<target dev='vda' bus='virtio'/></disk></devices></domain>", &err);
+    g_autoptr(SnapshotDef) s = parse(SNAP("<disks><disk name='vda' snapshot='external'><source file='/i/new'/></disk></disks>"), 0, &err);
+    if (!m || !s)
+        fail_msg("%s", err.detail);
+    StorageSource *last = domain_def_find_disk(m, "vda")->src;
+    for (unsigned n = 1; n < IMAGE_MAX_DEPTH; n++) {
+        assert_int_equal(snapshot_disks_check(s, m, true, &err), 0);
+        last = last->backing = storage_source_new();
+        last->type = STORAGE_FILE;
+        last->format = STORAGE_FORMAT_QCOW2;
+        last->path = g_strdup_printf("/i/%u", n);
+    }
+    assert_int_equal(snapshot_disks_check(s, m, true, &err), -1);
+    assert_int_equal(err.code, VIR_ERR_OPERATION_UNSUPPORTED);
+    assert_non_null(strstr(err.detail, "200 images already"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refused), cmocka_unit_test(comes_back), cmocka_unit_test(trees), cmocka_unit_test(files),
-        cmocka_unit_test(intents), cmocka_unit_test(histories),  cmocka_unit_test(limits),
+        cmocka_unit_test(intents), cmocka_unit_test(histories),  cmocka_unit_test(limits), cmocka_unit_test(longest_chain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
