@@ -13,9 +13,27 @@
 #include <cmocka.h>
 
 #include "util/file.h"
-#include "qemu/caps.h"
+#include "qemu/caps_private.h"
 
 #define QEMU "/usr/bin/qemu-system-x86_64"
+
+/* In place of caps_kvm.c: whether KVM works is the test's to say. */
+static bool kvm_works;
+
+bool caps_kvm_works(void)
+{
+    return kvm_works;
+}
+
+const char *caps_kvm_state(void)
+{
+    return "test";
+}
+
+bool caps_kvm_tsc(uint64_t *ret_hz, bool *ret_scaling)
+{
+    return false;
+}
 
 static char *cache_dir;
 static QemuCapsCache *cache;
@@ -35,6 +53,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+    kvm_works = false;
+    caps_doubt_ms = 60000;
     qemu_caps_cache_free(cache);
     GDir *dir = g_dir_open(cache_dir, 0, NULL);
     const char *name;
@@ -214,6 +234,46 @@ static void test_shared_failure(void **state)
     assert_true(now_us() - start < 2000000);
 }
 
+/* QEMUs run with KVM by the script below. */
+static unsigned kvm_runs(void)
+{
+    g_autofree char *log = g_build_filename(cache_dir, "runs", NULL), *text = NULL;
+    size_t len = 0;
+    return file_read(log, 4096, &text, &len) < 0 ? 0 : (unsigned)len;
+}
+
+/* A busy host, or an account that may not use /dev/kvm yet: what QEMU says without it is not for ever. */
+static void test_kvm_that_did_not_come(void **state)
+{
+    if (access(QEMU, X_OK) < 0)
+        skip();
+    kvm_works = true;
+    g_autofree char *script = g_build_filename(cache_dir, "qemu-system-nokvm", NULL);
+    g_autofree char *text = g_strdup_printf("#!/bin/sh\ncase \"$*\" in *accel=kvm*) printf x >>%s/runs; echo denied >&2; exit 1;; esac\nexec " QEMU " \"$@\"\n",
+                                            cache_dir);
+    assert_int_equal(file_replace(script, text, strlen(text), 0755, 0), 0);
+    g_auto(Err) err = ERR_INIT;
+    for (unsigned runs = 1; runs <= 2; runs++) { /* two daemons, one after the other */
+        QemuCapsCache *cc = new_cache();
+        for (unsigned i = 0; i < 2; i++) { /* for a while it counts */
+            QemuCaps *caps = qemu_caps_get(cc, script, deadline_in_ms(60000), &err);
+            if (!caps)
+                fail_msg("%s", err.detail);
+            assert_false(qemu_caps_accel_usable(caps, QEMU_ACCEL_KVM));
+            qemu_caps_unref(caps);
+            assert_int_equal(kvm_runs(), runs);
+        }
+        qemu_caps_cache_free(cc);
+    }
+    caps_doubt_ms = 0;
+    for (unsigned runs = 3; runs <= 4; runs++) { /* and then it is asked again */
+        QemuCaps *caps = qemu_caps_get(cache, script, deadline_in_ms(60000), &err);
+        assert_non_null(caps);
+        qemu_caps_unref(caps);
+        assert_int_equal(kvm_runs(), runs);
+    }
+}
+
 static void test_arches(void **state)
 {
     assert_null(qemu_caps_emulator_for_arch("nonsense"));
@@ -227,6 +287,6 @@ static void test_arches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_facts), CASE(test_disk), CASE(test_shared), CASE(test_bad_binaries), CASE(test_shared_failure), CASE(test_arches)};
+    const struct CMUnitTest tests[] = {CASE(test_facts), CASE(test_disk), CASE(test_shared), CASE(test_bad_binaries), CASE(test_shared_failure), CASE(test_kvm_that_did_not_come), CASE(test_arches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
