@@ -125,6 +125,24 @@ static void common_identity_init(void)
                                       nested_intel, nested_amd, CAPS_FORMAT, table_hash(), BERTH_LIBVIRT_VERSION);
 }
 
+/* Devices and displays QEMU has in files of their own come and go with packages, without any change of the binary. */
+static char *modules_identity(const char *binary)
+{
+    GString *s = g_string_new("modules=");
+    g_autofree char *bin = g_path_get_dirname(binary), *prefix = g_path_get_dirname(bin);
+    struct utsname un;
+    uname(&un);
+    g_autofree char *debian = g_strdup_printf("lib/%s-linux-gnu/qemu", un.machine);
+    const char *const dirs[] = {"lib/qemu", "lib64/qemu", debian};
+    for (unsigned i = 0; i < N_ELEMENTS(dirs); i++) {
+        g_autofree char *path = g_build_filename(prefix, dirs[i], NULL);
+        struct stat st;
+        if (stat(path, &st) == 0)
+            g_string_append_printf(s, "%jd.%09ld,", (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    }
+    return g_string_free(s, FALSE);
+}
+
 /* Everything a probe's result depends on, as one line.  NULL with Err when the binary cannot be run. */
 static char *identity_of(const QemuCapsCache *cc, const char *binary, Err *err)
 {
@@ -140,9 +158,10 @@ static char *identity_of(const QemuCapsCache *cc, const char *binary, Err *err)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     caps_kvm_state(); /* may sleep, and says so to the pool */
     pthread_once(&once, common_identity_init);
-    return g_strdup_printf("%s dev=%ju ino=%ju size=%jd mtime=%jd.%09ld ctime=%jd.%09ld uid=%d %s", binary, (uintmax_t)st.st_dev,
+    g_autofree char *modules = modules_identity(binary);
+    return g_strdup_printf("%s dev=%ju ino=%ju size=%jd mtime=%jd.%09ld ctime=%jd.%09ld %s uid=%d %s", binary, (uintmax_t)st.st_dev,
                            (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-                           (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, (int)cc->account.uid, common_identity);
+                           (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, modules, (int)cc->account.uid, common_identity);
 }
 
 /* ---- disk */

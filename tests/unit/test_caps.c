@@ -2,6 +2,7 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <glib/gstdio.h>
 
 #include "util/file.h"
 #include "qemu/caps_private.h"
@@ -274,6 +276,31 @@ static void test_kvm_that_did_not_come(void **state)
     }
 }
 
+/* A package of modules (a display, a USB redirector) was installed: the binary is the same, what it can do is not. */
+static void test_modules(void **state)
+{
+    if (access(QEMU, X_OK) < 0)
+        skip();
+    g_autofree char *bin = g_build_filename(cache_dir, "bin", NULL), *lib = g_build_filename(cache_dir, "lib", NULL);
+    g_autofree char *modules = g_build_filename(lib, "qemu", NULL), *module = g_build_filename(modules, "hw-display-qxl.so", NULL);
+    g_autofree char *script = g_build_filename(bin, "qemu-system-x86_64", NULL);
+    static const char text[] = "#!/bin/sh\nexec " QEMU " \"$@\"\n";
+    assert_int_equal(g_mkdir(bin, 0755) | g_mkdir(lib, 0755) | g_mkdir(modules, 0755), 0);
+    struct timespec then[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    assert_int_equal(utimensat(AT_FDCWD, modules, then, 0), 0);
+    assert_int_equal(file_replace(script, text, sizeof(text) - 1, 0755, 0), 0);
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(QemuCaps) first = qemu_caps_get(cache, script, deadline_in_ms(60000), &err);
+    g_autoptr(QemuCaps) second = qemu_caps_get(cache, script, deadline_in_ms(60000), &err);
+    assert_int_equal(file_replace(module, "", 0, 0644, 0), 0);
+    g_autoptr(QemuCaps) third = qemu_caps_get(cache, script, deadline_in_ms(60000), &err);
+    if (!first || !third)
+        fail_msg("%s", err.detail);
+    assert_ptr_equal(second, first);
+    assert_ptr_not_equal(third, first);
+    assert_int_equal(unlink(module) | unlink(script) | rmdir(modules) | rmdir(lib) | rmdir(bin), 0);
+}
+
 static void test_arches(void **state)
 {
     assert_null(qemu_caps_emulator_for_arch("nonsense"));
@@ -287,6 +314,6 @@ static void test_arches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_facts), CASE(test_disk), CASE(test_shared), CASE(test_bad_binaries), CASE(test_shared_failure), CASE(test_kvm_that_did_not_come), CASE(test_arches)};
+    const struct CMUnitTest tests[] = {CASE(test_facts), CASE(test_disk), CASE(test_shared), CASE(test_bad_binaries), CASE(test_shared_failure), CASE(test_kvm_that_did_not_come), CASE(test_modules), CASE(test_arches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
