@@ -389,6 +389,18 @@ static void test_cpu_of_guest(void **state)
     err_clear(&err);
     cpu_def_done(&cpu);
 
+    /* "at least this": not met by whatever there is */
+    for (unsigned less = 0; less < 2; less++) {
+        cpu = cpu_def(CPU_MODE_CUSTOM, less ? "Westmere" : "Skylake-Server", CPU_CHECK_PARTIAL);
+        cpu.match = CPU_MATCH_MINIMUM;
+        cpu_def_feature(&cpu, "avx512f", CPU_FEATURE_OPTIONAL);
+        assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), less ? 0 : -1);
+        if (!less)
+            assert_int_equal(err.code, VIR_ERR_CPU_INCOMPATIBLE);
+        err_clear(&err);
+        cpu_def_done(&cpu);
+    }
+
     cpu = cpu_def(CPU_MODE_CUSTOM, "nonsense", CPU_CHECK_ABSENT);
     assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), -1);
     assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
