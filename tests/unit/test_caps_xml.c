@@ -128,6 +128,10 @@ static void test_domcapabilities(void **state)
     assert_at(doc, "string(count(//mode[@name='custom']/model[.='max' or .='host' or .='qemu64-v1']))", "0");
     assert_at(doc, "string(count(//disk/enum[@name='bus']/value[.='ide']))", "0");
     assert_at(doc, "string(count(//graphics/enum/value[.='vnc']))", "1");
+    /* definitions with these are refused */
+    assert_at(doc, "string(/domainCapabilities/iothreads/@supported)", "no");
+    assert_at(doc, "string(/domainCapabilities/memoryBacking/@supported)", "no");
+    assert_at(doc, "string(count(//rng/enum[@name='backendModel']/value[.='egd']))", "0");
     xmlFreeDoc(doc);
     DomCapsRequest pc = {.virttype = "qemu"};
     g_autofree char *pc_text = domcapabilities_xml(cache, &pc, deadline_in_ms(60000), &err);
