@@ -582,6 +582,9 @@ def test_monitor_command(conn, domain_xml):
     assert failed["error"]["class"] == "CommandNotFound"
     assert "running" in libvirt_qemu.qemuMonitorCommand(dom, "info status", libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
     assert code(libvirt_qemu.qemuMonitorCommand, dom, "no JSON", 0)[0] == L.VIR_ERR_INTERNAL_ERROR
+    for value in ("[" * 1500 + "]" * 1500, "[%s0]" % ("0," * 1100000)):  # QEMU would answer more than once
+        assert code(libvirt_qemu.qemuMonitorCommand, dom, '{"execute":"query-name","arguments":%s}' % value, 0)[0] == L.VIR_ERR_INVALID_ARG
+        assert json.loads(libvirt_qemu.qemuMonitorCommand(dom, '{"execute":"query-name"}', 0)) == answer
 
 
 def test_monitor_events(conn, domain_xml):
