@@ -9,6 +9,7 @@
 #include "daemon/api.h"
 #include "daemon/wire.h"
 #include "domain/iotune.h"
+#include "util/xml.h"
 #include "api_enums.h"
 #include "api_strings.h"
 
@@ -28,6 +29,8 @@ static int read_change(const remote_typed_param *v, unsigned n, IoTuneChange *c,
         if (group) {
             c->group_given = true;
             c->values.group_name = v[i].value.remote_typed_param_value_u.s;
+            if (!xml_is_text(c->values.group_name))
+                return err_set(err, VIR_ERR_INVALID_ARG, "the group's name is no text in UTF-8, or holds a character that XML cannot");
         } else {
             c->given |= 1u << field;
             iotune_set(&c->values, (unsigned)field, v[i].value.remote_typed_param_value_u.ul);

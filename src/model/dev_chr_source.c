@@ -128,7 +128,7 @@ int chr_source_parse(ParseCtx *c, xmlNode *node, ChrSource *s)
     if (!s->type)
         s->type = CHR_PTY;
     if (unsupported(s) < 0)
-        return refuse_element(c, node, "type");
+        return refuse_word(c, node, "type");
     for (xmlNode *n = node->children; n; n = n->next) {
         if (node_is(n, "source")) {
             if (source_read(c, n, s) < 0)

@@ -218,7 +218,7 @@ static int disk_finish(ParseCtx *c, xmlNode *node, void *base)
     if (!d->device)
         d->device = DISK_DEVICE_DISK;
     if (d->src->type != STORAGE_FILE && d->src->type != STORAGE_BLOCK && d->src->type != STORAGE_NETWORK)
-        return refuse_element(c, node, "type");
+        return refuse_word(c, node, "type");
     xmlNode *source = node_child(node, "source");
     if (!source && d->src->type == STORAGE_NETWORK)
         d->src->type = STORAGE_FILE; /* an empty drive is on no network */

@@ -57,7 +57,7 @@ static int listen_finish(ParseCtx *c, xmlNode *node, void *base)
     g_autofree char *address = node_attr(node, "address");
     g_autofree char *socket = node_attr(node, "socket");
     if (l->type == LISTEN_NETWORK)
-        return refuse_element(c, node, "type");
+        return refuse_word(c, node, "type");
     if (l->type == LISTEN_ADDRESS && address && *address)
         l->address = g_steal_pointer(&address);
     if (l->type == LISTEN_SOCKET && socket && *socket)
@@ -228,7 +228,7 @@ static int graphics_finish(ParseCtx *c, xmlNode *node, void *base)
     GraphicsDef *g = base;
     bool live = !(c->flags & PARSE_INACTIVE) || (c->flags & PARSE_STATUS);
     if (g->type != GRAPHICS_VNC)
-        return refuse_element(c, node, "type");
+        return refuse_word(c, node, "type");
     g_autofree char *autoport = node_attr(node, "autoport");
     int port = 0;
     if (join_listens(c, node, g) < 0 || read_port(c, node, "port", &port) < 0 ||

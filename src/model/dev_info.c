@@ -159,7 +159,7 @@ static int address_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
             rc = -1;
         break;
     default:
-        return refuse_element(c, node, "type");
+        return refuse_word(c, node, "type");
     }
     if (rc == 0)
         memcpy(&((DeviceInfo *)base)->addr, &a, sizeof a);

@@ -34,7 +34,7 @@ static int input_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     InputDef *in = base;
     if (in->type == INPUT_PASSTHROUGH || in->type == INPUT_EVDEV)
-        return refuse_element(c, node, "type");
+        return refuse_word(c, node, "type");
     if (!in->bus && in->type == INPUT_TABLET)
         in->bus = INPUT_BUS_USB;
     return 0;

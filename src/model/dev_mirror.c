@@ -92,7 +92,7 @@ StorageSource *mirror_target_parse(const char *xml, Err *err)
     if (!s->type)
         s->type = STORAGE_FILE;
     if (s->type != STORAGE_FILE && s->type != STORAGE_BLOCK && s->type != STORAGE_NETWORK) {
-        refuse_element(&c, root, "type");
+        refuse_word(&c, root, "type");
         return NULL;
     }
     if (!source) {

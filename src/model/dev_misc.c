@@ -71,7 +71,7 @@ static int backend_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
         return 0;
     }
     case RNG_EGD:
-        return refuse_element(c, node, "model");
+        return refuse_word(c, node, "model");
     case RNG_BUILTIN:
         return 0;
     default:
@@ -181,6 +181,6 @@ static const Field audio_table_fields[] = {
 static int audio_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     const AudioDef *a = base;
-    return a->type == AUDIO_NONE ? 0 : refuse_element(c, node, "type");
+    return a->type == AUDIO_NONE ? 0 : refuse_word(c, node, "type");
 }
 TABLE(audio_table, "audio", AudioDef, .finish = audio_finish);

@@ -71,9 +71,16 @@ static const Field source_table_fields[] = {
 };
 GROUP_TABLE(source_table, "source");
 
+static bool type_is_done(NetType type)
+{
+    return type == NET_USER || type == NET_ETHERNET || type == NET_BRIDGE || type == NET_NETWORK;
+}
+
 static int source_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f)
 {
     NetDef *net = base;
+    if (net->type && !type_is_done(net->type)) /* before what such a source has is refused one by one */
+        return refuse_word(c, node->parent, "type");
     if (table_parse(c, &source_table, node, base) < 0)
         return -1;
     switch (net->type) {
@@ -232,19 +239,11 @@ static int net_finish(ParseCtx *c, xmlNode *node, void *base)
     xmlNode *source = node_child(node, "source");
     if (!net->type)
         net->type = NET_USER;
-    switch (net->type) {
-    case NET_USER:
-    case NET_ETHERNET:
-        break;
-    case NET_BRIDGE:
-    case NET_NETWORK:
-        if (!net->source) {
-            const char *attr = net->type == NET_BRIDGE ? "bridge" : "network";
-            return missing_attr(c, source ? source : node, source ? attr : "source");
-        }
-        break;
-    default:
-        return refuse_element(c, node, "type");
+    if (!type_is_done(net->type))
+        return refuse_word(c, node, "type");
+    if ((net->type == NET_BRIDGE || net->type == NET_NETWORK) && !net->source) {
+        const char *attr = net->type == NET_BRIDGE ? "bridge" : "network";
+        return missing_attr(c, source ? source : node, source ? attr : "source");
     }
     if ((c->flags & PARSE_INACTIVE) && !(c->flags & PARSE_STATUS))
         net_drop_generated(net);

@@ -45,7 +45,7 @@ static const Field seclabel_table_fields[] = {
 static int seclabel_finish(ParseCtx *c, xmlNode *node, void *base)
 {
     g_autofree char *model = node_attr(node, "model");
-    return g_strcmp0(model, "dac") == 0 ? 0 : refuse_element(c, node, "model");
+    return g_strcmp0(model, "dac") == 0 ? 0 : refuse_word(c, node, "model");
 }
 static const Table seclabel_table = {.element = "seclabel",
                                      .fields = seclabel_table_fields,
@@ -160,7 +160,7 @@ static int nbd_host_parse(ParseCtx *c, xmlNode *host, StorageSource *src)
     g_autofree char *transport = node_attr(host, "transport"), *socket = node_attr(host, "socket");
     bool is_unix = transport && strcmp(transport, "unix") == 0;
     if (transport && !is_unix && strcmp(transport, "tcp") != 0)
-        return strcmp(transport, "rdma") == 0 ? refuse_element(c, host, "transport")
+        return strcmp(transport, "rdma") == 0 ? refuse_word(c, host, "transport")
                                               : unsupported_value(c, host, "transport", transport, "tcp, unix");
     if (is_unix) {
         src->nbd_socket = g_steal_pointer(&socket);
@@ -346,7 +346,7 @@ int storage_backing_parse(ParseCtx *c, xmlNode *parent, StorageSource *src)
         if (attr_enum(c, node, "type", storage_type_names, STORAGE_MAX, &below->type) < 0)
             return -1;
         if (below->type != STORAGE_FILE && below->type != STORAGE_BLOCK && below->type != STORAGE_NETWORK)
-            return refuse_element(c, node, "type");
+            return refuse_word(c, node, "type");
         xmlNode *format = node_child(node, "format");
         if (!source || !format) {
             g_autofree char *where = node_where(node);

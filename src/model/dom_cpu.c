@@ -92,7 +92,7 @@ static int maxphysaddr_finish(ParseCtx *c, xmlNode *node, void *base)
     if (!mode)
         return missing_attr(c, node, "mode");
     if (strcmp(mode, "passthrough") == 0)
-        return refuse_element(c, node, "mode");
+        return refuse_word(c, node, "mode");
     if (strcmp(mode, "emulate") != 0)
         return bad_value(c, node, "mode", mode, "emulate, passthrough");
     return ((const CpuDef *)base)->maxphysaddr_bits.set ? 0 : missing_attr(c, node, "bits");

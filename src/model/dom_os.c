@@ -99,7 +99,7 @@ static int smbios_finish(ParseCtx *c, xmlNode *node, void *base)
     if (strcmp(os->smbios_mode, "emulate") == 0)
         return 0;
     if (strcmp(os->smbios_mode, "host") == 0 || strcmp(os->smbios_mode, "sysinfo") == 0)
-        return refuse_element(c, node, "mode");
+        return refuse_word(c, node, "mode");
     return bad_value(c, node, "mode", os->smbios_mode, "emulate, host, sysinfo");
 }
 static const Table smbios_table = {.element = "smbios", .fields = smbios_table_fields, .n = 1, .finish = smbios_finish};

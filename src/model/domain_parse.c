@@ -106,7 +106,7 @@ static int vcpu_parse_row(ParseCtx *c, xmlNode *node, void *base, const Field *f
     if (attr_enum(c, node, "placement", vcpu_placement_names, VCPU_PLACEMENT_MAX, &d->vcpu_placement) < 0)
         return -1;
     if (d->vcpu_placement == VCPU_PLACEMENT_AUTO)
-        return refuse_element(c, node, "placement");
+        return refuse_word(c, node, "placement");
     if (cpuset && *cpuset) {
         d->vcpu_cpuset = cpuset_normalize(cpuset);
         if (!d->vcpu_cpuset)
@@ -190,10 +190,10 @@ static int seclabel_parse(ParseCtx *c, xmlNode *node, void *base, const Field *f
     if (attr_enum(c, node, "type", seclabel_type_names, SECLABEL_MAX, &type) < 0)
         return -1;
     if (type == SECLABEL_STATIC)
-        return refuse_element(c, node, "type");
+        return refuse_word(c, node, "type");
     if (model && strcmp(model, "dac") != 0) {
         /* "none" for a driver that is not there asks for nothing. */
-        return type == SECLABEL_NONE ? 0 : refuse_element(c, node, "model");
+        return type == SECLABEL_NONE ? 0 : refuse_word(c, node, "model");
     }
     g_autofree char *unasked = c->flags & PARSE_STATUS ? node_attr(node, "unasked") : NULL;
     d->seclabel = unasked ? SECLABEL_ABSENT : type ? type : SECLABEL_DYNAMIC;

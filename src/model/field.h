@@ -173,7 +173,10 @@ void *table_new(const Table *t);
 char *node_where(const xmlNode *node);
 /* Notes an unknown element or attribute; an error under PARSE_VALIDATE. */
 int note_unknown(ParseCtx *c, const xmlNode *node, const char *attr);
+/* VIR_ERR_CONFIG_UNSUPPORTED for the element, or for an attribute of it whatever it says. */
 int refuse_element(ParseCtx *c, const xmlNode *node, const char *attr);
+/* The same for what an attribute says: the message quotes it. */
+int refuse_word(ParseCtx *c, const xmlNode *node, const char *attr);
 /* VIR_ERR_XML_ERROR for a value: names attribute (NULL: the text), element, line and `allowed` (may be NULL). */
 int bad_value(ParseCtx *c, const xmlNode *node, const char *attr, const char *value, const char *allowed);
 /* The same with VIR_ERR_CONFIG_UNSUPPORTED, where libvirt uses that. */

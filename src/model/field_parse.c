@@ -139,6 +139,15 @@ int refuse_element(ParseCtx *c, const xmlNode *node, const char *attr)
                         (const char *)node->name, where);
 }
 
+int refuse_word(ParseCtx *c, const xmlNode *node, const char *attr)
+{
+    g_autofree char *where = node_where(node), *word = node_attr(node, attr);
+    if (!word)
+        return refuse_element(c, node, attr);
+    return err_set_full(c->err, VIR_FROM_QEMU, VIR_ERR_CONFIG_UNSUPPORTED, 0, "<%s %s='%s'> is not supported (%s)", (const char *)node->name, attr,
+                        word, where);
+}
+
 /* ---- values ---------------------------------------------------------------------------------------------------------------- */
 
 bool parse_u64(const char *text, int base, uint64_t max, uint64_t *ret)

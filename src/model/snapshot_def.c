@@ -217,7 +217,7 @@ static int disk_parse(ParseCtx *c, xmlNode *node, SnapshotDisk *d)
     if (type && attr_enum(c, node, "type", storage_type_names, STORAGE_MAX, &d->type) < 0)
         return -1;
     if (d->type && d->type != STORAGE_FILE && d->type != STORAGE_BLOCK)
-        return refuse_element(c, node, "type");
+        return refuse_word(c, node, "type");
     if (disk_source_parse(c, node, d) < 0 || disk_driver_parse(c, node, d) < 0)
         return -1;
     if (!d->location && (d->path || d->format))

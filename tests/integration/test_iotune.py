@@ -67,6 +67,7 @@ def test_config(daemon, machine):
     fails(libvirt.VIR_ERR_INVALID_ARG, dom.setBlockIoTune, "vdz", {"total_bytes_sec": 5}, config)
     fails(libvirt.VIR_ERR_OPERATION_INVALID, dom.setBlockIoTune, "vda", {"total_bytes_sec": 5}, libvirt.VIR_DOMAIN_AFFECT_LIVE)
     fails(libvirt.VIR_ERR_CONFIG_UNSUPPORTED, dom.setBlockIoTune, "vdb", {"group_name": "x"}, config)
+    fails(libvirt.VIR_ERR_INVALID_ARG, dom.setBlockIoTune, "vda", {"group_name": "a\x01b", "total_bytes_sec": 5}, config)
     assert limits(dom) == want
 
 

@@ -68,6 +68,11 @@ static void test_words(void **state)
     EXPECT(HEAD "<devices>\n<disk>\n<source file='/a'/>\n<target dev='vda' bus='zork'/></disk></devices></domain>", 0, VIR_ERR_XML_ERROR,
            "'bus'", "/domain/devices/disk/target line 8", "zork", "virtio", "sata");
     EXPECT(HEAD "<devices>\n<hostdev mode='subsystem'/></devices></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "<hostdev>", "line 6");
+    EXPECT(HEAD "<devices><graphics type='spice' autoport='yes'/></devices></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "<graphics type='spice'>");
+    EXPECT(HEAD "<devices><disk type='volume'><source pool='p' volume='v'/><target dev='vda'/></disk></devices></domain>", 0,
+           VIR_ERR_CONFIG_UNSUPPORTED, "<disk type='volume'>");
+    EXPECT(HEAD "<devices><interface type='direct'><source dev='e' mode='bridge'/></interface></devices></domain>", 0,
+           VIR_ERR_CONFIG_UNSUPPORTED, "<interface type='direct'>", "line 5");
     EXPECT(HEAD "<cputune/></domain>", 0, VIR_ERR_CONFIG_UNSUPPORTED, "<cputune>", "line 5");
     EXPECT(HEAD "<devices><disk type='network'><source protocol='rbd' name='x/y'/><target dev='vda'/></disk></devices></domain>", 0,
            VIR_ERR_CONFIG_UNSUPPORTED, "protocol 'rbd'", "disk/source line 5", "nbd");
