@@ -9,15 +9,33 @@
 
 #include "domain/passthrough.h"
 #include "qmp/client.h"
+#include "qmp/codec.h"
 #include "util/log.h"
 
 #define PASSTHROUGH_MS 30000u
+
+/* QEMU takes no more than 2^21 tokens and 1024 levels. */
+#define COMMAND_MAX (1u << 20)
+
+/* What QEMU cannot take whole it answers more than once, and the later answers would be taken for those of other commands. */
+static bool is_takeable(const char *cmd)
+{
+    size_t len = strnlen(cmd, COMMAND_MAX + 1);
+    json_t *again = len <= COMMAND_MAX ? qmp_json_parse(cmd, len, QMP_MAX_DEPTH, NULL) : NULL;
+    json_decref(again);
+    return again != NULL;
+}
 
 /* The command itself is in no message: it may hold a password, and messages are logged. */
 static json_t *parse_command(const char *cmd, Err *err)
 {
     json_error_t je;
     json_t *c = json_loads(cmd, JSON_REJECT_DUPLICATES, &je);
+    if (json_is_object(c) && !is_takeable(cmd)) {
+        json_decref(c);
+        err_set(err, VIR_ERR_INVALID_ARG, "a command of more than %u bytes or %u levels is not sent to QEMU", COMMAND_MAX, QMP_MAX_DEPTH);
+        return NULL;
+    }
     if (json_is_object(c))
         return c;
     if (c)

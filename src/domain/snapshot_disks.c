@@ -2,7 +2,7 @@
  *
  * Owns:    nothing; a snapshot that is being made and the definition it is made of
  * Threads: any; pure
- * Errors:  VIR_ERR_CONFIG_UNSUPPORTED naming the disk
+ * Errors:  VIR_ERR_CONFIG_UNSUPPORTED naming the disk; VIR_ERR_OPERATION_UNSUPPORTED for a chain as long as may be
  */
 #include "config.h"
 

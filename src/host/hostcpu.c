@@ -9,6 +9,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
 
 #include "util/fd.h"
 #include "host/hostcpu.h"
@@ -71,6 +74,50 @@ HostCpu *host_cpu_parse(const char *cpuinfo)
     return h;
 }
 
+/* The kernel shows what Intel and AMD have under different bits by one word ("ibrs", "stibp", "ssbd"), which says what it makes use of, and
+ * some bits not at all.  Guests are told by the bits: these are their names here. */
+void host_cpu_add_hidden(HostCpu *h, const HostCpuid *id)
+{
+    const struct {
+        uint32_t reg;
+        unsigned bit;
+        const char *name, *shown; /* counts only beside this flag of the kernel; NULL: always */
+    } hidden[] = {
+        {id->r7_edx, 26, "spec_ctrl", "ibrs"},
+        {id->r7_edx, 27, "intel_stibp", "stibp"},
+        {id->r7_edx, 30, "core_capability", NULL},
+        {id->r7_edx, 31, "intel_ssbd", "ssbd"},
+        {id->rd_eax, 4, "xfd", "amx_tile"},
+        {id->r8_ebx, 12, "amd_ibpb", "ibpb"},
+        {id->r8_ebx, 14, "amd_ibrs", "ibrs"},
+        {id->r8_ebx, 15, "amd_stibp", "stibp"},
+        {id->r8_ebx, 24, "amd_ssbd", "ssbd"},
+        {id->r8_ebx, 26, "amd_no_ssb", NULL},
+        {id->ra_edx, 28, "svme_addr_chk", "svm"},
+    };
+    for (unsigned i = 0; i < N_ELEMENTS(hidden); i++) {
+        if ((hidden[i].reg >> hidden[i].bit & 1) && (!hidden[i].shown || g_hash_table_contains(h->flags, hidden[i].shown)))
+            g_hash_table_add(h->flags, g_strdup(hidden[i].name));
+    }
+}
+
+static HostCpuid read_cpuid(void)
+{
+    HostCpuid id = {0};
+#if defined(__x86_64__) || defined(__i386__)
+    unsigned a, b, c, d;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d))
+        id.r7_edx = d;
+    if (__get_cpuid_count(0xd, 1, &a, &b, &c, &d))
+        id.rd_eax = a;
+    if (__get_cpuid(0x80000008u, &a, &b, &c, &d))
+        id.r8_ebx = b;
+    if (__get_cpuid(0x8000000au, &a, &b, &c, &d))
+        id.ra_edx = d;
+#endif
+    return id;
+}
+
 HostCpu *host_cpu_new(void)
 {
     g_autofree char *text = g_malloc(CPUINFO_MAX + 1);
@@ -80,7 +127,10 @@ HostCpu *host_cpu_new(void)
     while (fd >= 0 && len < CPUINFO_MAX && (n = read(fd, text + len, CPUINFO_MAX - len)) > 0)
         len += (size_t)n;
     text[len] = '\0';
-    return host_cpu_parse(text);
+    HostCpu *h = host_cpu_parse(text);
+    HostCpuid id = read_cpuid();
+    host_cpu_add_hidden(h, &id);
+    return h;
 }
 
 void *host_cpu_free(HostCpu *h)

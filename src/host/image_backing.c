@@ -26,6 +26,23 @@ static bool is_name(const char *s)
     return n < IMAGE_MAX_PATH && g_utf8_validate(s, (gssize)n, NULL);
 }
 
+/* False: only a part of the file is meant, decrypted by something, or with other images below it than its header says.  The guest would read
+ * something else if that were passed over. */
+static bool is_plain(json_t *o)
+{
+    static const char *const more[] = {"offset", "size", "backing", "data-file", "encrypt", "key-secret"};
+    const char *key;
+    json_t *v;
+    json_object_foreach (o, key, v) {
+        for (unsigned i = 0; i < N_ELEMENTS(more); i++) {
+            size_t n = strlen(more[i]);
+            if (strncmp(key, more[i], n) == 0 && (key[n] == '\0' || key[n] == '.'))
+                return false;
+        }
+    }
+    return true;
+}
+
 /* The file name inside a "json:{…}" description of a plain local file, or NULL. Caller frees. */
 static char *json_filename(const char *text, ImageFmt *fmt, char **fmt_name)
 {
@@ -43,7 +60,7 @@ static char *json_filename(const char *text, ImageFmt *fmt, char **fmt_name)
         driver = NULL;
     }
     char *ret = NULL;
-    if (name && (proto == NULL || strcmp(proto, "file") == 0 || strcmp(proto, "host_device") == 0)) {
+    if (name && is_plain(o) && (proto == NULL || strcmp(proto, "file") == 0 || strcmp(proto, "host_device") == 0)) {
         ret = g_strdup(name);
         if (driver) {
             *fmt = image_fmt_find(driver);
@@ -126,7 +143,7 @@ static bool nbd_from_json(const char *text, ImageHeader *h, ImageNbd *n)
     json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *file = json_object_get(o, "file");
     json_t *nbd = json_is_object(file) ? file : o;
     const char *format = nbd == o ? NULL : member(o, "driver");
-    bool ok = g_strcmp0(member(nbd, "driver"), "nbd") == 0;
+    bool ok = g_strcmp0(member(nbd, "driver"), "nbd") == 0 && is_plain(o);
     json_t *server = json_object_get(nbd, "server");
     bool nested = json_is_object(server);
     const char *type = nested ? member(server, "type") : member(nbd, "server.type");

@@ -134,8 +134,8 @@ static int port_assign(DomainDef *d, GPtrArray *maps, ChrDef *chr, Err *err)
     for (;;) {
         for (guint i = 0; i < maps->len; i++) {
             PortMap *m = maps->pdata[i];
-            if (controller_given && m->ctl->index.v != a->virtio_serial.controller)
-                continue;
+            if (controller_given ? m->ctl->index.v != a->virtio_serial.controller : m->ctl->index.v > CONTROLLER_INDEX_MAX)
+                continue; /* no address may name one beyond that */
             /* Port 0 is for a console: older guests want it so. */
             for (unsigned p = console ? 0 : 1; p < m->ports; p++) {
                 if (m->used[p])

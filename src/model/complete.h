@@ -4,6 +4,9 @@
 
 #include "model/field.h"
 
+/* Beyond that no device may name one: implied controllers with more come from a mistyped address. */
+#define CONTROLLER_INDEX_MAX 255u
+
 /* Which of the two x86 chipsets; everything else gets no PCI of ours. */
 typedef enum {
     CHIPSET_OTHER,

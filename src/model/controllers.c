@@ -14,8 +14,6 @@
 #define ERR_FROM VIR_FROM_DOMAIN
 #include "model/complete.h"
 
-#define CONTROLLER_INDEX_MAX 255u /* implied controllers beyond that come from a mistyped address */
-
 Chipset domain_def_chipset(const DomainDef *d)
 {
     const char *m = d->os.machine;

@@ -8,7 +8,7 @@
  * There are two depths (caps_private.h): the whole, and a sketch of it for those who only list what the host has.  Each binary has an entry
  * of each.  An entry is in one of three states: empty, being probed by one caller (others wait for it), filled.  Filled ones are checked against
  * the binary's identity at each get, so an upgraded QEMU is probed anew without a restart of the daemon; guests keep the reference they
- * were started with.
+ * were started with.  What a QEMU told that should have had KVM and did not get it is asked again a minute later, and kept in memory only.
  */
 #define LOG_AREA "qemu.caps"
 #include "config.h"
@@ -38,11 +38,14 @@ typedef struct Entry {
     char *binary;
     char *identity; /* of caps */
     QemuCaps *caps; /* NULL: empty */
+    Deadline until; /* caps are good till then */
     bool probing;
     unsigned failures; /* probes that failed so far, and why the last one did */
     int fail_code;
     char *fail_detail;
 } Entry;
+
+unsigned caps_doubt_ms = 60000;
 
 struct QemuCapsCache {
     char *dir;
@@ -122,6 +125,24 @@ static void common_identity_init(void)
                                       nested_intel, nested_amd, CAPS_FORMAT, table_hash(), BERTH_LIBVIRT_VERSION);
 }
 
+/* Devices and displays QEMU has in files of their own come and go with packages, without any change of the binary. */
+static char *modules_identity(const char *binary)
+{
+    GString *s = g_string_new("modules=");
+    g_autofree char *bin = g_path_get_dirname(binary), *prefix = g_path_get_dirname(bin);
+    struct utsname un;
+    uname(&un);
+    g_autofree char *debian = g_strdup_printf("lib/%s-linux-gnu/qemu", un.machine);
+    const char *const dirs[] = {"lib/qemu", "lib64/qemu", debian};
+    for (unsigned i = 0; i < N_ELEMENTS(dirs); i++) {
+        g_autofree char *path = g_build_filename(prefix, dirs[i], NULL);
+        struct stat st;
+        if (stat(path, &st) == 0)
+            g_string_append_printf(s, "%jd.%09ld,", (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    }
+    return g_string_free(s, FALSE);
+}
+
 /* Everything a probe's result depends on, as one line.  NULL with Err when the binary cannot be run. */
 static char *identity_of(const QemuCapsCache *cc, const char *binary, Err *err)
 {
@@ -137,9 +158,10 @@ static char *identity_of(const QemuCapsCache *cc, const char *binary, Err *err)
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     caps_kvm_state(); /* may sleep, and says so to the pool */
     pthread_once(&once, common_identity_init);
-    return g_strdup_printf("%s dev=%ju ino=%ju size=%jd mtime=%jd.%09ld ctime=%jd.%09ld uid=%d %s", binary, (uintmax_t)st.st_dev,
+    g_autofree char *modules = modules_identity(binary);
+    return g_strdup_printf("%s dev=%ju ino=%ju size=%jd mtime=%jd.%09ld ctime=%jd.%09ld %s uid=%d %s", binary, (uintmax_t)st.st_dev,
                            (uintmax_t)st.st_ino, (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-                           (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, (int)cc->account.uid, common_identity);
+                           (intmax_t)st.st_ctim.tv_sec, st.st_ctim.tv_nsec, modules, (int)cc->account.uid, common_identity);
 }
 
 /* ---- disk */
@@ -200,6 +222,11 @@ static json_t *probe(const QemuCapsCache *cc, const char *binary, CapsDepth dept
     return caps_probe_sketch(binary, cc->account, kvm, g_strcmp0(native, binary) == 0, d, err);
 }
 
+static bool is_doubtful(const QemuCaps *caps)
+{
+    return json_is_true(json_object_get(caps_document(caps), "doubtful"));
+}
+
 static QemuCaps *load_or_probe(const QemuCapsCache *cc, const char *binary, CapsDepth depth, const char *identity, Deadline d, Err *err)
 {
     QemuCaps *caps = load(cc, binary, depth, identity);
@@ -212,7 +239,8 @@ static QemuCaps *load_or_probe(const QemuCapsCache *cc, const char *binary, Caps
     caps = caps_from_document(binary, doc, err);
     if (caps) {
         log_info("probed %s in %" PRIu64 " ms", binary, (now_us() - start) / 1000);
-        save(cc, binary, depth, identity, doc);
+        if (!is_doubtful(caps))
+            save(cc, binary, depth, identity, doc);
     }
     json_decref(doc);
     malloc_trim(TRIM_KEEP); /* what QEMU has told took some megabytes, most of which are free again */
@@ -231,6 +259,12 @@ static Entry *entry_locked(QemuCapsCache *cc, const char *binary, CapsDepth dept
     return e;
 }
 
+/* Are its capabilities those of this binary?  Lock held. */
+static bool is_good(const Entry *e, const char *identity)
+{
+    return e->caps && strcmp(e->identity, identity) == 0 && !deadline_passed(e->until);
+}
+
 /* Waits for a probe under way.  Then either *ret is what memory has (0), or the caller is to probe (0, *ret NULL, e->probing set), or
  * it failed (-1): also when the probe waited for did, so that many who wait for a binary that hangs do not try it one after the
  * other. */
@@ -244,7 +278,7 @@ static int take_or_claim(QemuCapsCache *cc, Entry *e, const char *identity, Dead
         return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "waiting for the capabilities of %s", e->binary);
     if (e->failures != failures)
         return err_set(err, e->fail_code, "%s", e->fail_detail ? e->fail_detail : e->binary);
-    if (e->caps && strcmp(e->identity, identity) == 0)
+    if (is_good(e, identity))
         *ret = qemu_caps_ref(e->caps);
     else
         e->probing = true;
@@ -258,6 +292,7 @@ static void fill_locked(Entry *e, QemuCaps *caps, const char *identity)
     g_free(e->identity);
     e->caps = qemu_caps_ref(caps);
     e->identity = g_strdup(identity);
+    e->until = is_doubtful(caps) ? deadline_in_ms(caps_doubt_ms) : (Deadline){UINT64_MAX};
 }
 
 static QemuCaps *get(QemuCapsCache *cc, const char *binary, CapsDepth depth, const char *identity, Deadline d, Err *err)
@@ -301,7 +336,7 @@ static QemuCaps *known(QemuCapsCache *cc, const char *binary, CapsDepth depth, c
     {
         LOCK_SCOPE(&cc->lock);
         const Entry *e = entry_locked(cc, binary, depth);
-        if (e->caps && strcmp(e->identity, identity) == 0)
+        if (is_good(e, identity))
             return qemu_caps_ref(e->caps);
     }
     QemuCaps *caps = load(cc, binary, depth, identity);

@@ -3,14 +3,14 @@
  * The document: what a probe yields, what the disk cache holds and what QemuCaps is made of is one JSON object:
  *   version, package, arch, flags[], machines[] (as QEMU gives them), kvm (usable), tpm-models[], tpm-types[],
  *   cpus.{tcg,kvm}[] (as QEMU gives them), models.{NAME} (definition of a named model: vendor, family, model, stepping, features[]),
- *   max.{tcg,kvm} (the same for the best CPU the accelerator offers)
+ *   max.{tcg,kvm} (the same for the best CPU the accelerator offers), doubtful (true: KVM was expected and did not come up this time)
  */
 #pragma once
 
 #include "qemu/caps.h"
 
 /* Raised when the document's shape or a probe's meaning changes; tables are covered by their own hash. */
-#define CAPS_FORMAT 1
+#define CAPS_FORMAT 2
 
 /* How much of the document: all, or a sketch: version, package, arch, machines and kvm, and for the emulator of the host's own architecture
  * models too, as the host's CPU is described by them.  QEMU tells a sketch in a third of the time. */
@@ -29,6 +29,8 @@ json_t *caps_probe(const char *binary, CapsAccount account, bool kvm, Deadline d
 json_t *caps_probe_sketch(const char *binary, CapsAccount account, bool kvm, bool models, Deadline d, Err *err);
 /* Capabilities from a document (borrowed); NULL with Err when it is not one. */
 QemuCaps *caps_from_document(const char *binary, json_t *doc, Err *err);
+/* For how long a doubtful document counts; it never goes to disk.  Tests change it. */
+extern unsigned caps_doubt_ms;
 /* The document they were made of (borrowed). */
 json_t *caps_document(const QemuCaps *caps);
 

@@ -15,6 +15,7 @@
 
 #include "util/log.h"
 #include "util/pool.h"
+#include "host/node.h"
 #include "qmp/command.h"
 #include "qmp/schema.h"
 #include "qemu/caps_session.h"
@@ -326,6 +327,24 @@ static json_t *document_new(void)
     return json_pack("{s:b,s:{s:[],s:[]},s:{},s:{}}", "kvm", 0, "cpus", "tcg", "kvm", "models", "max");
 }
 
+/* KVM runs guests of this host's architecture only. */
+static bool could_have_kvm(json_t *doc)
+{
+    static const char *const also[][2] = {{"x86_64", "i386"}, {"i686", "i386"}, {"armv7l", "arm"}, {"ppc64le", "ppc64"}};
+    const char *target = json_string_value(json_object_get(doc, "arch"));
+    bool yes = g_strcmp0(target, node_arch()) == 0;
+    for (unsigned i = 0; i < N_ELEMENTS(also); i++)
+        yes = yes || (strcmp(also[i][0], node_arch()) == 0 && g_strcmp0(target, also[i][1]) == 0);
+    return yes;
+}
+
+/* KVM was to be had: that this QEMU did without may have been the moment (a host that was busy), or an account that is given the right later. */
+static void note_doubt(json_t *doc)
+{
+    if (!json_is_true(json_object_get(doc, "kvm")) && could_have_kvm(doc))
+        json_object_set_new(doc, "doubtful", json_true());
+}
+
 /* A step of its own, with its own end: nothing KVM does or fails to do takes TCG away. */
 static Deadline kvm_deadline(Deadline d)
 {
@@ -348,6 +367,7 @@ json_t *caps_probe(const char *binary, CapsAccount account, bool kvm, Deadline d
     g_autoptr(CapsSession) s = caps_session_start(binary, account, "kvm", kvm_deadline(d), &kvm_err);
     if (!s || probe_kvm(s, doc, &kvm_err) < 0)
         log_warning("%s does not run with KVM: %s", binary, kvm_err.detail);
+    note_doubt(doc);
     return doc;
 }
 
@@ -444,6 +464,8 @@ json_t *caps_probe_sketch(const char *binary, CapsAccount account, bool kvm, boo
         r = sketch_alone(binary, account, false, d, doc, err);
     else
         r = 0;
+    if (r == 0 && kvm)
+        note_doubt(doc);
     if (r == 0)
         return doc;
     json_decref(doc);

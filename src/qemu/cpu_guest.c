@@ -132,7 +132,14 @@ static int check_missing(const QemuCaps *caps, const CpuDef *cpu, const GPtrArra
 int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *err)
 {
     bool host_model = cpu->mode == CPU_MODE_HOST_MODEL;
-    if (host_model || (cpu->mode == CPU_MODE_CUSTOM && cpu->model && cpu->match == CPU_MATCH_MINIMUM)) {
+    bool minimum = cpu->mode == CPU_MODE_CUSTOM && cpu->model && cpu->match == CPU_MATCH_MINIMUM;
+    g_autoptr(GPtrArray) max = qemu_caps_cpu_max_features(caps, accel);
+    if (max)
+        settle_policies(cpu, max);
+    /* What the guest gets is the host's, and always there: whether that is the least it asks for is seen by the model it names. */
+    if (minimum && max && cpu->check == CPU_CHECK_PARTIAL && check_missing(caps, cpu, max, err) < 0)
+        return -1;
+    if (host_model || minimum) {
         g_auto(CpuChoice) ch = {0};
         if (qemu_caps_host_model(caps, accel, &ch) < 0)
             return err_set(err, VIR_ERR_CONFIG_UNSUPPORTED, "CPU mode '%s' for %s %s domain is not supported by hypervisor",
@@ -143,9 +150,6 @@ int qemu_cpu_resolve(const QemuCaps *caps, QemuAccel accel, CpuDef *cpu, Err *er
         if (cpu->check == CPU_CHECK_ABSENT)
             cpu->check = CPU_CHECK_PARTIAL;
     }
-    g_autoptr(GPtrArray) max = qemu_caps_cpu_max_features(caps, accel);
-    if (max)
-        settle_policies(cpu, max);
     if (cpu->mode != CPU_MODE_CUSTOM || !cpu->model)
         return 0;
     const char *off = cpu_model_off_feature(cpu->model);

@@ -43,6 +43,9 @@ enum {
     DOES_VMCOREINFO = 0,
     DOES_GENID = 0,
     DOES_BACKUP = 0,
+    DOES_IOTHREADS = 0,
+    DOES_MEMORY_BACKING = 0,
+    DOES_RNG_EGD = 0,
 };
 
 /* ---- pieces */
@@ -322,7 +325,7 @@ static void write_devices(const Ctx *c)
     write_hostdev(c);
     begin_supported(c, "rng", has(c, QEMU_CAP_VIRTIO_RNG));
     ENUM(c, "model", {"virtio", CAP_ALWAYS}, {"virtio-transitional", CAP_ALWAYS}, {"virtio-non-transitional", CAP_ALWAYS});
-    ENUM(c, "backendModel", {"random", QEMU_CAP_OBJECT_RNG_RANDOM}, {"egd", QEMU_CAP_OBJECT_RNG_EGD}, {"builtin", QEMU_CAP_OBJECT_RNG_BUILTIN});
+    ENUM(c, "backendModel", {"random", QEMU_CAP_OBJECT_RNG_RANDOM}, {"egd", IF(DOES_RNG_EGD, QEMU_CAP_OBJECT_RNG_EGD)}, {"builtin", QEMU_CAP_OBJECT_RNG_BUILTIN});
     xml_end(c->w);
     begin_supported(c, "filesystem", DOES_FILESYSTEM);
     if (DOES_FILESYSTEM)
@@ -392,11 +395,12 @@ static char *write_document(const Ctx *base)
     xml_begin(&w, "vcpu");
     xml_attrf(&w, "max", "%u", qemu_caps_max_vcpus(c->caps, c->accel, c->machine));
     xml_end(&w);
-    leaf_supported(c, "iothreads", has(c, QEMU_CAP_OBJECT_IOTHREAD));
+    leaf_supported(c, "iothreads", has(c, IF(DOES_IOTHREADS, QEMU_CAP_OBJECT_IOTHREAD)));
     write_os(c);
     write_cpu(c);
-    begin_supported(c, "memoryBacking", true);
-    ENUM(c, "sourceType", {"file", QEMU_CAP_OBJECT_MEMORY_FILE}, {"anonymous", CAP_ALWAYS}, {"memfd", QEMU_CAP_OBJECT_MEMORY_MEMFD});
+    begin_supported(c, "memoryBacking", DOES_MEMORY_BACKING);
+    if (DOES_MEMORY_BACKING)
+        ENUM(c, "sourceType", {"file", QEMU_CAP_OBJECT_MEMORY_FILE}, {"anonymous", CAP_ALWAYS}, {"memfd", QEMU_CAP_OBJECT_MEMORY_MEMFD});
     xml_end(&w);
     write_devices(c);
     write_domain_features(c);

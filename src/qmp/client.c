@@ -304,13 +304,13 @@ static int slot_send(QmpClient *c, Slot *s, json_t *command, const int *fds, uns
     return 0;
 }
 
-/* What was queued goes out, by the loop. */
-static void post_flush(QmpClient *c)
+/* What was queued goes out, by the loop.  `timed`: it is to look at the deadlines too, even if somebody else has written it all by now. */
+static void post_flush(QmpClient *c, bool timed)
 {
     bool post;
     {
         LOCK_SCOPE(&c->lock);
-        post = !c->flush_posted && (!g_queue_is_empty(&c->out) || c->write_dead);
+        post = !c->flush_posted && (timed || !g_queue_is_empty(&c->out) || c->write_dead);
         c->flush_posted = c->flush_posted || post;
     }
     if (post) /* without the lock, which the loop takes first thing */
@@ -326,7 +326,7 @@ static void flush_now(QmpClient *c)
         ready = c->state == QMP_STATE_READY;
     }
     if (!ready || !qmp_io_write(c))
-        post_flush(c);
+        post_flush(c, false);
 }
 
 /* {"execute": name, "arguments": args}; args stolen. */
@@ -522,7 +522,7 @@ void qmp_send(QmpClient *c, const QmpCommand *cmd, json_t *args, Deadline d, Qmp
     if (slot_send(c, s, command, NULL, 0) < 0)
         event_post(c->loop, run_refused, s);
     else
-        post_flush(c);
+        post_flush(c, true);
     json_decref(command);
 }
 

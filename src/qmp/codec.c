@@ -98,11 +98,11 @@ json_t *qmp_json_parse(const char *text, size_t len, unsigned max_depth, Err *er
         return NULL;
     }
     json_error_t je;
-    json_t *msg = json_loadb(text, len, 0, &je);
+    json_t *msg = json_loadb(text, len, JSON_ALLOW_NUL, &je);
     if (!msg && json_error_code(&je) == json_error_numeric_overflow) {
         size_t folded_len;
         g_autofree char *folded = fold_unsigned(text, len, &folded_len);
-        msg = json_loadb(folded, folded_len, 0, &je);
+        msg = json_loadb(folded, folded_len, JSON_ALLOW_NUL, &je);
     }
     if (!msg) {
         g_autofree char *head = quote(text, len);

@@ -10,8 +10,8 @@
 #include "util/err.h"
 
 #define QMP_MAX_LINE (16u << 20)
-/* Each image of a chain is told inside the one above it: IMAGE_MAX_DEPTH of them, and what is around and in the last. */
-#define QMP_MAX_DEPTH 256u
+/* QEMU describes an image with the one behind it inside: a chain may have 200 (host/image.h). */
+#define QMP_MAX_DEPTH 512u
 /* Values in one message: short ones ("[0,0,0…") take ten times their text in memory. */
 #define QMP_MAX_VALUES (1u << 20)
 
@@ -34,5 +34,6 @@ void qmp_codec_done(QmpCodec *q);
 /* Calls fn for each whole message.  0, or -1 with Err (VIR_ERR_INTERNAL_ERROR): the stream is unusable from here on. */
 int qmp_codec_feed(QmpCodec *q, const char *data, size_t len, QmpMessageFunc fn, void *userdata, Err *err);
 /* Parses one JSON text under the depth limit.  Integers of 2^63 and more, which QEMU writes for 64-bit unsigned values, come out with
- * the same bits as negative ones: read them by (uint64_t)json_integer_value().  New reference, or NULL with Err. */
+ * the same bits as negative ones: read them by (uint64_t)json_integer_value().  Strings may hold NUL, which QEMU makes of some bytes an
+ * image's author chose.  New reference, or NULL with Err. */
 json_t *qmp_json_parse(const char *text, size_t len, unsigned max_depth, Err *err);

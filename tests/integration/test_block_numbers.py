@@ -1,9 +1,11 @@
 """One disk of a machine: sizes, bytes, write marks; what stock libvirtd says is what we say."""
 
 import os
+import struct
 import subprocess
 
 import libvirt
+import libvirt_qemu
 import pytest
 
 from lib import events, xml
@@ -162,3 +164,26 @@ def test_write_marks(own_server, domain_xml, server_kind):
     recorder.close()
     conn.close()
     subprocess.run(["qemu-img", "check", "-q", server.box.path("lib", "images", "base.qcow2")], check=True)
+
+
+def renamed(header, name):
+    """The qcow2 image with another name of its backing file."""
+    at, size = struct.unpack(">QI", header[8:20])
+    return header[:16] + struct.pack(">I", len(name)) + header[20:at] + name + header[at + max(size, len(name)):]
+
+
+def test_numbers_of_odd_images(server, conn, domain_xml):
+    """Many images in a chain, and a name no text can hold: to ask for numbers must not cost the guest its life."""
+    server.image("odd.qcow2", "8M")
+    subprocess.run([b"qemu-img", b"snapshot", b"-c", b"x\xc0\x80y", os.fsencode(server.box.path("lib", "images", "odd.qcow2"))], check=True)
+    top = server.image("odd00.qcow2", None, backing=("odd.qcow2", "qcow2")).replace("odd00", "odd70")
+    header = open(server.box.path("lib", "images", "odd00.qcow2"), "rb").read()
+    for i in range(1, 71):
+        with open(server.box.path("lib", "images", "odd%02d.qcow2" % i), "wb") as f:
+            f.write(renamed(header, b"odd%02d.qcow2" % (i - 1)))
+    dom = conn.defineXML(domain_xml("vm", real=False, devices=xml.disk(top)))
+    dom.create()
+    answer = libvirt_qemu.qemuMonitorCommand(dom, '{"execute": "query-block"}', 0)
+    assert answer.count('"backing-image"') == 71 and '"x\\u0000y"' in answer
+    dom.suspend()
+    assert dom.state()[0] == L.VIR_DOMAIN_PAUSED

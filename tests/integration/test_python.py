@@ -574,7 +574,7 @@ def test_screenshot_is_a_whole_picture(conn, domain_xml):
     assert code(dom.screenshot, conn.newStream(), 9)[0] in (L.VIR_ERR_INVALID_ARG, L.VIR_ERR_OPERATION_INVALID)
 
 
-def test_monitor_command(conn, domain_xml):
+def test_monitor_command(conn, domain_xml, server_kind):
     dom = conn.createXML(domain_xml("vm", real=False))
     answer = json.loads(libvirt_qemu.qemuMonitorCommand(dom, json.dumps({"execute": "query-name"}), 0))
     assert answer["return"]["name"] == "vm"
@@ -582,6 +582,10 @@ def test_monitor_command(conn, domain_xml):
     assert failed["error"]["class"] == "CommandNotFound"
     assert "running" in libvirt_qemu.qemuMonitorCommand(dom, "info status", libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP)
     assert code(libvirt_qemu.qemuMonitorCommand, dom, "no JSON", 0)[0] == L.VIR_ERR_INTERNAL_ERROR
+    too_much = ("[" * 1500 + "]" * 1500, "[%s0]" % ("0," * 1100000))  # QEMU would answer more than once
+    for value in too_much if server_kind == "berthd" else ():
+        assert code(libvirt_qemu.qemuMonitorCommand, dom, '{"execute":"query-name","arguments":%s}' % value, 0)[0] == L.VIR_ERR_INVALID_ARG
+        assert json.loads(libvirt_qemu.qemuMonitorCommand(dom, '{"execute":"query-name"}', 0)) == answer
 
 
 def test_monitor_events(conn, domain_xml):

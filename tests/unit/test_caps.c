@@ -2,6 +2,7 @@
  */
 #include "config.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,11 +12,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <glib/gstdio.h>
 
 #include "util/file.h"
-#include "qemu/caps.h"
+#include "qemu/caps_private.h"
 
 #define QEMU "/usr/bin/qemu-system-x86_64"
+
+/* In place of caps_kvm.c: whether KVM works is the test's to say. */
+static bool kvm_works;
+
+bool caps_kvm_works(void)
+{
+    return kvm_works;
+}
+
+const char *caps_kvm_state(void)
+{
+    return "test";
+}
+
+bool caps_kvm_tsc(uint64_t *ret_hz, bool *ret_scaling)
+{
+    return false;
+}
 
 static char *cache_dir;
 static QemuCapsCache *cache;
@@ -35,6 +55,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+    kvm_works = false;
+    caps_doubt_ms = 60000;
     qemu_caps_cache_free(cache);
     GDir *dir = g_dir_open(cache_dir, 0, NULL);
     const char *name;
@@ -214,6 +236,71 @@ static void test_shared_failure(void **state)
     assert_true(now_us() - start < 2000000);
 }
 
+/* QEMUs run with KVM by the script below. */
+static unsigned kvm_runs(void)
+{
+    g_autofree char *log = g_build_filename(cache_dir, "runs", NULL), *text = NULL;
+    size_t len = 0;
+    return file_read(log, 4096, &text, &len) < 0 ? 0 : (unsigned)len;
+}
+
+/* A busy host, or an account that may not use /dev/kvm yet: what QEMU says without it is not for ever. */
+static void test_kvm_that_did_not_come(void **state)
+{
+    if (access(QEMU, X_OK) < 0)
+        skip();
+    kvm_works = true;
+    g_autofree char *script = g_build_filename(cache_dir, "qemu-system-nokvm", NULL);
+    g_autofree char *text = g_strdup_printf("#!/bin/sh\ncase \"$*\" in *accel=kvm*) printf x >>%s/runs; echo denied >&2; exit 1;; esac\nexec " QEMU " \"$@\"\n",
+                                            cache_dir);
+    assert_int_equal(file_replace(script, text, strlen(text), 0755, 0), 0);
+    g_auto(Err) err = ERR_INIT;
+    for (unsigned runs = 1; runs <= 2; runs++) { /* two daemons, one after the other */
+        QemuCapsCache *cc = new_cache();
+        for (unsigned i = 0; i < 2; i++) { /* for a while it counts */
+            QemuCaps *caps = qemu_caps_get(cc, script, deadline_in_ms(60000), &err);
+            if (!caps)
+                fail_msg("%s", err.detail);
+            assert_false(qemu_caps_accel_usable(caps, QEMU_ACCEL_KVM));
+            qemu_caps_unref(caps);
+            assert_int_equal(kvm_runs(), runs);
+        }
+        qemu_caps_cache_free(cc);
+    }
+    caps_doubt_ms = 0;
+    for (unsigned runs = 3; runs <= 4; runs++) { /* and then it is asked again */
+        QemuCaps *caps = qemu_caps_get(cache, script, deadline_in_ms(60000), &err);
+        assert_non_null(caps);
+        qemu_caps_unref(caps);
+        assert_int_equal(kvm_runs(), runs);
+    }
+}
+
+/* A package of modules (a display, a USB redirector) was installed: the binary is the same, what it can do is not. */
+static void test_modules(void **state)
+{
+    if (access(QEMU, X_OK) < 0)
+        skip();
+    g_autofree char *bin = g_build_filename(cache_dir, "bin", NULL), *lib = g_build_filename(cache_dir, "lib", NULL);
+    g_autofree char *modules = g_build_filename(lib, "qemu", NULL), *module = g_build_filename(modules, "hw-display-qxl.so", NULL);
+    g_autofree char *script = g_build_filename(bin, "qemu-system-x86_64", NULL);
+    static const char text[] = "#!/bin/sh\nexec " QEMU " \"$@\"\n";
+    assert_int_equal(g_mkdir(bin, 0755) | g_mkdir(lib, 0755) | g_mkdir(modules, 0755), 0);
+    struct timespec then[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    assert_int_equal(utimensat(AT_FDCWD, modules, then, 0), 0);
+    assert_int_equal(file_replace(script, text, sizeof(text) - 1, 0755, 0), 0);
+    g_auto(Err) err = ERR_INIT;
+    g_autoptr(QemuCaps) first = qemu_caps_get(cache, script, deadline_in_ms(60000), &err);
+    g_autoptr(QemuCaps) second = qemu_caps_get(cache, script, deadline_in_ms(60000), &err);
+    assert_int_equal(file_replace(module, "", 0, 0644, 0), 0);
+    g_autoptr(QemuCaps) third = qemu_caps_get(cache, script, deadline_in_ms(60000), &err);
+    if (!first || !third)
+        fail_msg("%s", err.detail);
+    assert_ptr_equal(second, first);
+    assert_ptr_not_equal(third, first);
+    assert_int_equal(unlink(module) | unlink(script) | rmdir(modules) | rmdir(lib) | rmdir(bin), 0);
+}
+
 static void test_arches(void **state)
 {
     assert_null(qemu_caps_emulator_for_arch("nonsense"));
@@ -227,6 +314,6 @@ static void test_arches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_facts), CASE(test_disk), CASE(test_shared), CASE(test_bad_binaries), CASE(test_shared_failure), CASE(test_arches)};
+    const struct CMUnitTest tests[] = {CASE(test_facts), CASE(test_disk), CASE(test_shared), CASE(test_bad_binaries), CASE(test_shared_failure), CASE(test_kvm_that_did_not_come), CASE(test_modules), CASE(test_arches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,6 +128,10 @@ static void test_domcapabilities(void **state)
     assert_at(doc, "string(count(//mode[@name='custom']/model[.='max' or .='host' or .='qemu64-v1']))", "0");
     assert_at(doc, "string(count(//disk/enum[@name='bus']/value[.='ide']))", "0");
     assert_at(doc, "string(count(//graphics/enum/value[.='vnc']))", "1");
+    /* definitions with these are refused */
+    assert_at(doc, "string(/domainCapabilities/iothreads/@supported)", "no");
+    assert_at(doc, "string(/domainCapabilities/memoryBacking/@supported)", "no");
+    assert_at(doc, "string(count(//rng/enum[@name='backendModel']/value[.='egd']))", "0");
     xmlFreeDoc(doc);
     DomCapsRequest pc = {.virttype = "qemu"};
     g_autofree char *pc_text = domcapabilities_xml(cache, &pc, deadline_in_ms(60000), &err);
@@ -216,6 +220,42 @@ static void test_cpu_choice(void **state)
     g_autoptr(HostCpu) empty = host_cpu_parse("");
     g_auto(CpuChoice) none = {0};
     assert_int_equal(qemu_caps_host_cpu(caps, empty, &none), -1);
+}
+
+/* The kernel says "ibrs", "stibp" and "ssbd" of the processors of all vendors, QEMU and clients do not. */
+static void test_cpu_hidden_by_kernel(void **state)
+{
+    if (access(QEMU, X_OK) < 0)
+        skip();
+    static const char flags[] = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 syscall nx lm pni "
+                                "pclmulqdq ssse3 cx16 sse4_1 sse4_2 popcnt aes lahf_lm svm ibrs ibpb stibp ssbd";
+    static const struct {
+        const char *vendor, *model; /* NULL: any */
+        HostCpuid id;
+        const char *require[6], *not[6];
+    } cases[] = {
+        {"GenuineIntel", "Westmere-IBRS", {.r7_edx = 1u << 26 | 1u << 27 | 1u << 31}, {"stibp", "ssbd"}, {"ibpb", "ibrs", "amd-stibp", "amd-ssbd"}},
+        {"AuthenticAMD", NULL, {.r8_ebx = 1u << 12 | 1u << 14 | 1u << 15 | 1u << 24, .ra_edx = 1u << 28},
+         {"ibpb", "ibrs", "amd-stibp", "amd-ssbd", "svme-addr-chk"}, {"spec-ctrl", "stibp", "ssbd"}},
+    };
+    g_autoptr(QemuCaps) caps = qemu_caps_get(cache, QEMU, deadline_in_ms(60000), NULL);
+    for (unsigned i = 0; i < N_ELEMENTS(cases); i++) {
+        g_autofree char *cpuinfo = g_strdup_printf("vendor_id\t: %s\nflags\t\t: %s\n", cases[i].vendor, flags);
+        g_autoptr(HostCpu) host = host_cpu_parse(cpuinfo);
+        g_auto(CpuChoice) ch = {0};
+        host_cpu_add_hidden(host, &cases[i].id);
+        assert_int_equal(qemu_caps_host_cpu(caps, host, &ch), 0);
+        if (cases[i].model)
+            assert_string_equal(ch.model, cases[i].model);
+        for (unsigned k = 0; cases[i].require[k]; k++)
+            assert_true(in(ch.require, cases[i].require[k]));
+        for (unsigned k = 0; cases[i].not[k]; k++)
+            assert_false(in(ch.require, cases[i].not[k]));
+    }
+    /* what the kernel switched off is not the guests' either */
+    g_autoptr(HostCpu) off = host_cpu_parse("vendor_id\t: GenuineIntel\nflags\t\t: fpu\n");
+    host_cpu_add_hidden(off, &cases[0].id);
+    assert_int_equal(g_hash_table_size(off->flags), 1);
 }
 
 /* A sketch of the same binary describes the host's CPU as the whole does, and leaves out no model of its vendor. */
@@ -353,6 +393,18 @@ static void test_cpu_of_guest(void **state)
     err_clear(&err);
     cpu_def_done(&cpu);
 
+    /* "at least this": not met by whatever there is */
+    for (unsigned less = 0; less < 2; less++) {
+        cpu = cpu_def(CPU_MODE_CUSTOM, less ? "Westmere" : "Skylake-Server", CPU_CHECK_PARTIAL);
+        cpu.match = CPU_MATCH_MINIMUM;
+        cpu_def_feature(&cpu, "avx512f", CPU_FEATURE_OPTIONAL);
+        assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), less ? 0 : -1);
+        if (!less)
+            assert_int_equal(err.code, VIR_ERR_CPU_INCOMPATIBLE);
+        err_clear(&err);
+        cpu_def_done(&cpu);
+    }
+
     cpu = cpu_def(CPU_MODE_CUSTOM, "nonsense", CPU_CHECK_ABSENT);
     assert_int_equal(qemu_cpu_resolve(caps, QEMU_ACCEL_TCG, &cpu, &err), -1);
     assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
@@ -432,7 +484,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sketch), cmocka_unit_test(test_capabilities), cmocka_unit_test(test_domcapabilities), cmocka_unit_test(test_domcapabilities_errors),
-        cmocka_unit_test(test_model_names), cmocka_unit_test(test_cpu_choice), cmocka_unit_test(test_feature_names),
+        cmocka_unit_test(test_model_names), cmocka_unit_test(test_cpu_choice), cmocka_unit_test(test_cpu_hidden_by_kernel), cmocka_unit_test(test_feature_names),
         cmocka_unit_test(test_firmware), cmocka_unit_test(test_cpu_of_guest),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

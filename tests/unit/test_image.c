@@ -276,6 +276,15 @@ static void test_json_backing(void **state)
     qemu_img("create", "-q", "-f", "qcow2", "-u", "-b", "http://example.org/x", "-F", "raw", "http.qcow2", "1M", NULL);
     assert_null(open_chain("http.qcow2", IMAGE_FMT_QCOW2, O_RDONLY, &err));
     assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
+    /* a part of the file, or other images behind it, is not the file: the guest must not read that instead */
+    static const char *const more[] = {"\"offset\":65536", "\"size\":\"65536\"", "\"backing\":null", "\"encrypt.key-secret\":\"s\""};
+    for (unsigned i = 0; i < N_ELEMENTS(more); i++) {
+        ImageHeader h = {.backing = g_strdup_printf("json:{\"driver\":\"raw\",%s,\"file\":{\"driver\":\"file\",\"filename\":\"/i/b\"}}", more[i])};
+        err_clear(&err);
+        assert_null(image_backing_path("/i/a", &h, &err));
+        assert_int_equal(err.code, VIR_ERR_CONFIG_UNSUPPORTED);
+        image_header_clear(&h);
+    }
 }
 
 /* Exports of servers, as headers name them. */
@@ -308,6 +317,7 @@ static void test_nbd_backing(void **state)
         {"json:{\"driver\":\"nbd\"}", NULL, NULL, NULL, 0},
         {"json:{\"driver\":\"nbd\",\"server\":{\"type\":\"vsock\",\"host\":\"h\"}}", NULL, NULL, NULL, 0},
         {"json:{\"driver\":\"nbd\",\"server\":{\"type\":\"inet\",\"host\":\"h\",\"port\":\"x\"}}", NULL, NULL, NULL, 0},
+        {"json:{\"driver\":\"raw\",\"offset\":4096,\"file\":{\"driver\":\"nbd\",\"host\":\"h\"}}", NULL, NULL, NULL, 0},
         {"json:[", NULL, NULL, NULL, 0},
         {"json:[]", NULL, NULL, NULL, 0},
         {"json:{\"driver\":\"nbd\",\"host\":\"h\\u0001\"}", NULL, NULL, NULL, 0},

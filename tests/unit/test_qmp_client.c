@@ -693,12 +693,41 @@ static void test_codec_limits(void **state)
     json_decref(v);
 }
 
+/* A string of an image's author, and a chain of images: both are in what QEMU says when it is asked for statistics. */
+static void test_codec_takes_images(void **state)
+{
+    QmpCodec q;
+    json_t *got = NULL;
+    g_auto(Err) err = ERR_INIT;
+    qmp_codec_init(&q, QMP_MAX_LINE, QMP_MAX_DEPTH);
+    static const char nul[] = "{\"return\": {\"name\": \"x\\u0000y\", \"size\": 18446744073709551615}}\n";
+    assert_int_equal(qmp_codec_feed(&q, nul, sizeof(nul) - 1, keep_message, &got, &err), 0);
+    json_t *name = json_object_get(json_object_get(got, "return"), "name");
+    assert_int_equal(json_string_length(name), 3);
+    assert_string_equal(json_string_value(name), "x");
+    g_autoptr(GString) chain = g_string_new("{\"return\": [{\"inserted\": ");
+    for (unsigned i = 0; i < 200; i++)
+        g_string_append(chain, "{\"backing-image\": ");
+    g_string_append(chain, "{\"format-specific\": {\"data\": {}}}");
+    for (unsigned i = 0; i < 200; i++)
+        g_string_append_c(chain, '}');
+    g_string_append(chain, "}]}\n");
+    assert_int_equal(qmp_codec_feed(&q, chain->str, chain->len, keep_message, &got, &err), 0);
+    json_t *image = json_object_get(json_array_get(json_object_get(got, "return"), 0), "inserted");
+    unsigned n = 0;
+    for (; (image = json_object_get(image, "backing-image")) != NULL; n++)
+        ;
+    assert_int_equal(n, 200);
+    json_decref(got);
+    qmp_codec_done(&q);
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codec_limits), cmocka_unit_test(test_schema), CASE(test_call), CASE(test_error_classes),
+        cmocka_unit_test(test_codec_limits), cmocka_unit_test(test_codec_takes_images), cmocka_unit_test(test_schema), CASE(test_call), CASE(test_error_classes),
         CASE(test_events_in_order), CASE(test_eight_threads), CASE(test_eof_in_call), CASE(test_close_wakes),
         CASE(test_deadline_and_late_reply), CASE(test_pipeline), CASE(test_deadline_before_it_is_sent), CASE(test_async_deadline_and_close), CASE(test_catches_up), CASE(test_fds),
         CASE(test_raw), CASE(test_wrappers), CASE(test_garbage), CASE(test_split), CASE(test_no_greeting), CASE(test_real_qemu),
