@@ -1,7 +1,7 @@
 """The crowd under memcheck: no invalid access, no undefined value that matters, no memory lost, no descriptor open at the end.
 
 Needs a build without sanitizers.  Debian 12's valgrind knows no pidfd_open, so nothing can be started under it: QEMU's capabilities are found
-by the daemon run without it before, and a start fails; what guests do is left to the other sanitizers.  Valgrind runs one thread at a time and is thirty times slower: BERTH_SOAK_VALGRIND_CALLS is small.
+by the daemon run without it before, and a start fails; what guests do is left to the other sanitizers.  Valgrind runs one thread at a time and is thirty times slower: the preset is small, `make soak` takes hours over its million.
 """
 
 import os
