@@ -343,7 +343,7 @@ static void test_exec_hangs(void **state)
 
 /* A file system that says it is one, and answers nothing else: who has asked it waits in the kernel, where no signal reaches him. */
 typedef struct DeadStorage {
-    char dir[32];
+    char *dir;
     int fd;
     pthread_t thread;
     gint asked; /* atomic: questions without an answer */
@@ -369,8 +369,8 @@ static void *dead_storage_serve(void *arg)
 
 static void dead_storage_make(DeadStorage *s)
 {
-    g_strlcpy(s->dir, "/tmp/dead-storage.XXXXXX", sizeof(s->dir));
-    assert_non_null(mkdtemp(s->dir));
+    s->dir = g_dir_make_tmp("berth-spawn-XXXXXX", NULL);
+    assert_non_null(s->dir);
     assert_int_equal(unshare(CLONE_NEWNS), 0);
     assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
     s->fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
@@ -387,6 +387,7 @@ static void dead_storage_end(DeadStorage *s)
     pthread_join(s->thread, NULL);
     close(s->fd);
     rmdir(s->dir);
+    g_free(s->dir);
 }
 
 /* A helper that cannot even be killed costs its deadline and a moment, not for ever; and is reaped once it has died. */
