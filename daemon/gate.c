@@ -15,8 +15,8 @@
  *   ARRIVED -> parked -> lane -> lock, handler, status, job end -> answered
  *            `-> refused (deadline, client gone) -> answered
  *
- * A client that goes takes its parked calls with it.  Those whose handlers run finish, but a handler that sleeps inside a job (a region of a
- * block job) is told by job_abandon() and comes back at once.
+ * A client that goes takes with it its calls that are parked or whose turn on a lane has not come.  Those whose handlers run finish, but a
+ * handler that sleeps inside a job (a region of a block job) is told by job_abandon() and comes back at once.
  */
 #include "config.h"
 
@@ -282,9 +282,17 @@ static void run_unlocked(Call *call)
     call_done(call);
 }
 
+/* A call whose client has gone before its turn came is nobody's any more; to run it would let clients that call and leave delay those who
+ * stay, with five calls a connection.  Nothing was acknowledged. */
 static void task_run(void *arg)
 {
-    run_unlocked(arg);
+    Call *call = arg;
+    if (g_atomic_int_get(&call->client->gone)) {
+        err_set(&call->err, VIR_ERR_RPC, "the client has gone");
+        call_done(call);
+        return;
+    }
+    run_unlocked(call);
 }
 
 static void task_run_job(void *arg)

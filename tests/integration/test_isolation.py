@@ -250,3 +250,32 @@ def test_machine_that_is_being_defined(own_server):
             while sent:
                 sent.remove(asker.receive().serial)
             assert maker.call(UNDEFINE, at).status == rawrpc.OK
+
+
+def test_calls_of_clients_that_have_gone_delay_nobody(own_server):
+    """All workers sleep, and calls wait for one.  Those whose clients leave meanwhile are not begun when there are workers again."""
+    server = own_server(libvirtd_conf="max_client_requests = %d\n" % (HUNG + 1), berthd_conf=HUNDREDS_OF_SECONDS + "max_threads = 16\n")
+    for number in range(HUNG):
+        server.define(small(name_of(number)))
+        server.sh("start", name_of(number))
+    running = pids(server)
+    here, waits, *leave = [rawrpc.Client(server.socket, timeout=120).open() for _ in range(5)]
+    for name in running:
+        os.kill(running[name], signal.SIGSTOP)
+    asked = [waits.send(SUSPEND, ref(name)) for name in running]
+    Crowd.arrived(waits)
+    for number, client in enumerate(leave):
+        for nth in range(EACH):
+            client.send(DEFINE, rawrpc.string(small("left-%d-%d" % (number, nth))))
+        client.close()
+    for _ in range(10):  # each is a turn of the thread that sees them leave
+        assert here.call(LIBVERSION).status == rawrpc.OK
+    stays = here.send(DEFINE, rawrpc.string(small("stays")))
+    for name in running:
+        os.kill(running[name], signal.SIGCONT)
+    assert {waits.receive().serial for _ in asked} == set(asked)
+    reply = here.receive()
+    assert (reply.serial, reply.status) == (stays, rawrpc.OK)
+    assert sorted(server.sh("list", "--all", "--name").split()) == sorted([*running, "stays"])
+    here.close()
+    waits.close()
