@@ -69,7 +69,7 @@ unit_tests() {
 thread_tests="tests/unit/test_util tests/unit/test_object tests/unit/test_job tests/unit/test_domain tests/unit/test_domain_restart tests/unit/test_domain_storm
     tests/unit/test_qmp_client tests/unit/test_store tests/unit/test_log tests/rpc/test_server tests/rpc/test_stream tests/rpc/test_chaos
     tests/rpc/test_listen tests/rpc/test_transport tests/rpc/test_turns tests/unit/test_blockjob
-    tests/unit/test_blockjob_storm tests/unit/test_defs_index tests/rpc/test_sasl tests/rpc/test_tls tests/rpc/test_tls_hostile tests/unit/test_watchdog"
+    tests/unit/test_blockjob_storm tests/unit/test_definition tests/unit/test_defs_index tests/rpc/test_sasl tests/rpc/test_tls tests/rpc/test_tls_hostile tests/unit/test_watchdog"
 
 race_tests() {
     (configure_in "$build/tsan" CC=clang-14 --enable-tsan --enable-faults) && check_in "$build/tsan" TESTS="$(echo $thread_tests)"

@@ -26,7 +26,7 @@ static bool may_know(void *call, const DomainView *other)
 
 static int define(Call *call, const char *xml, unsigned flags, remote_nonnull_domain *out, Err *err)
 {
-    const DefinitionCheck check = {may_have, may_know, call};
+    const DefinitionCheck check = {may_have, may_know, call, &call->client->gone};
     Domain *d = domain_define_checked(call_domains(call), xml, flags, &check, err);
     if (!d)
         return -1;
@@ -103,7 +103,7 @@ int api_domain_create_with_flags(Call *call, Domain *dom, const remote_domain_cr
 
 int api_domain_create_xml(Call *call, const remote_domain_create_xml_args *args, remote_domain_create_xml_ret *ret, Err *err)
 {
-    const DefinitionCheck check = {may_have, may_know, call};
+    const DefinitionCheck check = {may_have, may_know, call, NULL};
     Domain *d = domain_create_xml_checked(call_domains(call), args->xml_desc, args->flags, rpc_conn_id(call->conn), &check, err);
     if (!d)
         return -1;

@@ -79,7 +79,7 @@ static Domain *claim_turn(DomainDriver *drv, const char *name, StoredDef *def, c
         if (!d)
             return NULL;
         domain_lock(d);
-        int r = domain_config_turn(d, err);
+        int r = domain_config_turn(d, check ? check->gone : NULL, err);
         if (r == 0 && strcmp(d->name, name) == 0)
             return d;
         bool again = r < 0 && d->removing && !deadline_passed(end);

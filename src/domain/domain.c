@@ -130,42 +130,59 @@ void domain_ring(Domain *d)
     d->priv->ring = true;
 }
 
-/* Before the lock is given up.  What is returned goes to bell_wake() after it: who is woken does not run into the lock. */
-static const uint32_t *settle(Domain *d)
+/* Who is to wake when the lock has been given back, so as not to run into it; NULL: nobody. */
+typedef struct Wakes {
+    const uint32_t *all, *next; /* who waits for a change of the machine; who waited for the turn */
+} Wakes;
+
+/* Before the lock is given up.  What is returned goes to wake() after it. */
+static Wakes settle(Domain *d)
 {
     DomainPrivate *p = d->priv;
     if (p->dirty)
         domain_publish(d);
-    if (!p->ring)
-        return NULL;
+    Wakes w = {.all = p->ring ? bell_strike(&d->obj.changed) : NULL, .next = p->turn_word};
     p->ring = false;
-    return bell_strike(&d->obj.changed);
+    p->turn_word = NULL;
+    return w;
+}
+
+static void wake(Wakes w)
+{
+    bell_wake(w.next);
+    bell_wake(w.all);
 }
 
 void domain_unlock(Domain *d)
 {
-    const uint32_t *others = settle(d);
+    Wakes w = settle(d);
     mutex_unlock(&d->obj.lock);
-    bell_wake(others);
+    wake(w);
 }
 
-bool domain_wait(Domain *d, Deadline deadline)
+/* Sleeps on the domain's bell or on one's own. */
+static bool wait_for(Domain *d, Bell *bell, Deadline deadline)
 {
     domain_assert_locked(d);
-    const uint32_t *others = settle(d);
-    uint32_t heard = bell_heard(&d->obj.changed);
-    bool in_time = true, sleeps = inbox_is_empty(d); /* looked at after the bell: what comes from here on rings it */
+    Wakes w = settle(d);
+    uint32_t heard = bell_heard(bell);
+    bool in_time = true, sleeps = inbox_is_empty(d); /* looked at after the bell: what comes from here on rings the domain's */
     if (sleeps)
         pool_blocking_begin();
     mutex_unlock(&d->obj.lock);
-    bell_wake(others);
+    wake(w);
     if (sleeps)
-        in_time = bell_sleep(&d->obj.changed, heard, deadline);
+        in_time = bell_sleep(bell, heard, deadline);
     mutex_lock(&d->obj.lock);
     if (sleeps)
         pool_blocking_end();
     inbox_drain(d);
     return in_time;
+}
+
+bool domain_wait(Domain *d, Deadline deadline)
+{
+    return wait_for(d, &d->obj.changed, deadline);
 }
 
 uint64_t domain_leave(Domain *d)
@@ -482,38 +499,47 @@ int domain_qmp_raw(Domain *d, json_t *command, const int *fds, unsigned n_fds, D
 
 /* ---- the stored definition --------------------------------------------------------------------------------------- */
 
-/* To who waits longest: whoever comes just then must not take it from them for ever. */
+/* To who waits longest: whoever comes just then must not take it from them for ever.  Those whose clients have gone are sent away on the way. */
 static void pass_turn(DomainPrivate *p)
 {
-    ConfigTurn *next = p->config_queue;
+    ConfigTurn *next;
+    while ((next = p->config_queue)) {
+        p->config_queue = next->next;
+        bool wanted = !next->gone || !g_atomic_int_get(next->gone);
+        next->state = wanted ? TURN_GIVEN : TURN_DROPPED;
+        bell_wake(p->turn_word);
+        p->turn_word = bell_strike(&next->bell);
+        if (wanted)
+            break;
+    }
     p->config_busy = next != NULL;
-    if (!next)
-        return;
-    p->config_queue = next->next;
-    next->given = true;
 }
 
-static bool queue_for_turn(Domain *d, Deadline end)
+/* What became of it: TURN_WAITS, the deadline has passed. */
+static int queue_for_turn(Domain *d, gint *gone, Deadline end)
 {
-    ConfigTurn me = {0}, **at = &d->priv->config_queue;
+    ConfigTurn me = {.gone = gone}, **at = &d->priv->config_queue;
     while (*at)
         at = &(*at)->next;
     *at = &me;
-    while (!me.given && domain_wait(d, end))
+    while (me.state == TURN_WAITS && wait_for(d, &me.bell, end))
         ;
-    if (me.given)
-        return true;
+    if (me.state != TURN_WAITS)
+        return me.state;
     for (at = &d->priv->config_queue; *at != &me; at = &(*at)->next)
         ;
     *at = me.next;
-    return false;
+    return TURN_WAITS;
 }
 
-int domain_config_turn(Domain *d, Err *err)
+int domain_config_turn(Domain *d, gint *gone, Err *err)
 {
     DomainPrivate *p = d->priv;
     domain_assert_locked(d);
-    if (p->config_busy && !queue_for_turn(d, deadline_in_ms(CONFIG_WAIT_MS)))
+    int turn = p->config_busy ? queue_for_turn(d, gone, deadline_in_ms(CONFIG_WAIT_MS)) : TURN_GIVEN;
+    if (turn == TURN_DROPPED)
+        return err_set_full(err, VIR_FROM_RPC, VIR_ERR_RPC, 0, "the client has gone");
+    if (turn == TURN_WAITS)
         return err_set(err, VIR_ERR_OPERATION_TIMEOUT, "other changes of the definition of '%s' have been written for %u s", d->name,
                        CONFIG_WAIT_MS / 1000);
     p->config_busy = true;
@@ -526,7 +552,7 @@ int domain_config_turn(Domain *d, Err *err)
 
 int domain_config_begin(Domain *d, Err *err)
 {
-    if (domain_config_turn(d, err) < 0)
+    if (domain_config_turn(d, NULL, err) < 0)
         return -1;
     if (d->config && d->persistent)
         return 0;

@@ -6,12 +6,14 @@
 
 #include "domain/domain.h"
 
-/* Asked for a client's document once its name and uuid are known and before anything is done with it; no lock held.  -1 with Err refuses it. */
+/* Whose document it is, and what they may. */
 struct DefinitionCheck {
+    /* Asked once its name and uuid are known and before anything is done with it; no lock held.  -1 with Err refuses it. */
     int (*allowed)(void *ud, const char *name, const uint8_t *uuid, Err *err);
     /* May the client learn the name of this machine, which has the document's uuid? */
     bool (*may_know)(void *ud, const DomainView *other);
     void *ud;
+    gint *gone; /* atomic: they have left, and a definition that still waits for its turn is not written; NULL: they stay */
 };
 
 /* DEFINE_XML(_FLAGS).  No job: a definition can change while the guest is busy.  flags: VIR_DOMAIN_DEFINE_VALIDATE.  Durable before

@@ -34,7 +34,9 @@ typedef struct KillSwitch {
 /* Somebody who waits for the turn to change the stored definition; on its stack. */
 typedef struct ConfigTurn {
     struct ConfigTurn *next;
-    bool given;
+    gint *gone; /* atomic: nobody wants it any more; NULL: somebody does */
+    Bell bell;        /* its own: of hundreds that wait for one definition each change wakes one */
+    enum { TURN_WAITS, TURN_GIVEN, TURN_DROPPED } state;
 } ConfigTurn;
 
 typedef struct DomainPrivate {
@@ -57,6 +59,7 @@ typedef struct DomainPrivate {
     uint64_t changes; /* counts domain_mark_changed */
     uint64_t written; /* the count the status file shows */
     ConfigTurn *config_queue; /* who waits to change the stored definition, longest first */
+    const uint32_t *turn_word; /* whose turn it became; woken when the lock is given back.  NULL: nobody's */
     StoredDef *last;  /* what ran last, for readers of a transient machine that has ended */
 
     QmpClient *qmp; /* NULL: off */
@@ -122,8 +125,8 @@ QmpStatus domain_qmp_fds(Domain *d, const QmpCommand *cmd, json_t *args, const i
  * machine still lives. */
 void domain_qmp_all(Domain *d, GArray *requests);
 /* The turn of domain_config_begin() also for a machine without a stored definition, to give it one.  VIR_ERR_NO_DOMAIN and `removing`:
- * the object is out of the registry. */
-int domain_config_turn(Domain *d, Err *err);
+ * the object is out of the registry.  gone: atomic, true when nobody wants it any more (then VIR_ERR_RPC instead of a turn); NULL: somebody does. */
+int domain_config_turn(Domain *d, gint *gone, Err *err);
 /* Takes the machine out of the registry if it is neither stored, nor runs, nor is about to become either.  Lock held. */
 void domain_retire(Domain *d);
 /* The same with the event (stolen) that tells of it: whoever sees the event does not find the machine any more, and what another one of

@@ -158,7 +158,8 @@ class Daemon(servers.Berthd):
         try:
             with open("/proc/%s/stat" % pid) as stat:
                 head, _, rest = stat.read().rpartition(")")
-                return head.partition("(")[2] + " in state " + rest.split()[0]
+                ended = rest.split()[0] in "ZX"  # whether it runs or sleeps at this moment is no difference
+                return head.partition("(")[2] + (" that has ended" if ended else "")
         except FileNotFoundError:
             return "a process that is reaped"
 

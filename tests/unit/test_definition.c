@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -208,6 +209,74 @@ static void test_turn_goes_to_who_waits(void **state)
     object_unref(d);
 }
 
+/* Each change wakes the one whose turn it is: were all of them woken, hundreds of calls for one machine would keep the processors from the others. */
+static void test_turn_wakes_one(void **state)
+{
+    enum { WAITING = 100, WAKES_EACH = 5 };
+    g_auto(Err) err = ERR_INIT;
+    Domain *d = defined("crowded");
+    GThread *threads[WAITING];
+    domain_lock(d);
+    assert_int_equal(domain_config_begin(d, &err), 0);
+    domain_unlock(d);
+    for (unsigned i = 0; i < WAITING; i++)
+        threads[i] = g_thread_new("waits", take_turn_once, d);
+    wait_queued(d, WAITING);
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    domain_lock(d);
+    domain_config_end(d);
+    domain_unlock(d);
+    for (unsigned i = 0; i < WAITING; i++)
+        assert_int_equal(GPOINTER_TO_INT(g_thread_join(threads[i])), 1);
+    getrusage(RUSAGE_SELF, &after);
+    assert_in_range(after.ru_nvcsw - before.ru_nvcsw, 0, WAITING * WAKES_EACH);
+    object_unref(d);
+}
+
+typedef struct Waiter {
+    Domain *d;
+    gint gone;
+} Waiter;
+
+static void *take_turn_unless_gone(void *arg)
+{
+    Waiter *w = arg;
+    g_auto(Err) err = ERR_INIT;
+    domain_lock(w->d);
+    int r = domain_config_turn(w->d, &w->gone, &err);
+    if (r == 0)
+        domain_config_end(w->d);
+    domain_unlock(w->d);
+    return GINT_TO_POINTER(r == 0 ? VIR_ERR_OK : err.code);
+}
+
+/* Whose client leaves while it waits gets no turn, and who stands behind it gets the next. */
+static void test_turn_of_who_has_gone(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    Domain *d = defined("left");
+    Waiter waiters[] = {{.d = d}, {.d = d}, {.d = d}, {.d = d}};
+    const int told[] = {VIR_ERR_RPC, VIR_ERR_OK, VIR_ERR_RPC, VIR_ERR_RPC};
+    GThread *threads[G_N_ELEMENTS(waiters)];
+    domain_lock(d);
+    assert_int_equal(domain_config_begin(d, &err), 0);
+    domain_unlock(d);
+    for (unsigned i = 0; i < G_N_ELEMENTS(waiters); i++) {
+        threads[i] = g_thread_new("waits", take_turn_unless_gone, &waiters[i]);
+        wait_queued(d, i + 1);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(waiters); i++)
+        g_atomic_int_set(&waiters[i].gone, told[i] != VIR_ERR_OK);
+    domain_lock(d);
+    domain_config_end(d);
+    domain_unlock(d);
+    for (unsigned i = 0; i < G_N_ELEMENTS(waiters); i++)
+        assert_int_equal(GPOINTER_TO_INT(g_thread_join(threads[i])), told[i]);
+    assert_false(d->priv->config_busy);
+    object_unref(d);
+}
+
 /* The machine ends while somebody waits to change it: told so, and nobody is left with the turn. */
 static void test_turn_of_a_machine_that_goes(void **state)
 {
@@ -327,6 +396,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rename_reads_back, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_refused_makes_no_event, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_turn_goes_to_who_waits, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_turn_wakes_one, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(test_turn_of_who_has_gone, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_turn_of_a_machine_that_goes, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(test_snapshot_of_what_was_changed, world_setup, world_teardown),
     };
