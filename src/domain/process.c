@@ -172,32 +172,47 @@ int kill_switch_pidfd(Domain *d)
     return k->pidfd < 0 ? -1 : fcntl(k->pidfd, F_DUPFD_CLOEXEC, 3);
 }
 
+/* Waits for the end, and reaps what is ours to reap: not what an earlier daemon started. */
+static bool has_ended(int pidfd, int timeout_ms)
+{
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    int r;
+    do
+        r = poll(&p, 1, timeout_ms);
+    while (r < 0 && errno == EINTR);
+    if (r <= 0)
+        return false;
+    siginfo_t info;
+    waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG);
+    return true;
+}
+
 bool kill_switch_wait(Domain *d, uint64_t life, Deadline deadline)
 {
     KillSwitch *k = &d->priv->kill;
     AUTO_CLOSE int fd = -1;
-    {
-        LOCK_SCOPE(&k->lock);
-        if (k->pidfd < 0 || (life && k->life != life))
-            return true;
-        fd = fcntl(k->pidfd, F_DUPFD_CLOEXEC, 3);
+    event_assert_may_block();
+    for (;;) {
+        {
+            LOCK_SCOPE(&k->lock);
+            if (k->pidfd < 0 || (life && k->life != life))
+                return true;
+            fd = fcntl(k->pidfd, F_DUPFD_CLOEXEC, 3);
+            if (fd < 0 && has_ended(k->pidfd, 0))
+                return true;
+        }
+        if (fd >= 0 || deadline_passed(deadline))
+            break;
+        pool_blocking_begin(); /* no descriptors left: a guest that writes its last data must not be taken for one that hangs */
+        g_usleep(1000ul * (unsigned)MIN(deadline_left_ms(deadline), (int)LOOK_MS));
+        pool_blocking_end();
     }
     if (fd < 0)
         return false;
-    event_assert_may_block();
     pool_blocking_begin();
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-    int r;
-    do
-        r = poll(&p, 1, deadline_left_ms(deadline));
-    while (r < 0 && errno == EINTR);
+    bool ended = has_ended(fd, deadline_left_ms(deadline));
     pool_blocking_end();
-    if (r <= 0)
-        return false;
-    siginfo_t info;
-    waitid((idtype_t)P_PIDFD, (id_t)fd, &info,
-           WEXITED | WNOHANG); /* ours to reap unless an earlier daemon started it */
-    return true;
+    return ended;
 }
 
 void domain_kill(Domain *d, unsigned flags)

@@ -9,7 +9,7 @@ import os
 import libvirt
 
 from lib import xml
-from waiting import eventually
+from waiting import Wrong, eventually
 
 NAME = "vm"
 
@@ -344,9 +344,14 @@ class GuestEnds(Running):
             try:
                 libvirt_qemu.qemuMonitorCommand(dom, '{"execute":"quit"}', 0)
             except libvirt.libvirtError as e:
-                if e.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:  # one before was heard, though it failed, and it is ending
+                if e.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
                     raise
-            eventually("running on", dom.isActive)
+                try:
+                    eventually("running on", dom.isActive)  # one before was heard, though it failed, and it is ending
+                except Wrong:
+                    raise e  # the word was never sent, and the monitor is connected again
+            else:
+                eventually("running on", dom.isActive)
 
     def done(self, server, conn):
         return not lookup(conn).isActive()

@@ -5,10 +5,14 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "domain/lifecycle.h"
+#include "domain/private.h"
 #include "util/file.h"
 #include "tests/unit/domain_script.h"
 #include "api_enums.h"
@@ -164,11 +168,38 @@ static void test_foreign_status(void **state)
     }
 }
 
+/* Where no descriptor is to be had, the end of a QEMU is seen all the same, and one that still writes is not taken for one that hangs. */
+static void test_end_without_descriptors(void **state)
+{
+    g_auto(Err) err = ERR_INIT;
+    struct rlimit old, none;
+    Domain *d = script_define("a", UUID_A, &err);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pause();
+        _exit(0);
+    }
+    kill_switch_arm(d, (int)syscall(SYS_pidfd_open, pid, 0), pid, 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = 1; /* as many as one poll() asks about */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    bool early = kill_switch_wait(d, 1, deadline_in_ms(1));
+    kill(pid, SIGKILL);
+    bool late = kill_switch_wait(d, 1, deadline_in_ms(20000));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    assert_false(early);
+    assert_true(late);
+    kill_switch_disarm(d);
+    object_unref(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, script_setup, script_teardown)
         T(test_reconnect), T(test_reconnect_dead_and_wrong), T(test_lost_monitor), T(test_foreign_status),
+        T(test_end_without_descriptors),
     };
     return cmocka_run_group_tests(tests, script_begin, script_end);
 }
