@@ -4,6 +4,7 @@
  */
 #include "config.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,20 +23,21 @@
 
 #define UUID "11111111-2222-3333-4444-555555555555"
 
-static GMutex mutex;
-static GCond cond;
+/* pthread's: ThreadSanitizer does not see those of GLib */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static GString *events; /* a letter for each: D, U, and ? for any other */
 
 static void note(const DomainEvent *e)
 {
     bool lifecycle = e->id == VIR_DOMAIN_EVENT_ID_LIFECYCLE;
-    g_mutex_lock(&mutex);
+    pthread_mutex_lock(&mutex);
     g_string_append_c(events, !lifecycle                                         ? '?'
                               : e->lifecycle.event == VIR_DOMAIN_EVENT_DEFINED   ? 'D'
                               : e->lifecycle.event == VIR_DOMAIN_EVENT_UNDEFINED ? 'U'
                                                                                  : '?');
-    g_cond_signal(&cond);
-    g_mutex_unlock(&mutex);
+    pthread_cond_signal(&cond);
+    pthread_mutex_unlock(&mutex);
 }
 
 static Domain *defined(const char *name)
@@ -142,10 +144,10 @@ static void test_refused_makes_no_event(void **state)
     err_clear(&err);
     assert_int_equal(locked_undefine(d, &err), 0);
     object_unref(d);
-    g_mutex_lock(&mutex);
+    pthread_mutex_lock(&mutex);
     while (events->len < 2) /* the last of them is the end of the machine */
-        g_cond_wait(&cond, &mutex);
-    g_mutex_unlock(&mutex);
+        pthread_cond_wait(&cond, &mutex);
+    pthread_mutex_unlock(&mutex);
     assert_string_equal(events->str, "DU");
     world_on_event = NULL;
     g_string_free(events, TRUE);
