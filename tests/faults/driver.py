@@ -205,7 +205,8 @@ class Driver:
         """Runs the scenario with one fault, then looks, then runs it again without."""
         self.prepare(scenario)
         guests = self.guests()
-        self.faults.inject(point, nth, persistent, action, qemu_pid=next((pid for pid, _ in guests.values()), 0))
+        target = next((pid for pid, _ in guests.values()), 0)
+        self.faults.inject(point, nth, persistent, action, qemu_pid=target)
         # while no client is accepted a client waits: it gets its answer when the fault is over
         outcome = self.call(scenario.run, self.conn, 1 if persistent and point.startswith("accept4:") else 0)
         fired, fired_name = self.faults.fired, self.faults.fired_name
@@ -234,7 +235,7 @@ class Driver:
         if scenario.keeps_qemu and action in ("errno", "kill-daemon", "stop-qemu", "close") and self.guests() != guests:
             raise Wrong("guests were %s, are %s" % (guests, self.guests()))
         if action == "kill-qemu":
-            self.ended_well(scenario, guests)
+            self.ended_well(scenario, guests, target)
             self.prepare(scenario)
         if action == "stop-qemu":  # it answers late, and takes new commands after that
             eventually("the guest does not come back", lambda: self.owes_answer())
@@ -265,8 +266,11 @@ class Driver:
             found[name] = pid, ids.get(name)
         return found
 
-    def ended_well(self, scenario, guests):
-        """Machines whose QEMU was killed are off, and say so."""
+    def ended_well(self, scenario, guests, killed):
+        """Machines whose QEMU was killed are off, and say so; it takes a moment to die, and the daemon hears of it when it gets to it."""
+        active = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+        eventually("killed, and there", lambda: [pid for pid, _ in self.box.qemus() if pid == killed])
+        eventually("on without a process", lambda: {d.name() for d in self.connect().listAllDomains(active)} - self.guests().keys())
         for dom in self.connect().listAllDomains():
             if dom.name() in guests and not dom.isActive() and dom.state()[1] not in scenario.end_reasons:
                 raise Wrong("%s is off for reason %d" % (dom.name(), dom.state()[1]))
