@@ -189,8 +189,9 @@ class Daemon(servers.Berthd):
         heap = self.heap_in_use() if self.heap else 0
         return Left(self.descriptors(), len(os.listdir("/proc/%d/task" % pid)), heap, self.resident_kib(), sorted(files), cgroups)
 
-    def settled(self, fds=None, threads=0, seconds=45):
-        """left(), when idle workers have ended and calls whose clients have gone are over; nothing tells when that is."""
+    def settled(self, fds=None, threads=0, seconds=45, heap=None):
+        """left(), when idle workers have ended, calls whose clients have gone are over and, where `heap` is said, no more of it is in use (a
+        connection is closed before it is freed); nothing tells when that is."""
         end = time.monotonic() + seconds
         while True:
             if self.guests and any("pidfd" in fd for fd in self.descriptors()):
@@ -198,7 +199,9 @@ class Daemon(servers.Berthd):
                 self.virsh("domblkinfo", self.guests[0].split("=")[0], "vda")
             now = self.descriptors(), len(os.listdir("/proc/%d/task" % self.process.pid))
             if (now[0] == fds and now[1] <= threads) or time.monotonic() > end:
-                return self.left()
+                left = self.left()
+                if heap is None or left.heap < heap or time.monotonic() > end:
+                    return left
             time.sleep(0.3)
 
     def report(self):
