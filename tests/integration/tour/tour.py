@@ -427,7 +427,12 @@ class Tour:
         self.virsh("tr-undefine", "undefine", "small")
         self.virsh("tr-destroy", "destroy", "small")
         self.virsh("tr-gone", "dominfo", "small")
+        conn = server.connect()
+        recorder = events.Recorder(conn)
         self.virsh("tr-autodestroy", "create", path, "--autodestroy")
+        recorder.lifecycle("small", libvirt.VIR_DOMAIN_EVENT_STOPPED)  # some time after virsh has left
+        recorder.close()
+        conn.close()
         self.virsh("tr-autodestroy-gone", "list", "--all", "--name")
         self.virsh("tr-validate", "create", path, "--validate")
         self.server.virsh("destroy", "small")
